@@ -38,25 +38,25 @@ ERRORS = {
         "diffusion_core/conditioning.py",
         'uniform(seed, step, "label", (count,), HOST) < self.dropout',
         'uniform(seed, step, "t", (count,), HOST) < self.dropout',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "own_estimate_shown_by_the_draw_of_t": Error(
         "diffusion_core/conditioning.py",
         'uniform(seed, step, "self_conditioning", (count,), HOST)',
         'uniform(seed, step, "t", (count,), HOST)',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "dequantised_by_the_draw_of_t": Error(
         "diffusion_core/learner.py",
         'noise(shape, seed, step, "dequantise", HOST)',
         'noise(shape, seed, step, "t", HOST)',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "noise_moments_of_the_clipped_estimate": Error(
         "diffusion_core/fitting.py",
         "diffusion.chain(), diffusion.with_clip(False)",
         "diffusion.chain(), diffusion",
-        (CORE + "test_fitting.py",),
+        (CORE + "test_variances.py",),
     ),
     "sampler_noise_by_step_and_not_by_time": Error(
         "diffusion_core/samplers.py",
@@ -68,7 +68,7 @@ ERRORS = {
         "diffusion_core/chain.py",
         "Pair(gamma_2, gamma_1, gamma_1).beta_tilde",
         "Pair(gamma_2, gamma_1, gamma_1).beta",
-        (CORE + "test_chain.py",),
+        (CORE + "test_forward.py",),
     ),
     "learned_variance_between_the_wrong_ends": Error(
         "diffusion_core/variances.py",
@@ -80,7 +80,7 @@ ERRORS = {
         "diffusion_core/chain.py",
         "self._pair(self.times[1:], self.times[1:] - 1)",
         "self._pair(self.times[1:], self.times[:-1])",
-        (CORE + "test_chain.py",),
+        (CORE + "test_forward.py",),
     ),
     "average_without_warm_up": Error(
         "diffusion_core/averages.py",
@@ -110,7 +110,7 @@ ERRORS = {
         "diffusion_core/solvers.py",
         "0.5 * length / earlier",
         "0.5 * earlier / length",
-        (CORE + "test_orders.py",),
+        (CORE + "test_diffusers.py",),
     ),
     "ddim_eta_not_squared": Error(
         "diffusion_core/samplers.py",
@@ -122,7 +122,7 @@ ERRORS = {
         "diffusion_core/solvers.py",
         "(torch.exp(raised) - torch.exp(gamma_t)).clamp(min=0).sqrt()",
         "torch.exp(0.5 * raised) - torch.exp(0.5 * gamma_t)",
-        (CORE + "test_samplers.py",),
+        (CORE + "test_edm.py",),
     ),
     "time_told_without_its_scale": Error(
         "diffusion_core/denoiser.py",
@@ -134,13 +134,13 @@ ERRORS = {
         "diffusion_core/stratified.py",
         "slope.flip(0) * control",
         "slope * control",
-        (CORE + "test_stratified.py",),
+        (CORE + "test_likelihood.py",),
     ),
     "halves_of_a_bound_share_their_noise": Error(
         "diffusion_core/stratified.py",
         'f"bound/eps/{half}"',
         '"bound/eps/0"',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "density_off_by_half_a_level": Error(
         "diffusion_core/encodings.py",
@@ -155,7 +155,7 @@ ERRORS = {
         (CORE + "test_timesteps.py",),
     ),
     "hybrid_teaches_the_mean": Error(
-        "diffusion_core/time_domains.py",
+        "diffusion_core/learner.py",
         "term(output.detach())",
         "term(output)",
         (CORE + "test_objectives.py",),

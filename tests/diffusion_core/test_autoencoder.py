@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import mpmath
@@ -11,10 +10,10 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
 
-from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
+from diffusion_core.autoencoder import KlAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
-from diffusion_core.spaces import Latents, Pixels, Space
+from diffusion_core.spaces import Latents, Space
 from diffusion_core.trainer import train
 from diffusion_core.training import Training
 from tests.axes import across, members
@@ -55,14 +54,6 @@ def test_divergence_density_and_draws_are_those_of_torch(moments, generator):
     torch.testing.assert_close(model.log_density(moments, z), q.log_prob(z))
     torch.testing.assert_close(model.variance(moments), q.variance)
     assert torch.equal(model.mean(moments), q.mean)
-
-
-@across(levels=(2, 17, 256), log_variance=(-12.0, -4.0, 0.0, 8.0), mean=(-3.0, -0.93, 0.2, 1.4))
-def test_the_probabilities_of_all_levels_sum_to_one(levels, mean, log_variance):
-    raw = torch.arange(levels, dtype=torch.uint8)[:, None]
-    like = torch.full((levels, 1), mean, dtype=torch.float64)
-    nats = GreyLevels(levels).level_term(raw, like, torch.tensor(log_variance, dtype=torch.float64))
-    assert float(torch.logsumexp(-nats, 0)) == pytest.approx(0, abs=1e-10)
 
 
 @pytest.mark.parametrize("level", [0, 1, 9, 16])
@@ -110,16 +101,11 @@ def vq():
 
 
 def test_codes_are_the_nearest(vq, generator):
-    assert isinstance(vq, VqAutoencoder)
     vq.codebook.data = torch.randn(7, 3, generator=generator)
     z = torch.randn(4, 3, 2, 5, generator=generator)
-    found = vq.quantise(z)
-    for b in range(4):
-        for i in range(2):
-            for j in range(5):
-                distances = ((vq.codebook - z[b, :, i, j]) ** 2).sum(1)
-                assert torch.equal(found[b, :, i, j], vq.codebook[distances.argmin()])
-    assert vq.used(z) == len(vq.indices(z).unique())
+    nearest = torch.cdist(z.movedim(1, -1).flatten(0, 2), vq.codebook).argmin(1)
+    assert torch.equal(vq.quantise(z).movedim(1, -1).flatten(0, 2), vq.codebook[nearest])
+    assert vq.used(z) == len(nearest.unique())
 
 
 def test_the_codebook_starts_among_the_codes_of_the_first_batch(vq, images):
@@ -127,10 +113,7 @@ def test_the_codebook_starts_among_the_codes_of_the_first_batch(vq, images):
     places = vq.moments(images).movedim(1, -1).flatten(0, -2)
     assert len(vq.codebook.unique(dim=0)) == 7
     # Kernels where gradients are asked for may round otherwise than those where none are.
-    assert all(bool(torch.isclose(places, code, atol=1e-6).all(1).any()) for code in vq.codebook)
-    before = vq.codebook.clone()
-    vq.batch_losses(images, 4, 1)
-    assert torch.equal(vq.codebook, before)
+    assert torch.cdist(vq.codebook, places).min(1).values.max() < 1e-6
 
 
 def test_the_loss_of_vq_and_where_its_gradients_go(vq, images):
@@ -157,7 +140,7 @@ def test_the_loss_of_vq_and_where_its_gradients_go(vq, images):
     torch.testing.assert_close(codes, by_code, rtol=1e-8, atol=1e-12)
 
 
-@across(space=LATENTS, shape=((1, 8, 8), (3, 16, 24)))
+@across(space=LATENTS, shape=((3, 8, 16),))
 def test_every_code_has_its_shape_and_every_reconstruction_the_images(space, shape):
     generator = torch.Generator().manual_seed(0)
     model = space.build(GreyLevels(), shape)
@@ -169,51 +152,31 @@ def test_every_code_has_its_shape_and_every_reconstruction_the_images(space, sha
 
 
 @pytest.mark.parametrize(
-    ("f", "shape", "allowed"), [(2, (1, 7, 8), "1"), (4, (1, 14, 14), "1 or 2"), (8, (3, 12, 20), "1 or 2 or 4")]
-)
-def test_sides_that_f_does_not_divide_are_refused_with_those_that_do(f, shape, allowed):
-    for attempt in (Latents(f=f).shape_of, lambda shape: Latents(f=f).build(GreyLevels(), shape)):
-        with pytest.raises(ValueError, match=rf"space.f={f} does not divide .*{shape[1]}×{shape[2]}.*f={allowed}$"):
-            attempt(shape)
-
-
-def test_points_have_no_code_and_pixels_keep_any_shape():
-    assert Pixels().shape_of((3, 5, 7)) == (3, 5, 7)
-    assert Pixels().shape_of((2,)) == (2,)
-    with pytest.raises(ValueError, match=r"code of images.*space=pixels"):
-        Latents().shape_of((2,))
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
+    ("attempt", "line"),
     [
-        *(("f", 3), ("channels", 0), ("width", 0), ("width", 12), ("blocks", 0), ("groups", 0), ("steps", 0)),
-        *(("batch", 0), ("kl_weight", -1.0), ("commitment", -0.1), ("learning_rate", 0.0), ("codes", 1)),
+        (lambda: Latents(f=4).shape_of((1, 14, 14)), r"space.f=4 does not divide .*14×14.*f=1 or 2$"),
+        (lambda: Latents(f=2).build(GreyLevels(), (1, 7, 8)), r"space.f=2 does not divide .*7×8.*f=1$"),
+        (lambda: Latents().shape_of((2,)), r"code of images.*space=pixels"),
+        *((lambda f=f: Latents(**{f: 0}), f) for f in ("channels", "width", "blocks", "groups", "steps", "batch")),
+        (lambda: Latents(f=3), "f"),
+        (lambda: Latents(width=12), "width"),
+        (lambda: Latents(kl_weight=-1.0), "kl_weight"),
+        (lambda: Latents(commitment=-0.1), "commitment"),
+        (lambda: Latents(learning_rate=0.0), "learning_rate"),
+        (lambda: Latents(codes=1), "codes"),
     ],
 )
-def test_fields_out_of_range_are_refused(field, value):
-    with pytest.raises(ValueError, match=field):
-        Latents(**{field: value})
+def test_what_makes_no_autoencoder_is_refused(attempt, line):
+    with pytest.raises(ValueError, match=line):
+        attempt()
 
 
 @pytest.mark.parametrize(("f", "regularization"), [(2, "kl"), (4, "vq")])
 def test_an_autoencoder_learns(f, regularization, generator):
-    """Bars that are bright or dark: half of a uniform code's bits go in a few steps, and a cut run is the same."""
+    """Bars that are bright or dark: half of a uniform code's bits go in a few steps."""
     bright = torch.randint(0, 2, (64, 1, 8, 1), generator=generator)
     raw = (16 * bright).expand(64, 1, 8, 8).to(torch.uint8).contiguous()
-    plan = Training(40, 32, 8e-3, warmup=5, report_every=20)
     model = Latents(f, regularization=regularization, width=8).build(GreyLevels(17), (1, 8, 8))
     model.initialise(0)
-    start = copy.deepcopy(model)
-    reports = [(r.losses, {k: v.clone() for k, v in r.state().items()}) for r in train(model, raw, plan, 0)]
-    (_, half), (losses, end) = reports
-    assert losses["autoencoder"] < math.log2(17) / 2
-    (again,) = train(start, raw, plan, 0, (20, half))
-    assert again.losses == losses
-    assert all(torch.equal(value, end[key]) for key, value in again.state().items())
-
-
-def test_diagnostics_are_the_decoders_sigma():
-    model = kl_autoencoder()
-    model.decoder_scale.data.fill_(2 * math.log(0.3) / HASTE)
-    assert model.diagnostics() == {"train/decoder_sigma": pytest.approx(0.3)}
+    *_, last = train(model, raw, Training(30, 16, 1e-2, warmup=3, report_every=30), 0)
+    assert last.losses["autoencoder"] < math.log2(17) / 2

@@ -1,16 +1,20 @@
-"""Batches: epochs in orders of their own, and mirrored images."""
+"""Batches: epochs in orders of their own, and mirrored images. Rates: each shape by its formula."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 
 from diffusion_core.batches import batch_indices, flipped, flips
-from diffusion_core.trainer import Trainer, train
+from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk_steps
+from diffusion_core.trainer import train
+from diffusion_core.training import Training
 from tests.diffusion_core.learners import image_learner, points_learner
-from tests.diffusion_core.test_training import PLAN, assert_same, run, saved
+from tests.diffusion_core.test_training import PLAN, saved
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (12, 4), (3, 8), (1, 1), (7, 7)])
@@ -36,24 +40,63 @@ def test_flips_mirror_half_of_the_examples_anew_at_each_step_by_seed_and_step():
     assert torch.equal(mirrored[1], images[1])
 
 
-def test_a_flipped_training_sees_its_batches_mirrored_and_nothing_else_changes():
-    """Of images that are their own mirror images it is the same training; of others what it was given is that."""
-    learner, data = image_learner()
-    symmetric = data + data.flip(-1)
-    plain, mirrored = (train(image_learner()[0], symmetric, replace(PLAN, flips=flips), 0) for flips in (False, True))
-    assert_same(saved([*mirrored][-1]), saved([*plain][-1]))
-    one, other = (run(image_learner, replace(PLAN, flips=flips))[-1][2] for flips in (False, True))
-    assert any(not torch.equal(one[name], other[name]) for name in one)
-    seen = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "step", lambda self, raw, *_: seen.append(raw) or {"network": torch.zeros(())})
-        [*train(learner, data, replace(PLAN, flips=True, steps=2), 3)]
-    for step, raw in enumerate(seen):
-        batch = data[batch_indices(3, step, len(data), PLAN.batch)]
-        for image, original, mirrored in zip(raw, batch, flips(3, step, PLAN.batch), strict=True):
-            assert torch.equal(image, original.flip(-1) if mirrored else original)
+def test_a_training_on_images_that_are_their_own_mirror_images_is_the_same_flipped_and_no_other_is():
+    for symmetric in (True, False):
+        learners, raw = [image_learner()[0] for _ in range(2)], image_learner()[1]
+        data, plan = raw + raw.flip(-1) if symmetric else raw, replace(PLAN, steps=2)
+        plain, mirrored = (
+            saved([*train(learner, data, replace(plan, flips=flips), 0)][-1])
+            for learner, flips in zip(learners, (False, True), strict=True)
+        )
+        assert symmetric == all(torch.equal(plain[name], mirrored[name]) for name in plain)
 
 
 def test_points_have_no_mirror_image():
     with pytest.raises(ValueError, match=r"training\.flips=true mirrors images .*, got data \[40, 2\]"):
         next(train(*points_learner(), replace(PLAN, flips=True), 0))
+
+
+@pytest.mark.parametrize(
+    ("rate", "values"),
+    [
+        ("constant", {0: 1, 50: 1, 99: 1}),
+        ("linear", {0: 1, 25: 0.75, 50: 0.5, 99: 0.01}),
+        ("cosine", {0: 1, 50: 0.5, 75: (1 - math.sqrt(0.5)) / 2}),
+        ("inverse_sqrt", {0: 1, 4: 0.5, 64: 0.125}),
+        ("wsd", {0: 1, 50: 1, 70: 1, 85: 0.5, 97: 0.1}),
+    ],
+)
+def test_a_shape_has_its_values(rate, values):
+    found = {n: share_of_peak(rate, n, 100, 0) for n in values}
+    assert found == pytest.approx(values)
+    assert COOLDOWN == 0.3
+
+
+@pytest.mark.parametrize("cooldown", [0.1, 0.3, 0.7, 1.0])
+def test_a_cooldown_falls_over_its_share_of_the_steps_and_before_it_no_step_knows_how_many_there_are(cooldown):
+    for steps in (10, 130, 1000):
+        own = round((1 - cooldown) * steps)
+        assert trunk_steps(steps, cooldown) == own
+        shares = [share_of_peak("wsd", n, steps, 0, cooldown) for n in range(steps)]
+        assert shares[:own] == [share_of_peak("wsd", n, 10 * steps, 0, cooldown) for n in range(own)] == [1.0] * own
+        assert shares[own:] == pytest.approx([(steps - n) / (cooldown * steps) for n in range(own, steps)])
+
+
+def test_what_has_no_meaning_is_refused():
+    for changes, reason in (
+        ({"rate": "wsd", "steps": 100, "warmup": 71}, "cooldown longer than its training: .*=0.3 leaves 70 of .*=100"),
+        ({"rate": "inverse_sqrt", "warmup": 0}, "from the end of its warm-up: take training.warmup >= 1"),
+        ({"rate": "step"}, r"training\.rate must be .* or .*, got 'step'"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            Training(**changes)
+    Training(rate="wsd", steps=100, warmup=70)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_rate_rises_linearly_over_the_warm_up_and_never_again_nor_above_its_peak(rate):
+    shares = [share_of_peak(rate, n, 200, 20) for n in range(200)]
+    unwarmed = [share_of_peak(rate, n, 200, 0) for n in range(200)] if rate != "inverse_sqrt" else [1.0] * 20
+    assert shares[:20] == pytest.approx([(n + 1) / 20 * unwarmed[n] for n in range(20)])
+    assert all(0 < share <= 1 for share in shares)
+    assert all(later <= earlier for earlier, later in pairwise(shares[19:]))

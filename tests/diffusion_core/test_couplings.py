@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,21 +12,13 @@ import torch
 from torch import Tensor
 
 from diffusion_core.batches import batch_indices
-from diffusion_core.choices import refusal
-from diffusion_core.conditioning import Class
-from diffusion_core.couplings import Coupling, Draw, Immiscible, Independent, Optimal
-from diffusion_core.encodings import Continuous
+from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.objectives import Vlb
-from diffusion_core.parameterizations import X0, Velocity
-from diffusion_core.problems import diffusion
 from diffusion_core.randomness import normal
-from diffusion_core.samplers import Ancestral, Ddim
-from diffusion_core.schedules import Rectified
-from diffusion_core.trainer import Trainer, trained
+from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from tests.axes import across, members, name
-from tests.diffusion_core.learners import BASE, image_learner, learner_of_points, told_learner
+from tests.diffusion_core.learners import image_learner, told_learner
 
 CPU = torch.device("cpu")
 PLAN = Training(steps=2, batch=6, warmup=0, precision="float32")
@@ -44,101 +34,24 @@ def cost(x0: Tensor, eps: Tensor) -> float:
     return float(((x0.double() - eps.double()) ** 2).sum())
 
 
-@dataclass(frozen=True)
-class Antithetic(Coupling):
-    """Half of the noise is the other half's with its sign turned: independent of x_0, and no draw."""
-
-    independent: ClassVar[bool] = True
-
-    def pair(self, x0: Tensor, draw: Draw) -> Tensor:
-        half = draw(0)[: (len(x0) + 1) // 2]
-        return torch.cat([half, -half])[: len(x0)]
-
-
-@across(coupling=(*members(Coupling), Antithetic()), shape=((2, 2), (7, 1, 4, 4), (32, 2)))
+@across(coupling=members(Coupling), shape=((7, 1, 4, 4), (32, 2)))
 def test_every_coupling_gives_each_x0_a_noise_by_the_batch_and_the_draws_alone(coupling, shape):
-    """It leaves both as they are. `permutes` says that the noise of a batch is draw 0 in another order."""
+    """`permutes` says that a batch has the noise of draw 0 in another order, `independent` that x_0 is not read."""
     x0, draw = 0.5 + 0.8 * normals(*shape, seed=1000), cache(lambda j: normals(*shape, seed=j))
     eps = coupling.pair(x0, draw).clone()
-    assert (eps.dtype, eps.shape) == (torch.float32, shape)
-    assert eps.isfinite().all()
+    assert eps.shape == shape
     assert torch.equal(coupling.pair(x0, draw), eps)
-    assert torch.equal(x0, 0.5 + 0.8 * normals(*shape, seed=1000))
-    assert all(torch.equal(draw(j), normals(*shape, seed=j)) for j in range(2))
-    if len(x0) > 2:
-        in_order = sorted(eps.flatten(1).tolist()) == sorted(draw(0).flatten(1).tolist())
-        assert coupling.permutes == (in_order and not torch.equal(eps, draw(0)))
+    in_order = sorted(eps.flatten(1).tolist()) == sorted(draw(0).flatten(1).tolist())
+    assert coupling.permutes == (in_order and not torch.equal(eps, draw(0)))
+    assert coupling.independent == torch.equal(coupling.pair(x0.flip(0) + 1, draw), eps)
 
 
-@across(coupling=(*members(Coupling), Antithetic()))
-def test_independent_says_whether_noise_knows_x0(coupling):
-    noises = (coupling.pair(normals(32, 2, seed=seed), lambda j: normals(32, 2, seed=j)) for seed in (1000, 1001))
-    assert coupling.independent == torch.equal(*noises)
-
-
-@pytest.mark.parametrize("shape", [(1,), (2,), (1, 4, 4)], ids=str)
+@pytest.mark.parametrize("shape", [(2,), (1, 4, 4)], ids=str)
 def test_optimal_is_the_best_of_all_permutations(shape):
-    for seed, size in itertools.product(range(5), range(1, 8)):
+    for seed, size in itertools.product(range(3), range(1, 7)):
         x0, eps = 0.5 + 2 * normals(size, *shape, seed=seed), normals(size, *shape, seed=100 + seed)
         least = min(cost(x0, eps[list(order)]) for order in itertools.permutations(range(size)))
         assert cost(x0, Optimal().pair(x0, lambda j, eps=eps: eps)) == pytest.approx(least, rel=1e-12)
-
-
-def test_in_one_dimension_optimal_pairs_by_rank():
-    x0, eps = 3 * normals(300, 1), normals(300, 1, seed=1)
-    paired = Optimal().pair(x0, lambda j: eps)
-    assert torch.equal(paired[x0[:, 0].argsort(), 0], eps[:, 0].sort().values)
-
-
-def test_optimal_tends_to_the_optimal_transport_of_two_gaussians():
-    """From N(0, I) to N(m, s² I) it is x_0 = m + s ε, of cost W_2² = ‖m‖² + D (1 − s)²."""
-    m, s = torch.tensor([1.0, -2.0]), 0.5
-    apart, costs = [], []
-    for size in (16, 128, 1024):
-        x0, eps = m + s * normals(size, 2), normals(size, 2, seed=1)
-        paired = Optimal().pair(x0, lambda j, eps=eps: eps)
-        apart.append(cost((x0 - m) / s, paired) / size)
-        costs.append(cost(x0, paired) / size)
-    assert apart[0] > 3 * apart[1] > 9 * apart[2]
-    # For Gaussians in two dimensions it is of order (ln B)²/B (Ledoux 2019).
-    assert apart[2] < 2 * math.log(1024) ** 2 / 1024
-    assert costs[2] == pytest.approx(5 + 2 * (1 - s) ** 2, rel=0.05)
-
-
-@pytest.mark.parametrize("steps", [1, 3, 20])
-def test_paths_that_do_not_cross_are_followed_exactly_by_ddim_in_any_number_of_steps(steps):
-    """Of x_0 = m + s ε the network knows both, and leads N(0, I) to N(m, s² I); added noise leads elsewhere."""
-    m, s, horizon = 1.5, 0.5, 20
-    gamma = Rectified().gamma(horizon)
-
-    def x0(x_t: Tensor, t: Tensor) -> Tensor:
-        alpha_bar = torch.sigmoid(-gamma(t))[:, None]
-        a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        return m + s * (x_t - a * m) / (a * s + b)
-
-    model = diffusion(x0, horizon, parameterization=X0(), schedule=Rectified())
-    samples, noisy = (one.sample(model, 4000, seed=0) for one in (Ddim(steps=steps), Ancestral()))
-    assert samples.mean().item() == pytest.approx(m, abs=0.03)
-    assert samples.std().item() == pytest.approx(s, rel=0.03)
-    assert abs(noisy.std().item() / s - 1) > 0.1
-
-
-def test_a_step_leads_to_the_mean_of_the_data_or_with_optimal_pairs_to_the_data():
-    """Of N(m, s² I) one step takes x_T to E[x_0|x_T], which is m where noise says nothing of x_0, and m + s x_T."""
-    m, s = torch.tensor([1.0, -2.0]), 0.5
-    data, plan = m + s * normals(2000, 2), Training(steps=250, learning_rate=1e-2, warmup=10, precision="float32")
-    choices = replace(BASE, parameterization=Velocity(), schedule=Rectified())
-    for coupling, spread in ((Independent(), 0), (Optimal(), s)):
-        learner, _ = learner_of_points(replace(choices, coupling=coupling))
-        samples = Ddim(steps=1).sample(trained(learner, data, plan, 0).diffusion, 1000, seed=0)
-        torch.testing.assert_close(samples.mean(0), m, rtol=0, atol=0.1)
-        torch.testing.assert_close(samples.std(0), torch.full((2,), float(spread)), rtol=0, atol=0.15)
-
-
-def test_optimal_goes_with_the_examples_wherever_they_stand():
-    x0, eps, order = normals(20, 2), normals(20, 2, seed=1), torch.randperm(20)
-    paired = Optimal().pair(x0, lambda j: eps)
-    assert torch.equal(Optimal().pair(x0[order], lambda j: eps), paired[order])
 
 
 def test_immiscible_takes_the_nearest_of_its_draws():
@@ -146,21 +59,6 @@ def test_immiscible_takes_the_nearest_of_its_draws():
     distances = np.stack([((x0 - eps).numpy() ** 2).sum((1, 2, 3)) for eps in drawn])
     expected = torch.stack([drawn[j][i] for i, j in enumerate(distances.argmin(0))])
     assert torch.equal(Immiscible(k=7).pair(x0, drawn.__getitem__), expected)
-
-
-@pytest.mark.parametrize("k", [2, 4])
-def test_the_nearest_of_k_draws_has_another_law_than_a_draw(k):
-    """Of x_0 = 0 in two dimensions ‖ε‖²/2 is the least of k exponential numbers, of mean 1/k; far out, ε along x_0 is
-    the largest of k normal ones (of two 1/√π, of four by Harter 1961, table 1)."""
-    size = 100_000
-
-    def draw(j: int) -> Tensor:
-        return normals(size, 2, seed=j)
-
-    near, far = torch.zeros(size, 2), torch.tensor([1e6, 0.0]).expand(size, 2)
-    assert cost(Immiscible(k).pair(near, draw), near) / size == pytest.approx(2 / k, rel=0.02)
-    along = Immiscible(k).pair(far, draw)[:, 0].mean().item()
-    assert along == pytest.approx({2: 1 / math.sqrt(math.pi), 4: 1.02938}[k], abs=0.01)
 
 
 @pytest.mark.parametrize("k", [1, 0, 1001])
@@ -193,19 +91,14 @@ def given(seen, learner_of, coupling: Coupling, plan: Training = PLAN) -> dict[s
     return {key: torch.cat([piece[key] for piece in pieces]) for key in pieces[0]}
 
 
-def points():
-    return learner_of_points(BASE)
-
-
 @pytest.mark.parametrize("coupling", PAIRING, ids=name)
-@pytest.mark.parametrize("learner_of", [points, image_learner])
+@pytest.mark.parametrize("learner_of", [told_learner, image_learner])
 def test_pairs_are_those_of_the_whole_batch_in_whatever_pieces_it_is_taken(seen, learner_of, coupling):
-    """Times, noise and dequantisation too."""
+    """Times, noise, dequantisation, labels and who is shown an estimate too."""
     whole = given(seen, learner_of, coupling)
-    for pieces in (2, 5):
-        parts = given(seen, learner_of, coupling, replace(PLAN, micro_batch=pieces))
-        assert parts.keys() == whole.keys()
-        assert all(torch.equal(parts[key], whole[key]) for key in whole), pieces
+    parts = given(seen, learner_of, coupling, replace(PLAN, micro_batch=5))
+    assert parts.keys() == whole.keys()
+    assert all(torch.equal(parts[key], whole[key]) for key in whole)
 
 
 def test_losses_see_each_x0_with_its_own_time_and_the_nearest_noise_of_the_batch(seen):
@@ -241,25 +134,3 @@ def test_noise_is_paired_within_a_class_where_labels_are_told(seen, coupling):
                 assert sorted(eps.tolist()) == sorted(drawn.tolist())
             moved += int((eps != drawn).any())
     assert moved
-
-
-def test_optimal_noise_knows_nothing_of_the_label_it_is_paired_with():
-    """Of two classes far apart, whose noise would be a half of N(0, I) each if they were paired together."""
-    labels = torch.arange(256) % 2
-    x0 = (10.0 * labels[:, None] - 5).expand(-1, 2)
-    learner = DiffusionLearner.of(replace(BASE, coupling=Optimal(), conditioning=Class()), Continuous(), (2,), 2)
-    means = [learner.drawn(x0, labels, 0, step)["eps"][labels == 1].mean() for step in range(10)]
-    assert abs(float(torch.stack(means).mean())) < 4 / math.sqrt(10 * 256)
-
-
-def test_a_class_from_outside_whose_noise_is_independent_is_asked_for_it_and_may_be_taught_by_the_bound(seen):
-    assert refusal(replace(BASE, coupling=Antithetic(), objective=Vlb())) is None
-    eps = given(seen, points, Antithetic(), replace(PLAN, steps=1))["eps"]
-    assert torch.equal(eps[:3], -eps[3:])
-    assert torch.equal(eps[:3], given(seen, points, Independent(), replace(PLAN, steps=1))["eps"][:3])
-
-
-def test_nothing_is_paired_where_noise_is_independent(monkeypatch):
-    monkeypatch.setattr(DiffusionLearner, "paired", None)
-    learner, data = points()
-    assert len(list(Trainer(learner, PLAN, CPU).run(data, 0))) > 0

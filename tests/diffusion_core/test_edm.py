@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 
-import pytest
 import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.objectives import EdmObjective, Simple
 from diffusion_core.parameterizations import EdmParameterization, Epsilon
 from diffusion_core.problems import GaussianData, denoiser_output, diffusion
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import Heun
-from diffusion_core.time_domains import Continuous, Discrete
 from tests.axes import across
 from tests.diffusion_core.mixture import MixtureData
 
@@ -50,20 +47,6 @@ def test_the_denoiser_is_table_1s():
     torch.testing.assert_close(x0, expected, rtol=1e-12, atol=1e-12)
     # Rebuilt from x − x̂_0, which at σ = 0.002 is 500 times smaller than x.
     torch.testing.assert_close(eps, (x - expected) / sigma, rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("domain", [Discrete(), Continuous()], ids=["discrete", "continuous"])
-@pytest.mark.parametrize("objective", [Simple(), EdmObjective(SIGMA_DATA)], ids=["simple", "edm"])
-def test_the_loss_is_lambda_times_the_denoisers_error(domain, objective):
-    """λ(σ) ‖D(y + n; σ) − y‖², λ = (σ² + σ_data²)/(σ σ_data)² = 1/c_out²: the unweighted error of F."""
-    model = diffusion(function, 18, parameterization=EdmParameterization(SIGMA_DATA), schedule=ENDS, real=True)
-    y, eps = torch.randn(2, 18, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    t, sigma = model.all_times[1:], levels(model)[:, None]
-    error = ((table_1(function, y + sigma * eps, sigma, t.double()) - y) ** 2).mean(1)
-    weight = (sigma[:, 0] ** 2 + SIGMA_DATA**2) / (sigma[:, 0] * SIGMA_DATA) ** 2
-    asked, reading = domain.asking(model, y, t, eps, {})
-    ours = objective.loss(reading(model.denoiser.answer(asked)))
-    torch.testing.assert_close(ours, weight * error, rtol=1e-8, atol=1e-8)
 
 
 def algorithm_2(network, x: Tensor, sigma: list[float], noise: Tensor, settings: tuple[float, ...]) -> Tensor:

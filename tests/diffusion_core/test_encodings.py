@@ -1,4 +1,4 @@
-"""The decoders of L_0 against arbitrary precision, and what dequantisation does to a code's length."""
+"""The decoders of L_0 against arbitrary precision, units, and what dequantisation does to a code's length."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch.distributions import Normal
 
 from diffusion_core import decoders
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
-from diffusion_core.encodings import Continuous, Encoding, GreyLevels
-from diffusion_core.latents import LatentCode
-from tests.axes import across, classes, name
+from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.units import bits_of, bits_of_scales, bits_per_dim, bits_per_nat
+from tests.axes import across, paired
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]
@@ -39,14 +39,7 @@ def log_probabilities(mean: float, log_variance: float) -> Tensor:
     return log_bin_probability(LEVELS, torch.full_like(LEVELS, mean), torch.full_like(LEVELS, log_variance))
 
 
-@across(mean=MEANS, log_variance=(-60.0, *LOG_VARIANCES, 40.0))
-def test_probabilities_of_all_grey_levels_sum_to_one(mean, log_variance):
-    """To rounding: the edges that two bins share are known to 2^-53, which is a share of σ."""
-    log_p = log_probabilities(mean, log_variance)
-    assert torch.logsumexp(log_p, 0).item() == pytest.approx(0, abs=1e-12 + 1e-16 * math.exp(-log_variance / 2))
-
-
-@across(log_variance=(-14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0), mean=(-1.0, 0.0, 0.0013, 0.99, 1.004))
+@paired(log_variance=(-14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0), mean=(-1.0, 0.0, 0.0013, 0.99, 1.004))
 def test_probability_of_a_grey_level_agrees_with_sixty_digits(mean, log_variance):
     log_p = log_probabilities(mean, log_variance)
     with mpmath.workdps(60):
@@ -55,7 +48,7 @@ def test_probability_of_a_grey_level_agrees_with_sixty_digits(mean, log_variance
             assert log_p[level].item() == pytest.approx(expected, rel=1e-11, abs=1e-9), level
 
 
-@across(sigma=(1e-3, 0.02, 1.0), deviations=(-60, -40, -8, 8, 40, 60), level=(0, 3, 128, 252, 255))
+@paired(sigma=(1e-3, 0.02, 1.0), deviations=(-60, -40, -8, 8, 40, 60), level=(0, 3, 128, 252, 255))
 def test_probability_and_its_slope_are_exact_far_out_in_the_tails(level, sigma, deviations):
     mean = float(LEVELS[level]) + sigma * deviations
     at = (mean, 2 * math.log(sigma))
@@ -124,12 +117,6 @@ def test_terms_take_a_level_at_its_8_bit_values_evenly_in_turn():
     assert torch.bincount(values[0], minlength=15).double().sub(680 / 15).abs().max() < 5 * (680 / 15) ** 0.5
 
 
-@pytest.mark.parametrize("encoding", [Continuous(), GreyLevels(256)], ids=name)
-def test_data_without_noise_is_the_same_at_all_terms(encoding):
-    code = encoding.code(torch.arange(6, dtype=torch.uint8), 0, "code")
-    assert all(x0 is code.x0 for x0 in islice(encoding.spread(code.x0, code, 0, "u"), 3))
-
-
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_as_a_density_a_level_fills_the_scale_around_its_8_bit_values(levels):
     """From half a value before the first of them, w k, to half a value after the last, w (k + 1) − 1."""
@@ -151,16 +138,6 @@ def test_what_dequantisation_costs():
     assert [encoding.offset_bits for encoding in (digits, grey, points)] == [-math.log2(15), 0, 0]
 
 
-# Latents need an autoencoder, and have tests of their own.
-@pytest.mark.parametrize("encoding", [cls() for cls in classes(Encoding) if cls is not LatentCode], ids=name)
-def test_every_encoding_encodes_to_float32_and_decodes_to_what_it_encoded(encoding):
-    raw = torch.arange(6, dtype=torch.uint8) if encoding.grey_levels else torch.linspace(-2, 2, 6)
-    x = encoding.encode(raw, torch.full((6,), 0.5, dtype=torch.float64))
-    assert x.dtype == torch.float32
-    assert torch.equal(encoding.decode(x), raw)
-    assert encoding.bounded == encoding.grey_levels
-
-
 @across(gamma=(-40.0, -13.3, -9.0, -7.0, -3.0, 2.0), noise=(0.0, 1.0, -5.5))
 def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
     """All 256 levels, those at both ends included, by torch's own log_softmax; and its gradient in γ by autograd."""
@@ -175,29 +152,33 @@ def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
     torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-9)
 
 
-def test_the_softmax_decoder_of_many_dimensions_is_the_same_and_keeps_little_for_its_gradient(monkeypatch):
+def test_the_softmax_decoder_of_many_dimensions_is_the_same_some_examples_at_a_time(monkeypatch):
     """Values and gradient in γ, with 2 examples at a time of 40, and with one at least."""
-    generator = torch.Generator().manual_seed(0)
+    generator, found = torch.Generator().manual_seed(0), []
     x0 = LEVELS[torch.randint(256, (40, 3, 4, 4), generator=generator)]
     eps = torch.randn(x0.shape, generator=generator)
-
-    def taken() -> tuple[Tensor, Tensor, int]:
-        at, kept = torch.linspace(-3, 2, 40, dtype=torch.float64, requires_grad=True), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.nbytes) or x, lambda x: x):
-            log_p = softmax_decoder(x0, eps, at, LEVELS)
-        (gradient,) = torch.autograd.grad(log_p.sum(), at)
-        return log_p.detach(), gradient, sum(kept)
-
-    whole, gradient, most = taken()
-    assert most > 8 * 256 * x0.numel()
-    for distances in (2 * 48 * 256, 1):
+    for distances in (decoders.DISTANCES, 2 * 48 * 256, 1):
         monkeypatch.setattr(decoders, "DISTANCES", distances)
-        parts, gradient_of_parts, least = taken()
-        torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
-        torch.testing.assert_close(gradient_of_parts, gradient, rtol=1e-12, atol=0)
-        assert least < 0.02 * most
+        at = torch.linspace(-3, 2, 40, dtype=torch.float64, requires_grad=True)
+        log_p = softmax_decoder(x0, eps, at, LEVELS)
+        found.append((log_p.detach(), *torch.autograd.grad(log_p.sum(), at)))
+    for parts in found[1:]:
+        torch.testing.assert_close(parts, found[0], rtol=1e-12, atol=0)
 
 
-def test_a_noise_level_that_is_no_number_is_no_error_but_no_number():
-    log_p = softmax_decoder(LEVELS[:, None], LEVELS[:, None], torch.full((256,), math.nan), LEVELS)
-    assert log_p.isnan().all()
+@pytest.mark.parametrize("dims", [1, 3, 784])
+def test_as_many_fair_coins_as_dimensions_are_one_bit_each(dims):
+    nats = torch.full((2,), -dims * math.log(0.5), dtype=torch.float64)
+    one = torch.ones(2, dtype=torch.float64)
+    torch.testing.assert_close(bits_per_dim(nats, dims), one, rtol=1e-15, atol=0)
+    torch.testing.assert_close(nats * bits_per_nat(dims), one, rtol=1e-15, atol=0)
+
+
+def test_without_dimensions_a_value_is_per_dimension_already():
+    assert bits_per_nat() == bits_per_nat(1) == pytest.approx(1.4426950408889634, rel=1e-15)
+    assert bits_per_dim(torch.tensor(math.log(8.0))).item() == pytest.approx(3, rel=1e-6)
+
+
+def test_a_choice_among_equals_is_the_log_of_their_number_and_a_product_of_scales_its_sum():
+    assert [bits_of(count) for count in (256, 1, 0.25)] == [8, 0, -2]
+    assert bits_of_scales(torch.tensor([2.0, 8.0, 0.25])) == 2

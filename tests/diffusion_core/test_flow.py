@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import pytest
@@ -13,13 +12,14 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Velocity
 from diffusion_core.problems import diffusion
 from diffusion_core.samplers import Ddim
 from diffusion_core.schedules import Rectified
 from diffusion_core.spacings import TrailingSpacing
-from diffusion_core.time_domains import Discrete, levels_of
+from diffusion_core.time_domains import levels_of
 
 HORIZON = 20
 SHIFT = pytest.mark.parametrize("shift", [1.0, 3.0])
@@ -64,12 +64,6 @@ def test_gamma_is_twice_the_logit_of_the_place_on_the_path(shift):
         assert gamma.ends_in_noise == (end == 1)
 
 
-@pytest.mark.parametrize("end", [0.0, 1.1, math.nan])
-def test_a_path_that_goes_nowhere_is_refused(end):
-    with pytest.raises(ValueError, match="rectified needs 0 < end <= 1, got"):
-        Rectified(end)
-
-
 @SHIFT
 def test_the_loss_is_that_of_conditional_flow_matching(shift):
     """‖v_θ(x_u, u) − (ε − x_0)‖²; the shift moves u and nothing else."""
@@ -78,8 +72,7 @@ def test_the_loss_is_that_of_conditional_flow_matching(shift):
     t = model.all_times[1:]
     x_u = (1 - u) * x0 + u * eps
     expected = ((function(x_u / length(u), t) - (eps - x0)) ** 2).mean(1)
-    asked, reading = Discrete().asking(model, x0, t, eps, {})
-    ours = Simple().loss(reading(model.denoiser.answer(asked)))
+    ours = DiffusionLearner(model).losses(x0, t, eps)["network"]
     torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -105,40 +98,18 @@ def test_flow_matching_is_a_weighting_of_the_error_of_the_noise():
     torch.testing.assert_close(weight, -0.5 * w * rate, rtol=1e-12, atol=0)
 
 
-WEIGHTS, MEANS, WIDTHS = torch.tensor([[0.3, 0.25, 0.45], [-0.7, 0.1, 0.8], [0.1, 0.08, 0.12]], dtype=torch.float64)
-"""A mixture of three Gaussians in one dimension."""
-
-
-def velocity(x_u: Tensor, u: Tensor) -> Tensor:
-    """E[ε − x_0 | x_u] of the mixture, for x_u and u [B, 1]: x_u ~ N((1 − u) m, (1 − u)² w² + u²) in each component."""
-    variance = (1 - u) ** 2 * WIDTHS**2 + u**2
-    offset = x_u - (1 - u) * MEANS
-    share = torch.softmax(WEIGHTS.log() - 0.5 * (offset**2 / variance + variance.log()), dim=1)
-    each = -MEANS + (u - (1 - u) * WIDTHS**2) / variance * offset
-    return (share * each).sum(1, keepdim=True)
-
-
 def euler(x: Tensor, places: Tensor) -> Tensor:
     """Euler's method along the places u from 1 to 0."""
     for u, after in pairwise(places):
-        x = x + (after - u) * velocity(x, u.expand(len(x), 1))
+        x = x + (after - u) * function(x / length(u), u.expand(len(x)))
     return x
 
 
-@pytest.mark.parametrize(("steps", "error"), [(2, 0.352), (5, 0.149), (10, 0.093)])
-def test_trailing_steps_of_ddim_are_eulers_even_ones(steps, error):
+@pytest.mark.parametrize("steps", [2, 10])
+def test_trailing_steps_of_ddim_are_eulers_even_ones(steps):
     """From u = 1 to u = 0, as in papers' few steps; even times from 1 on would be one step fewer."""
-
-    def output(shown: Tensor, t: Tensor) -> Tensor:
-        u = t.double()[:, None] / 1000
-        return velocity(shown * length(u), u)
-
-    model = diffusion(
-        output, 1000, parameterization=Velocity(), schedule=Rectified(), spacing=TrailingSpacing(), shape=(1,)
-    )
-    x = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    chain = model.chain(steps)
-    *_, ours = Ddim().walk(model, x, chain, steps, lambda k: 0 * x)
+    straight = {"parameterization": Velocity(), "schedule": Rectified(), "spacing": TrailingSpacing()}
+    model = diffusion(lambda shown, t: function(shown, t.double() / 1000), 1000, **straight)
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    *_, ours = Ddim().walk(model, x, model.chain(steps), steps, lambda k: 0 * x)
     torch.testing.assert_close(ours, euler(x, torch.linspace(1, 0, steps + 1, dtype=torch.float64)), rtol=0, atol=1e-10)
-    exact = euler(x, torch.linspace(1, 0, 2001, dtype=torch.float64))
-    assert float(((ours - exact) ** 2).mean().sqrt()) == pytest.approx(error, abs=1e-3)

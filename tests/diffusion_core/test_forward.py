@@ -1,17 +1,18 @@
-"""q against Bayes' rule, composition of kernels and arbitrary-precision arithmetic."""
+"""q against Bayes' rule and arbitrary precision, and strided chains: which times they keep, and their steps."""
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import mpmath
 import pytest
 import torch
-from torch.distributions import Normal
 
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Pair, diffuse, marginal, posterior
-from diffusion_core.schedules import Schedule
+from diffusion_core.problems import diffusion
+from diffusion_core.schedules import Cosine, Linear, Schedule
 from tests.axes import across, members
 from tests.diffusion_core.mixture import bayes
 
@@ -55,18 +56,6 @@ def test_posterior_is_the_product_of_kernel_and_marginal_by_bayes_rule(schedule,
     mean, variance = bayes(x0, x_t, alpha_bar_t[:, None], alpha_bar_s[:, None])
     torch.testing.assert_close(q.mean, mean, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(q.log_variance, variance.log(), rtol=0, atol=1e-9)
-
-
-def test_posterior_density_is_the_normalised_joint_density_on_a_grid(generator):
-    alpha_bar_t, alpha_bar_s, x0, x_t = (torch.tensor([v], dtype=torch.float64) for v in (0.3, 0.6, 0.7, -0.4))
-    alpha = alpha_bar_t / alpha_bar_s
-    x_s = torch.linspace(-5, 5, 4001, dtype=torch.float64)
-    joint = Normal(alpha.sqrt() * x_s, (1 - alpha).sqrt()).log_prob(x_t)
-    joint = joint + Normal(alpha_bar_s.sqrt() * x0, (1 - alpha_bar_s).sqrt()).log_prob(x_s)
-    expected = joint - torch.logsumexp(joint, 0) - math.log(float(x_s[1] - x_s[0]))
-    q = posterior(x0[None], x_t[None], pair_of(-torch.logit(alpha_bar_t), -torch.logit(alpha_bar_s)))
-    actual = Normal(q.mean[0], torch.exp(0.5 * q.log_variance[0])).log_prob(x_s)
-    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_diffusing_with_noise_of_one_standard_deviation_moves_the_marginal_mean_by_one(generator):
@@ -127,18 +116,56 @@ def test_the_step_to_clean_data_ends_in_x0_with_the_chains_variance(schedule):
     assert q.log_variance[1].item() != -3.0
 
 
-def test_gradients_in_gamma_are_finite_also_where_the_step_ends_in_clean_data():
-    gamma = torch.tensor([-9.0, -8.0], dtype=torch.float64, requires_grad=True)
-    gamma_s = torch.cat([torch.tensor([-math.inf], dtype=torch.float64), gamma[:1]])
-    pair = Pair(gamma, gamma_s, gamma * 0 - 3)
-    value = pair.log_beta_tilde + pair.log_beta + pair.coefficient_x0 + pair.coefficient_xt + pair.beta_tilde
-    (gradient,) = torch.autograd.grad(value.sum(), gamma)
-    assert gradient.isfinite().all()
+@pytest.mark.parametrize("horizon", [2, 3, 10, 31, 64])
+def test_strided_times_run_evenly_from_1_to_the_horizon(horizon):
+    for steps in range(2, horizon + 1):
+        times = strided_times(horizon, steps)
+        gaps = times[1:].diff()
+        assert times.dtype == torch.int64
+        assert len(times) == steps + 1
+        assert (times[0], times[1], times[-1]) == (0, 1, horizon)
+        assert 1 <= gaps.min() <= gaps.max() <= gaps.min() + 1
+    assert strided_times(horizon, horizon).tolist() == list(range(horizon + 1))
+    assert strided_times(horizon, 1).tolist() == [0, horizon]
+    for steps in (0, -1, horizon + 1):
+        with pytest.raises(ValueError, match=f"of {steps} steps does not fit .* T={horizon}: take 1 to {horizon}"):
+            strided_times(horizon, steps)
 
 
-def test_q_has_the_dtype_of_the_data(generator):
-    gamma_s, gamma_t = noise_levels(8, generator).reshape(2, 4).sort(0).values
-    for dtype in (torch.float32, torch.float64):
-        x = torch.zeros(4, 3, dtype=dtype)
-        q = posterior(x, x, pair_of(gamma_t, gamma_s))
-        assert {q.mean.dtype, q.log_variance.dtype, diffuse(x, x, gamma_t).dtype} == {dtype}
+@across(schedule=members(Schedule), steps=(1, 2, 7, 50), rule=("beta_tilde_2", "beta_1"))
+def test_variance_of_the_first_step_follows_the_chains_rule(schedule, steps, rule):
+    chain = Chain(schedule.gamma(50).requires_grad_(False), strided_times(50, steps), rule)
+    kept = torch.sigmoid(-chain.gamma(chain.times)).tolist()
+    expected = 1 - kept[1]
+    if rule == "beta_tilde_2" and steps > 1:
+        expected *= (1 - kept[2] / kept[1]) / (1 - kept[2])
+    log_first = chain.pair(torch.tensor([1, 1])).log_first
+    assert log_first.tolist() == pytest.approx([math.log(expected)] * 2, rel=1e-9)
+
+
+COEFFICIENTS = [name for name, value in vars(Pair).items() if isinstance(value, cached_property)]
+
+
+@across(schedule=members(Schedule), steps=(1, 2, 7, 50), of=("pair", "trained_pair"))
+def test_a_coefficient_is_that_of_the_noise_levels_whichever_steps_are_asked_for(schedule, steps, of):
+    """k in any order and as often as may be, by a pair of the noise levels themselves: to the last digit of float32."""
+    gamma = schedule.gamma(50).requires_grad_(False)
+    chain = Chain(gamma, strided_times(50, steps), schedule.first_step)
+    k = torch.randint(1, steps + 1, (37,), generator=torch.Generator().manual_seed(0))
+    t, s = chain.times[k], chain.times[k - 1] if of == "pair" else chain.times[k] - 1
+    ours = getattr(chain, of)(k)
+    theirs = Pair(gamma(t), gamma(s), ours.log_first)
+    assert len(COEFFICIENTS) >= 11
+    for one in ("gamma_t", "gamma_s", *COEFFICIENTS):
+        found, expected = getattr(ours, one), getattr(theirs, one)
+        torch.testing.assert_close(found, expected, rtol=1e-14, atol=0, msg=lambda text, one=one: f"{one}: {text}")
+        assert torch.equal(found.float(), expected.float())
+
+
+def test_what_a_chain_has_worked_out_goes_when_another_schedule_is_loaded():
+    made, other = (diffusion(lambda x_t, t: x_t, 25, schedule=schedule) for schedule in (Linear(), Cosine()))
+    k = torch.arange(1, 26)
+    before = made.chain().pair(k).alpha_bar_t
+    torch.nn.ModuleList([made]).load_state_dict({f"0.{key}": value for key, value in other.state_dict().items()})
+    assert torch.equal(made.chain().pair(k).alpha_bar_t, other.chain().pair(k).alpha_bar_t)
+    assert not torch.equal(made.chain().pair(k).alpha_bar_t, before)

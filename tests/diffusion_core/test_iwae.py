@@ -13,15 +13,14 @@ from diffusion_core import iwae
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.iwae import Weighted, importance_weighted
-from diffusion_core.likelihood import bound, own_error
+from diffusion_core.likelihood import own_error
 from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
-from diffusion_core.problems import GaussianData, denoiser_output, diffusion, exact_model, expected_bound
+from diffusion_core.problems import GaussianData, diffusion, exact_model
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
-from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.diffusion_core.mixture import MixtureData, bayes
+from tests.diffusion_core.mixture import bayes
 from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
 
 HORIZON = 4
@@ -51,18 +50,6 @@ def alpha_bars(model: Diffusion) -> Tensor:
     return torch.sigmoid(-model.gamma(torch.arange(model.choices.horizon + 1))).detach()
 
 
-def linear_bits(model: Diffusion, data: GaussianData, x0: Tensor) -> Tensor:
-    """−log2 p_θ(x_0)/D [N] of the exact denoiser's linear model: Gaussians of one variance after the other from x_T."""
-    alpha_bar, one = alpha_bars(model), torch.ones(2, dtype=torch.float64)
-    v = one
-    for t in range(model.choices.horizon, 0, -1):
-        slope = data.denoise(one, alpha_bar[t])
-        if t > 1:
-            slope, _ = bayes(slope, one, alpha_bar[t], alpha_bar[t - 1])
-        v = slope**2 * v + step_variance(model.choices.variance, alpha_bar, t)
-    return -Normal(torch.zeros_like(v), v.sqrt()).log_prob(x0.double()).sum(1) / (2 * LN2)
-
-
 @pytest.mark.parametrize("schedule", [SCHEDULE, Rectified(), LearnedLinear(gamma_min=-4)], ids=choice_name)
 @pytest.mark.parametrize("steps", [None, 3, 1])
 def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule, steps):
@@ -73,27 +60,6 @@ def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule
     exact = -Normal(0.0, 1.0).log_prob(raw.double()).sum(1)
     torch.testing.assert_close(result.nats, exact.expand(2, 16, -1), rtol=0, atol=2e-5)
     torch.testing.assert_close(result.looseness, torch.zeros(40, dtype=torch.float64), rtol=0, atol=1e-5)
-
-
-@FIXED
-def test_on_a_linear_model_one_draw_gives_the_bound_and_many_the_likelihood(variance):
-    """By the recursion of the model's variances, and by `expected_bound`, which draws nothing."""
-    model, raw = exact_model(HORIZON, variance, DATA, schedule=SCHEDULE), points_of(DATA, 1500)
-    exact = linear_bits(model, DATA, raw)
-    # What points differ in is taken off by their own −log2 q, whose mean is the entropy.
-    own = -Normal(torch.zeros(2).double(), DATA.variance.sqrt()).log_prob(raw.double()).sum(1) / (2 * LN2)
-    gaps = {}
-    for draws in (2, 8, 64):
-        result = weighted(model, raw, draws)
-        bounds = result.total + result.looseness - own + DATA.entropy
-        error = bounds.std().item() / len(raw) ** 0.5
-        assert bounds.mean().item() == pytest.approx(expected_bound(model, DATA), abs=4 * error)
-        assert (result.looseness > -1e-9).all()
-        gaps[draws] = (result.total - exact).mean().item()
-        assert gaps[draws] > -4 * own_error(result.halves)
-    whole = expected_bound(model, DATA) - (exact - own).mean().item() - DATA.entropy
-    assert whole > gaps[2] > gaps[8] > gaps[64]
-    assert gaps[64] < 0.1 * whole
 
 
 def masses(model: Diffusion, points: Tensor) -> Tensor:
@@ -113,7 +79,7 @@ def curved(x_t: Tensor) -> Tensor:
 
 
 NOISY = LogSnrLinear(gamma_min=-1, gamma_max=2)
-POINTS = torch.linspace(-8, 8, 3001, dtype=torch.float64)
+POINTS = torch.linspace(-8, 8, 1001, dtype=torch.float64)
 
 
 def of_curved(variance: Variance, encoding: Encoding | None = None, shape: tuple[int, ...] = (1,)) -> Diffusion:
@@ -127,7 +93,7 @@ def test_of_any_network_the_weights_average_to_the_likelihood(variance):
     sigma = (1 - alpha_bars(model)[1]).sqrt().expand_as(POINTS)
     x0 = torch.tensor([-0.6, -0.4, 0.1, 0.5])
     density = Normal(curved(POINTS), sigma).log_prob(x0.double()[:, None]).exp() @ masses(model, POINTS)
-    assert_average(density, weighted(model, x0.repeat_interleave(500)[:, None], draws=100))
+    assert_average(density, weighted(model, x0.repeat_interleave(250)[:, None], draws=100))
 
 
 def assert_average(exact: Tensor, result: Weighted) -> None:
@@ -150,29 +116,12 @@ def test_of_dequantised_grey_levels_the_weights_average_to_their_probability():
     assert probability.sum().item() == pytest.approx(1, abs=1e-6)
     raw = torch.tensor([3, 6, 9, 12], dtype=torch.uint8)
     exact = torch.stack([probability[15 * k : 15 * k + 15].sum() for k in raw.tolist()])
-    assert_average(exact, weighted(model, raw.repeat_interleave(500)[:, None, None, None], draws=100))
-
-
-def test_in_two_dimensions_it_lies_between_the_bound_and_the_entropy():
-    """No density is shorter than the entropy; the exact denoiser in 12 steps comes near it, its bound less so."""
-    data = MixtureData()
-    output = denoiser_output(data.denoise, X0(), SCHEDULE, 12)
-    model = diffusion(output, 12, parameterization=X0(), variance=Beta(), schedule=SCHEDULE)
-    raw = data.sample(400, 5).float()
-    own = -data.log_density(raw.double()) / (2 * LN2)
-    gaps = []
-    for draws in (2, 8, 64):
-        gap = weighted(model, raw, draws).total - own
-        gaps.append(gap.mean().item())
-        assert gap.mean() > -4 * gap.std() / len(raw) ** 0.5
-    loose = bound(model, raw, Stratification(12, 1), seed=0).total - own
-    assert loose.mean() > gaps[0] > gaps[1] > gaps[2]
-    assert gaps[2] < 0.5 * loose.mean()
+    assert_average(exact, weighted(model, raw.repeat_interleave(250)[:, None, None, None], draws=100))
 
 
 def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     """The encoder's exact posterior leaves nothing to be weighted, a wider one has the likelihood as its limit."""
-    raw = torch.randint(1, 255, (40, *SHAPE), generator=generator).to(torch.uint8)
+    raw = torch.randint(1, 255, (20, *SHAPE), generator=generator).to(torch.uint8)
     exact = MODEL.bits(raw)
     for model in (Vae(MODEL.latents()), of_standard_normal()):
         result = weighted(model, raw)
@@ -181,7 +130,7 @@ def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     wide = MODEL.latents()
     wide.autoencoder.encoder.constant += math.log(2)
     for model in (Vae(wide), replace_encoding(of_standard_normal(), wide)):
-        result = weighted(model, raw, draws=96)
+        result = weighted(model, raw, draws=64)
         assert result.looseness.mean() > 0.05
         assert (result.total - exact).mean().item() == pytest.approx(0, abs=4 * own_error(result.halves) + 1e-3)
 
@@ -191,14 +140,13 @@ def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
     return model
 
 
-@pytest.mark.parametrize("draws", [2, 6])
-def test_the_own_errors_are_those_of_repetitions(draws):
+def test_the_own_errors_are_those_of_repetitions():
     model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
-    results = [weighted(model, raw, draws, seed) for seed in range(60)]
+    results = [weighted(model, raw, 2, seed) for seed in range(40)]
     for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
         means = torch.tensor([getattr(result, value).mean() for result in results])
         claimed = torch.tensor([own_error(getattr(result, halves)) for result in results]).square().mean().sqrt()
-        assert 0.75 < claimed / means.std() < 1.33
+        assert 0.7 < claimed / means.std() < 1.4
 
 
 def test_equal_seeds_give_equal_results_in_any_batch(monkeypatch):
@@ -210,17 +158,10 @@ def test_equal_seeds_give_equal_results_in_any_batch(monkeypatch):
     assert not torch.equal(one.nats[0], one.nats[1])
 
 
-def test_weights_of_which_one_is_all_are_no_trouble():
+def test_weights_of_which_one_is_all_are_no_trouble_and_one_draw_is_refused():
     """Differences of 10,000 nats: the largest weight of a half counts alone."""
     result = Weighted(torch.tensor([[[0.0], [1e4]], [[3e4], [2e4]]], dtype=torch.float64), 1, 0.5)
     assert result.halves.flatten().tolist() == pytest.approx([1.5, 2e4 / LN2 + 1.5])
     assert result.looseness.item() == pytest.approx(5e3 / LN2 - 1)
-
-
-def test_progress_is_told_and_one_draw_is_refused():
-    told: list[float] = []
-    model = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE)
-    weighted(model, points_of(DATA, 3), 2, progress=told.append)
-    assert told == [0.25, 0.5, 0.75, 1.0]
     with pytest.raises(ValueError, match="at least 2 draws, got 1: by 1 it is the bound"):
-        weighted(model, points_of(DATA, 3), 1)
+        weighted(of_curved(Beta()), torch.zeros(3, 1), 1)

@@ -17,13 +17,12 @@ from diffusion_core import latents, stratified
 from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
-from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
+from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.problems import column, diffusion
 from diffusion_core.schedules import Linear, LogSnrLinear
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
-from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.vae import Vae
 
 HORIZON = 12
@@ -131,14 +130,6 @@ def test_the_whole_bound_of_latent_diffusion_is_the_likelihood(raw, schedule, bo
     torch.testing.assert_close(torch.stack(totals).mean(0), MODEL.bits(raw), rtol=0, atol=1e-6)
 
 
-def test_reconstruction_and_entropy_are_those_of_the_vae(raw):
-    model = of_standard_normal()
-    diffused = bound(model, raw, Stratification(HORIZON, 0), seed=5)
-    alone = Vae(model.encoding).bound(raw, seed=5)
-    assert torch.equal(diffused.reconstruction, alone.reconstruction)
-    assert torch.equal(diffused.entropy, alone.entropy)
-
-
 def test_the_bound_in_continuous_time_and_the_flow_are_the_likelihood_but_for_the_ends(raw):
     """−log P again: in expectation for the one, and for every image for the other.
 
@@ -148,8 +139,8 @@ def test_the_bound_in_continuous_time_and_the_flow_are_the_likelihood_but_for_th
     expected = MODEL.bits(raw)
     flow = flow_likelihood(model, raw, steps=100, probes=2, seed=0)
     torch.testing.assert_close(flow.total, expected, rtol=0, atol=5e-3)
-    many = raw.repeat(100, 1, 1, 1)
-    gap = continuous_bound(model, many, draws=32, seed=0, batch=len(many)).total - expected.repeat(100)
+    many = raw.repeat(25, 1, 1, 1)
+    gap = continuous_bound(model, many, draws=32, seed=0, batch=len(many)).total - expected.repeat(25)
     assert float(gap.mean()) == pytest.approx(0, abs=5 * float(gap.std()) / len(gap) ** 0.5 + 5e-3)
 
 
@@ -164,32 +155,6 @@ def test_the_offset_is_the_jacobian_of_the_scale(image, shape):
     expected = float(torch.linalg.slogdet(jacobian).logabsdet) / (dims * math.log(2))
     assert code.offset_bits == code.density_offset_bits == pytest.approx(expected, abs=1e-12)
     assert code.share == size / dims
-
-
-def test_draws_depend_on_seed_step_and_purpose():
-    code = MODEL.latents()
-    stored = code.store(torch.full((3, *SHAPE), 100, dtype=torch.uint8))
-    draws = [code.draw(stored, *key) for key in ((0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b"))]
-    assert torch.equal(draws[0], code.draw(stored, 0, 0, "a"))
-    for i, draw in enumerate(draws):
-        assert not any(torch.equal(draw, other) for other in draws[:i])
-
-
-def test_terms_per_step_are_in_bits_of_the_image(raw):
-    """Over all steps they add up to L_0 without the Jacobian, and the rest."""
-    model = of_standard_normal()
-    found = bound(model, raw, Stratification(HORIZON, 0), seed=1)
-    assert float(found.per_step[0]) == pytest.approx(float(found.L0.mean()) - model.encoding.offset_bits)
-    assert float(found.per_step[1:].sum()) == pytest.approx(float(found.Lt.mean()))
-
-
-def test_the_variance_of_the_estimate_is_in_bits_of_the_image(raw, monkeypatch):
-    """At terms of t nats of z for images of 4 dimensions, one time an image, where L_0 is known."""
-    model, t = of_standard_normal(), torch.arange(1.0, HORIZON + 1)
-    monkeypatch.setattr(model, "term", lambda x0, eps, chain, t: t.double())
-    variance = estimate_variance(model, TimestepSampler(HORIZON), raw, draws=2000, batch=50, seed=0)
-    expected = float((HORIZON * t * (t > 1) / (4 * math.log(2))).var(correction=0))
-    assert variance == pytest.approx(expected, rel=0.15)
 
 
 def made_up(moments: Tensor) -> KlAutoencoder:
@@ -225,55 +190,24 @@ def test_the_scale_is_mean_and_variance_of_draws_over_images_and_places_per_chan
     assert mean[:, 1].var() > 1.5 * signal[1]
 
 
-def test_a_code_that_says_all_reconstructs_all():
-    """f = 1, z = x: the identity there and back."""
-    levels = GreyLevels(17)
-    encoder = Affine(torch.cat([torch.eye(4)]), torch.zeros(4), (2, 2, 2), torch.full((4,), -30.0))
-    autoencoder = KlAutoencoder(levels, encoder, nn.Identity(), 1, 1.0)
-    code = LatentCode(autoencoder, torch.tensor([0.1]), torch.tensor([3.0]), (1, 2, 2), (1, 2, 2))
-    raw = torch.arange(16, dtype=torch.uint8).reshape(4, 1, 2, 2) + 1
-    assert torch.equal(code.reconstruct(raw), raw)
-    assert torch.equal(code.decode(code.draw(code.store(raw), 0, 0, "x")), raw)
-
-
 def test_large_images_go_through_an_autoencoder_some_at_a_time(monkeypatch):
     """5 images of 4×4, as many at once as 2 have: 2, 2 and 1 of them, whether as images or as codes of 2×2."""
     autoencoder = Latents(f=2, width=8).build(GreyLevels(), (1, 4, 4)).requires_grad_(False)
     autoencoder.initialise(0)
     code = LatentCode(autoencoder, torch.zeros(4), torch.ones(4), (1, 4, 4), (4, 2, 2))
     raw = torch.randint(256, (5, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    seen = []
+    seen, found = [], []
     for module in (autoencoder.encoder, autoencoder.decoder):
         module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
-
-    def taken():
-        seen.clear()
-        stored, coded = code.store(raw), code.code(raw, 0, "x")
-        decoded = code.decode(coded.x0)
-        return stored, coded.reconstruction, decoded.double(), code.reconstruct(raw).double()
-
-    whole = taken()
-    assert set(seen) == {5}
-    monkeypatch.setattr(latents, "PLACES", 2 * 16)
-    parts = taken()
-    assert seen == [2, 2, 1] * 6
-    for part, one in zip(parts, whole, strict=True):
-        torch.testing.assert_close(part, one, rtol=1e-4, atol=1e-4)
-    seen.clear()
-    standard(autoencoder, raw)
-    assert seen == [2, 2, 1]
+    for places in (latents.PLACES, 2 * 16):
+        monkeypatch.setattr(latents, "PLACES", places)
+        coded = code.code(raw, 0, "x")
+        found.append((code.store(raw), coded.reconstruction, code.decode(coded.x0).double()))
+    assert seen == [5] * 4 + [2, 2, 1] * 4
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
 
 
-def test_a_quantised_code_has_no_likelihood():
-    autoencoder = VqAutoencoder(GreyLevels(), nn.Identity(), nn.Identity(), 1, 4, 0.25)
-    code = LatentCode(autoencoder, torch.zeros(1), torch.ones(1), (1, 2, 2), (1, 2, 2))
-    raw = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
-    for attempt in (code.code, code.density_code):
-        with pytest.raises(ValueError, match="no density"):
-            attempt(raw, 0, "x")
-
-
-def test_what_is_diffused_is_quantised_before_it_is_decoded():
+def test_what_is_diffused_is_quantised_before_it_is_decoded_and_has_no_likelihood():
     levels = GreyLevels(17)
     autoencoder = VqAutoencoder(levels, nn.Identity(), nn.Identity(), 1, 3, 0.25)
     autoencoder.codebook.data = torch.tensor([[-1.0], [0.0], [0.9]])
@@ -281,6 +215,9 @@ def test_what_is_diffused_is_quantised_before_it_is_decoded():
     x0 = torch.tensor([-0.4, 0.1, 7.0]).reshape(1, 1, 1, 3)
     expected = levels.decode(torch.tensor([-1.0, 0.0, 0.9]).reshape(1, 1, 1, 3))
     assert torch.equal(code.decode(x0), expected)
+    for attempt in (code.code, code.density_code):
+        with pytest.raises(ValueError, match="no density"):
+            attempt(expected, 0, "x")
 
 
 def test_samples_of_the_vae_are_standard_normal_and_the_same_whatever_is_drawn_beside_them():

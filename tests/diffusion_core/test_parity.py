@@ -223,11 +223,3 @@ def test_decoder_term_agrees_with_the_reference_to_its_approximation_of_the_norm
         ours, theirs = (value[first] / figures.scale(key) for value in (figures.ours(key), figures.figures[key]))
         assert len(ours) == 2
         assert_agree(key, ours, theirs, 0, 2e-3)
-
-
-@EACH_FILE
-def test_every_pattern_of_what_does_not_apply_matches_a_key_and_most_figures_apply(path):
-    every = list(reference(path).figures)
-    assert len(FILES) == 6
-    assert all(any(re.fullmatch(pattern, key) for key in every) for pattern in NOT_APPLICABLE)
-    assert len(applicable(path)) / len(every) > 0.9

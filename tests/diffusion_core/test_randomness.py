@@ -1,4 +1,4 @@
-"""Randomness is a function of (seed, step, purpose), and so is every network's start of its layers' names."""
+"""Randomness is a function of (seed, step, purpose), and no two draws share a stream."""
 
 from __future__ import annotations
 
@@ -11,20 +11,34 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from diffusion_core import randomness
+from diffusion_core.batches import Labelled, permutation
+from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class
+from diffusion_core.couplings import Immiscible
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.fitting import noise_moments
+from diffusion_core.iwae import importance_weighted
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.likelihood import bound, continuous_bound
+from diffusion_core.networks.unet import UNet
+from diffusion_core.ode import flow_likelihood
 from diffusion_core.randomness import (
     BLOCK,
     WORDS,
-    draw,
-    excess,
     initialise,
     key,
     normal,
     normal_blocks,
-    reseed,
     spread_normals,
     state,
     uniform,
 )
+from diffusion_core.samplers import Ancestral
+from diffusion_core.schedules import LogSnrLinear
+from diffusion_core.stratified import Stratification
+from diffusion_core.trainer import train
+from diffusion_core.training import Training
 
 CPU = torch.device("cpu")
 
@@ -37,42 +51,9 @@ def test_a_draw_depends_on_seed_step_and_purpose_and_on_nothing_else():
     assert not any(torch.equal(base, other) for other in others)
 
 
-def test_drawing_leaves_the_global_generator_alone():
-    layer = nn.Linear(2, 2)
-    before = torch.random.get_rng_state()
-    normal(0, 0, "eps", (4,), CPU)
-    initialise(layer, 0)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
-def test_keys_are_64_bit_and_their_fields_do_not_run_together():
-    keys = {key(seed, step, purpose) for seed in (1, 11) for step in (1, 11) for purpose in ("a", "1/a")}
-    assert len(keys) == 8
-    assert all(0 <= k < 2**64 for k in keys)
-    assert isinstance(draw(0, 0, "a"), torch.Generator)
-
-
 def test_keys_are_the_same_on_every_machine():
     """blake2b of "0/0/eps", 8 bytes, little-endian, from another implementation (b2sum -l 64)."""
     assert key(0, 0, "eps") == int.from_bytes(bytes.fromhex("ac025915dc52e4e1"), "little")
-
-
-def test_draws_whose_keys_share_a_seeds_low_half_differ():
-    """On a CPU torch takes no more of a seed than its low 32 bits, which these steps of seed 0 share."""
-    steps = (83913, 115767)
-    (half,) = {key(0, step, "eps") % 2**32 for step in steps}
-    seeds = (half, half + 2**32)
-    noise = [torch.randn(4, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    assert torch.equal(*noise)
-    assert not torch.equal(*(normal(0, step, "eps", (4,), CPU) for step in steps))
-    blocks = [normal_blocks(0, step, 64 * block, 64, (3,), CPU) for step, block in ((39, 160), (61, 262))]
-    assert not torch.equal(*blocks)
-    kept = []
-    for seed in seeds:
-        with torch.random.fork_rng(devices=[]):
-            reseed(seed, CPU)
-            kept.append(torch.rand(4))
-    assert not torch.equal(*kept)
 
 
 def test_a_state_is_mt19937_at_words_that_are_a_hash_of_its_name():
@@ -128,14 +109,6 @@ def test_layers_of_equal_name_and_shape_start_equal_in_different_networks_and_ot
     assert not one.zero.weight.any()
 
 
-def test_initial_weights_have_the_spread_of_torchs_own_rule():
-    """Kaiming-uniform with a = √5: U(−1/√fan_in, 1/√fan_in)."""
-    layer = nn.Linear(400, 300)
-    initialise(layer, 0)
-    assert layer.weight.abs().max().item() == pytest.approx(1 / 20, rel=1e-3)
-    assert layer.weight.std().item() == pytest.approx(1 / 20 / math.sqrt(3), rel=0.02)
-
-
 def spread(count: int, shape: tuple[int, ...], purpose: str = "eps") -> Tensor:
     return torch.stack(list(islice(spread_normals(0, purpose, shape, CPU), count)))
 
@@ -159,9 +132,45 @@ def test_spread_draws_fill_the_normal_evenly_however_many_there_are(count):
     assert squares.var().item() < 0.35 * 2 / count
 
 
-def test_the_excess_of_noise_has_mean_0_and_variance_1():
-    values = excess(normal(0, 0, "excess", (50_000, 3, 2), CPU))
-    assert values.mean().item() == pytest.approx(0, abs=5 / 50_000**0.5)
-    # Kurtosis of a χ² of 6 degrees: 5.
-    assert values.var().item() == pytest.approx(1, abs=5 * (4 / 50_000) ** 0.5)
-    assert excess(torch.full((1, 2), 2.0)).tolist() == [3.0]
+CHOICES = Choices(
+    network=UNet(channels=2, multipliers=(1,), attention=(), heads=1, groups=1),
+    conditioning=Class(self_conditioning=True),
+    coupling=Immiscible(k=3),
+    schedule=LogSnrLinear(),
+    time_input="log_snr",
+    horizon=6,
+)
+RAW = torch.randint(17, (8, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+LABELS = torch.arange(8) % 3
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """The names of all streams that are drawn from, in order."""
+    given, state = [], randomness.state
+    monkeypatch.setattr(randomness, "state", lambda name: given.append(name) or state(name))
+    permutation.cache_clear()
+    return given
+
+
+def test_a_step_of_training_and_all_that_is_scored_and_sampled_draw_from_streams_of_their_own(names):
+    learner = DiffusionLearner.of(CHOICES, GreyLevels(17), (1, 4, 4), classes=3)
+    steps = train(learner, Labelled(RAW, LABELS), Training(steps=2, batch=8, report_every=1, flips=True), seed=0)
+    next(steps)
+    names.clear()
+    next(steps)
+    # t, ε and two further draws of it, dequantisation, self-conditioning, the label; the batch, its flips, dropout.
+    assert len(names) == 10
+    model = learner.diffusion.given(LABELS).eval()
+    for score in (
+        lambda: bound(model, RAW, Stratification(1, 2), seed=0),
+        lambda: continuous_bound(model, RAW, draws=2, seed=0),
+        lambda: importance_weighted(model, RAW, draws=2, seed=0),
+        lambda: flow_likelihood(model, RAW, steps=1, probes=2, seed=0),
+        lambda: noise_moments(model, RAW, draws=8, seed=0),
+        lambda: Ancestral().sample(model, 8, seed=0),
+    ):
+        before = len(names)
+        score()
+        assert len(names) > before
+    assert sorted(names) == sorted(set(names))

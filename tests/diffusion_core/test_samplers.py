@@ -1,4 +1,4 @@
-"""What every sampler keeps, and what each draws and refuses. Its steps: test_gaussian.py, test_diffusers.py."""
+"""What every sampler keeps, and what each draws and refuses. Its steps: test_diffusers.py, test_edm.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from diffusion_core.parameterizations import X0
 from diffusion_core.problems import diffusion
 from diffusion_core.randomness import BLOCK, seeded
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
-from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.solvers import Heun
 from diffusion_core.spacings import LogSnrSpacing, TrailingSpacing
 from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import members, name
@@ -54,7 +54,7 @@ def start_of(sampler: Sampler, n: int) -> Tensor:
 @every_kind
 def test_a_sample_belongs_to_its_seed_and_number(sampler, kind):
     """However many are drawn in whichever batches, up to how a batch is computed; nor does autocast reach it."""
-    model, n = random_model(kind), BLOCK + 6
+    model, sampler, n = random_model(kind), replace(sampler, steps=4), BLOCK + 6
     every = sampler.sample(model, n, seed=3)
     assert every.shape == (n, *model.shape)
     assert len(torch.unique(every, dim=0)) == n
@@ -116,14 +116,6 @@ def test_clipped_samples_of_bounded_data_stay_within_their_range(sampler):
 
 
 @every_sampler
-def test_progress_is_the_share_of_samples_that_is_done_after_each_step_of_each_batch(sampler):
-    shares: list[float] = []
-    whole(sampler).sample(diffusion(nothing, 25), 100, seed=0, batch=64, progress=shares.append)
-    assert shares == sorted(shares)
-    assert (len(shares), shares[24], shares[-1]) == (50, pytest.approx(0.64), pytest.approx(1))
-
-
-@every_sampler
 @every_kind
 @torch.no_grad()
 def test_reads_variance_says_whether_it_enters_a_step(sampler, kind):
@@ -137,45 +129,12 @@ def test_reads_variance_says_whether_it_enters_a_step(sampler, kind):
     assert sampler.reads_variance != torch.equal(one, other)
 
 
-@every_sampler
-def test_a_chain_without_steps_is_refused(sampler):
-    for wrong in ({"steps": 0}, {"steps": -3}, {"skip": 1.0}, {"skip": -0.1}):
-        with pytest.raises(ValueError, match=f"sampler.{next(iter(wrong))}"):
-            replace(sampler, **wrong)
-
-
 def test_all_samplers_start_from_the_noise_of_the_seed_and_the_samples_number():
     """So that cells which differ in these are paired."""
     first, *others = (start_of(sampler, 70) for sampler in members(Sampler))
     assert all(torch.equal(other, first) for other in others)
     model = diffusion(lambda x_t, t: 0 * x_t, 31)
     assert not torch.equal(next(Ancestral().path(model, 0, 70, seed=4)), first)
-
-
-@pytest.mark.parametrize(
-    ("sampler", "steps"),
-    [
-        (Ancestral(steps=4), [4, 3, 2]),
-        (Ddim(steps=4), []),
-        (Ddim(steps=4, eta=0.5), [4, 3, 2, 1]),
-        (Heun(steps=4), []),
-        (Heun(steps=4, churn=2.0), [3, 2, 1]),
-        (DpmSolver(steps=4), []),
-        (DpmSolver(steps=4, equation="sde"), [4, 3, 2, 1]),
-    ],
-    ids=name,
-)
-def test_a_sampler_draws_the_noise_that_it_reads_and_no_other(sampler, steps):
-    """Heun's first step starts from as much noise as there is, and none is added."""
-    model = diffusion(lambda x_t, t: 0 * x_t, 31, parameterization=X0(), real=sampler.between_times)
-    chain, drawn = model.chain(4), []
-
-    def noise(k: int) -> Tensor:
-        drawn.append(k)
-        return torch.zeros(1, 2)
-
-    list(sampler.walk(model, torch.zeros(1, 2), chain, 4, noise))
-    assert drawn == steps
 
 
 def test_chains_of_5_and_10_steps_draw_the_same_noise_at_the_times_that_they_share():
@@ -197,31 +156,14 @@ def test_chains_of_5_and_10_steps_draw_the_same_noise_at_the_times_that_they_sha
         torch.testing.assert_close(z, ten[t], rtol=0, atol=1e-4)
 
 
-def test_steps_draw_independent_noise():
-    """x̂_0 = 0 and one point in time: an ancestral step is c_t x_t + σ noise, so equal noise at two steps would show."""
-    kept: list[Tensor] = []
-
-    def output(x_t: Tensor, t: Tensor) -> Tensor:
-        kept.append(x_t.clone())
-        return 0 * x_t
-
-    model = diffusion(output, 25, parameterization=X0())
-    Ancestral().sample(model, 4000, seed=0, batch=4096)
-    pair = model.chain().pair(torch.arange(1, 26))
-    noise = [
-        (kept[i + 1] - pair.coefficient_xt[24 - i] * kept[i]) / pair.beta[24 - i].sqrt() for i in range(len(kept) - 1)
-    ]
-    table = torch.stack([kept[0], *noise])[:, :, 0]
-    correlation = torch.corrcoef(table.double()) - torch.eye(len(table))
-    assert correlation.abs().max() < 6 / 4000**0.5
-    torch.testing.assert_close(table.std(1), torch.ones(len(table), dtype=table.dtype), rtol=0.06, atol=0)
-
-
 @pytest.mark.parametrize(
     ("sampler", "fields", "reason"),
     [
         (Ddim, {"eta": -0.1}, r"sampler\.eta must lie in \[0, 1\]"),
         (Ddim, {"eta": 1.1}, r"sampler\.eta must lie in \[0, 1\]"),
+        (Ancestral, {"steps": 0}, r"sampler\.steps"),
+        (Ancestral, {"skip": 1.0}, r"sampler\.skip"),
+        (Ancestral, {"skip": -0.1}, r"sampler\.skip"),
         (Heun, {"churn": -1.0}, r"sampler\.churn must be at least 0"),
         (Heun, {"churn": float("nan")}, r"sampler\.churn must be at least 0"),
         (Heun, {"churn_min": 2.0, "churn_max": 1.0}, r"sampler\.churn must be at least 0"),

@@ -1,25 +1,29 @@
-"""Which times a chain of fewer steps visits: by formula, and by the least bound over every chain there is."""
+"""Which times a chain of fewer steps visits, whole or real: by formula, and by the least bound over every chain."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.chain import Chain, whole
+from diffusion_core.chain import Chain, strided_times, whole
+from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.fitting import bound_terms, with_fitted_variance, with_optimal_spacing
-from diffusion_core.objectives import Vlb
-from diffusion_core.parameterizations import X0, Mu, V
-from diffusion_core.problems import denoiser_output, diffusion, exact_model
-from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified
+from diffusion_core.encodings import Continuous
+from diffusion_core.fitting import bound_terms, with_optimal_spacing
+from diffusion_core.objectives import Vlb, VlbContinuous
+from diffusion_core.parameterizations import Mu, V
+from diffusion_core.problems import denoiser_output, diffusion
+from diffusion_core.samplers import Ancestral
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved
 from diffusion_core.spacings import (
     KarrasSpacing,
+    LevelSpacing,
     LogSnrSpacing,
     OptimalSpacing,
     QuadraticSpacing,
@@ -27,7 +31,7 @@ from diffusion_core.spacings import (
     TrailingSpacing,
     UniformSpacing,
 )
-from diffusion_core.variances import Analytic, Beta, LearnedVariance
+from diffusion_core.variances import Analytic, LearnedVariance
 from tests.axes import across, members
 from tests.diffusion_core.mixture import MixtureData
 
@@ -91,47 +95,6 @@ def test_trailing_is_lin_et_als_and_diffusers(steps):
     assert times[1:].flip(0).tolist() == (scheduler.timesteps + 1).tolist()
 
 
-@across(schedule=(Cosine(), LogSnrLinear(), Linear(), Rectified(end=0.999)), steps=(5, 10))
-def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
-    """γ evenly spaced, and σ_i = (σ_max^{1/ρ} + i/(N − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ (Karras et al. 2022, eq. 5).
-
-    A bound takes the whole time next to its place there, where there is room for both; a sampler: test_real_times.py.
-    """
-    horizon = 4000
-    gamma = schedule.gamma(horizon)
-    levels = gamma(torch.arange(1, horizon + 1)).numpy()
-    sigma = np.exp(levels / 2)
-    share = np.arange(steps) / (steps - 1)
-    wanted = {
-        LogSnrSpacing(): levels[0] + share * (levels[-1] - levels[0]),
-        KarrasSpacing(): 2 * 7 * np.log(sigma[0] ** (1 / 7) + share * (sigma[-1] ** (1 / 7) - sigma[0] ** (1 / 7))),
-        KarrasSpacing(rho=3.0): 6 * np.log(sigma[0] ** (1 / 3) + share * (sigma[-1] ** (1 / 3) - sigma[0] ** (1 / 3))),
-    }
-    for spacing, expected in wanted.items():
-        times = whole(spacing.times(gamma, steps, NOTHING))[1:].numpy()
-        real = np.interp(expected, levels, np.arange(1, horizon + 1))
-        gaps = np.concatenate([[horizon], np.diff(real), [horizon]])
-        alone = np.minimum(gaps[:-1], gaps[1:]) >= steps
-        # Next to the ends, where there are no more whole times, places make room for each other.
-        alone &= (horizon - real >= steps) | (np.arange(steps) == steps - 1)
-        assert alone.any()
-        assert np.abs(times - real)[alone].max() <= 0.51
-        assert (np.abs(times - real) <= steps).all()
-
-
-@pytest.mark.parametrize("rho", [0.0, -7.0, math.nan])
-def test_karras_refuses_an_exponent_that_is_none(rho):
-    with pytest.raises(ValueError, match="karras needs rho > 0"):
-        KarrasSpacing(rho=rho)
-
-
-def test_optimal_asks_to_be_fitted_first():
-    model = exact_model(30, Beta()).with_spacing(OptimalSpacing())
-    with pytest.raises(ValueError, match="spacing=optimal reads the terms of a trained network's bound: fit it first"):
-        model.chain(5)
-    assert model.chain().steps == 30
-
-
 def cost(terms: Tensor, times: tuple[int, ...]) -> float:
     return sum(terms[t, s].item() for s, t in itertools.pairwise(times))
 
@@ -168,45 +131,11 @@ def taught(horizon: int) -> Diffusion:
 def model_of(kind: str, horizon: int) -> Diffusion:
     if kind == "learned":
         return taught(horizon)
-    parameterization = Mu() if kind == "mu" else V()
-    output = denoiser_output(MixtureData().denoise, parameterization, Cosine(), horizon)
-    plain = diffusion(output, horizon, parameterization=parameterization, schedule=Cosine())
-    if kind != "analytic":
-        return plain
-    return with_fitted_variance(plain, Analytic(), MixtureData().sample(300, 0), draws=256, seed=1)
+    output = denoiser_output(MixtureData().denoise, Mu(), Cosine(), horizon)
+    return diffusion(output, horizon, parameterization=Mu(), schedule=Cosine())
 
 
-KINDS = pytest.mark.parametrize("kind", ["beta", "mu", "learned", "analytic"])
-
-
-@KINDS
-def test_on_measured_terms_optimal_is_the_best_of_all_chains_and_never_worse_than_uniform(kind):
-    points = MixtureData().sample(300, 0)
-    model = model_of(kind, 12)
-    terms = bound_terms(model, points, draws=64, seed=0)
-    spaced = with_optimal_spacing(model, points, draws=64, seed=0)
-    assert spaced.denoiser is model.denoiser
-    torch.testing.assert_close(spaced.x0_variance, model.x0_variance, rtol=0, atol=0, equal_nan=True)
-    for steps in (2, 4, 7):
-        times, uniform = (tuple(made.chain(steps).times.tolist()) for made in (spaced, model))
-        best, _ = least(terms, steps)
-        assert cost(terms, times) == pytest.approx(best, rel=1e-12)
-        assert best <= cost(terms, uniform)
-        assert uniform != times
-
-
-def test_terms_clip_as_the_diffusion_does():
-    """Clipped, an estimate of 3 is one of 1."""
-    images = torch.full((8, 1, 2, 2), 200, dtype=torch.uint8)
-    grey = {"parameterization": X0(), "encoding": GreyLevels(), "shape": (1, 2, 2)}
-    far, near = (diffusion(lambda x_t, t, c=c: c + 0 * x_t, 24, **grey) for c in (3.0, 1.0))
-    clipped, free, of_one = (bound_terms(m, images, draws=4, seed=0) for m in (far, far.with_clip(False), near))
-    torch.testing.assert_close(clipped, of_one)
-    below = ~clipped.isinf()
-    assert (free[below] > clipped[below]).all()
-
-
-@KINDS
+@pytest.mark.parametrize("kind", ["mu", "learned"])
 def test_terms_are_those_that_the_likelihood_takes(kind):
     """Of every pair s < t, at the same images and noises: the mean of `Diffusion.term` of a chain that has the step."""
     points = MixtureData().sample(1, 0)  # One point, which every draw is of.
@@ -215,6 +144,8 @@ def test_terms_are_those_that_the_likelihood_takes(kind):
     model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     terms = bound_terms(model, points, draws=draws, seed=0)
     assert (terms.isinf() == torch.ones(9, 9).triu().bool()).all()
+    spaced = with_optimal_spacing(model, points, draws=draws, seed=0)
+    assert torch.equal(spaced.chain(3).times, OptimalSpacing().times(model.gamma, 3, terms))
     x0 = Continuous().draw(points, 0, 0, "fit/dequantise").expand(draws, 2)
     for t, x_t in enumerate(seen[:8], start=1):
         alpha_bar = torch.sigmoid(-model.gamma(torch.tensor(t)))
@@ -224,3 +155,105 @@ def test_terms_are_those_that_the_likelihood_takes(kind):
             k = torch.full((draws,), 2 if s else 1)
             expected = model.term(x0, eps, chain, k).mean()
             torch.testing.assert_close(terms[t, s], expected.double(), rtol=1e-5, atol=1e-6)
+
+
+HORIZON = 1000
+
+
+def wanted(spacing: LevelSpacing, first: float, last: float, steps: int) -> np.ndarray:
+    """σ_1 < … < σ_K between two ends: (σ_max^{1/ρ} + i/(K − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ (Karras et al. 2022,
+    eq. 5), or evenly spaced in log σ.
+    """
+    if isinstance(spacing, KarrasSpacing):
+        rho = spacing.rho
+        i = np.arange(steps)
+        sigma = (last ** (1 / rho) + i / (steps - 1) * (first ** (1 / rho) - last ** (1 / rho))) ** rho
+        return sigma[::-1]
+    return np.geomspace(first, last, steps)
+
+
+SCHEDULES = (Linear(), Cosine(), LogSnrLinear(shift=3.0), Rectified(end=0.999), Saved((-12.0, -3.0, 4.0)))
+
+
+@across(schedule=(*SCHEDULES, LearnedSchedule()), spacing=(KarrasSpacing(), KarrasSpacing(3.0), LogSnrSpacing()))
+def test_the_levels_are_the_formulas(schedule, spacing):
+    gamma = schedule.gamma(HORIZON).requires_grad_(False)
+    first, last = torch.exp(0.5 * gamma(torch.tensor([1, HORIZON]))).tolist()
+    for steps in (2, 3, 18, 250):
+        times = spacing.times(gamma, steps, NOTHING)
+        assert (times[0], times[1], times[-1]) == (0, 1, HORIZON)
+        sigma = torch.exp(0.5 * gamma(times[1:])).numpy()
+        np.testing.assert_allclose(sigma, wanted(spacing, first, last, steps), rtol=1e-9)
+
+
+@across(schedule=(Rectified(), Linear(zero_terminal=True)), spacing=(KarrasSpacing(), LogSnrSpacing()))
+def test_below_noise_alone_the_levels_are_spaced_from_the_time_before(schedule, spacing):
+    gamma = schedule.gamma(HORIZON)
+    first, last = torch.exp(0.5 * gamma(torch.tensor([1, HORIZON - 1]))).tolist()
+    for steps in (3, 18):
+        times = spacing.times(gamma, steps, NOTHING)
+        assert times[-1] == HORIZON
+        sigma = torch.exp(0.5 * gamma(times[1:-1])).numpy()
+        np.testing.assert_allclose(sigma, wanted(spacing, first, last, steps - 1), rtol=1e-9)
+    assert spacing.times(gamma, 2, NOTHING).tolist() == [0, 1, HORIZON]
+
+
+def between(**choices: object) -> bool:
+    """Whether a sampler's chain of even log-SNR has real times."""
+    made = diffusion(lambda x_t, t: x_t, **{"horizon": 1000, "spacing": LogSnrSpacing(), **choices})  # type: ignore[arg-type]
+    assert not made.chain(5).times.is_floating_point(), "a bound's never has"
+    return made.chain(5, real=True).times.is_floating_point()
+
+
+def test_real_times_are_for_networks_that_know_them():
+    assert between()
+    assert not between(spacing=UniformSpacing())
+    assert not between(parameterization=Mu()), "μ̃ is between two times"
+    assert not between(horizon=999), "whole times that are told more than 1 apart"
+    assert between(horizon=100, time="continuous")
+    assert between(horizon=100, objective=VlbContinuous())
+    assert Choices(horizon=999).knows_between is False
+
+
+def rounded(times: list[float]) -> list[int]:
+    return whole(torch.tensor([0, *times], dtype=torch.float64))[1:].tolist()
+
+
+def test_whole_times_are_the_nearest_and_all_differ():
+    assert rounded([1, 2.4, 7.6, 10]) == [1, 2, 8, 10]
+    assert rounded([1, 1.1, 1.2, 10]) == [1, 2, 3, 10]
+    assert rounded([1, 9.7, 9.8, 10]) == [1, 8, 9, 10]
+    assert rounded([1, 1.01, 1.02, 3.9, 5]) == [1, 2, 3, 4, 5]
+    assert rounded([1, 3.97, 3.98, 3.99, 5]) == [1, 2, 3, 4, 5]
+    kept = strided_times(1000, 10)
+    assert whole(kept) is kept
+
+
+def test_each_step_has_noise_of_its_own_that_follows_from_the_seed():
+    """250 of 1000 times, of which six round to 1."""
+    made = diffusion(lambda x_t, t: 0 * x_t, HORIZON, real=True, schedule=Linear(), spacing=LogSnrSpacing())
+    chain = made.chain(250, real=True)
+    assert len(set(chain.times.round().tolist())) < 220
+    assert len(set(chain.noise_times)) == 251
+    assert (chain.noise_times[0], chain.noise_times[-1]) == (0, HORIZON)
+    seen: dict[int, torch.Tensor] = {}
+
+    class Spying(Ancestral):
+        def step(self, diffusion, x_t, chain, k, noise: Callable[[], torch.Tensor]):
+            seen[k] = noise()
+            return x_t
+
+    first, second = ([*Spying(steps=250).path(made, 0, 64, seed=0)] and dict(seen) for _ in range(2))
+    assert all(torch.equal(first[k], second[k]) for k in range(1, 251))
+    kept = torch.stack([first[k].flatten() for k in range(1, 251)]).double()
+    assert (torch.corrcoef(kept) - torch.eye(250)).abs().max() < 6 / 128**0.5
+
+
+def test_a_variance_that_was_fitted_at_whole_times_is_read_between_them():
+    """A line in t is itself: σ² at x̂_0's variance on it."""
+    made = diffusion(lambda x_t, t: x_t, HORIZON, real=True, variance=Analytic(), spacing=LogSnrSpacing())
+    made.fit(0.2 + 0.5 * made.all_times[1:].double() / HORIZON)
+    chain, k, x = made.chain(7, real=True), torch.arange(1, 8), torch.zeros(7, 2, dtype=torch.float64)
+    p = made.reverse(x, chain, k)
+    expected = Analytic().log_variance(p.pair, x[:, :0], x, 0.2 + 0.5 * chain.times[k] / HORIZON)
+    torch.testing.assert_close(p.log_variance, expected, rtol=1e-12, atol=1e-12)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from diffusion_core.decoders import softmax_decoder
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.encodings import GreyLevels
 from diffusion_core.gamma import LearnedGamma, MonotoneNet
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Objective, VlbContinuous
@@ -118,20 +118,3 @@ def test_an_ancestral_step(steps):
     # Each image has a time of its own, and a step has one for all: the k-th row of each is ours.
     rows = [Ancestral().step(discrete, z_t, discrete.chain(), at, lambda: noise)[i] for i, at in enumerate(k.tolist())]
     close(torch.stack(rows), FIGURES[f"step_T{steps}_z_s"])
-
-
-def test_every_figure_of_the_file_is_used():
-    text = Path(__file__).read_text()
-    inputs = {"gamma_min", "gamma_max", "x"}
-    for key in set(FIGURES) - inputs:
-        stem = key.replace("T10", "T{steps}").replace("T250", "T{steps}")
-        stem = "recon_gamma{gamma_0}_nats" if key.startswith("recon_gamma") else stem
-        assert f'"{stem}"' in text, key
-
-
-def test_densities_of_a_point_have_no_grid():
-    """−log N(x_0; x_1/√ᾱ_1, e^γ), by the definition of the normal density."""
-    x0, eps, gamma = FIGURES["f"], FIGURES["eps"], FIGURES["gamma"][:6]
-    scale = torch.exp(0.5 * gamma).reshape(-1, 1, 1, 1)
-    expected = -torch.distributions.Normal(x0 + scale * eps, scale).log_prob(x0).flatten(1).sum(1)
-    close(Continuous().direct_term(x0, eps, gamma), expected)
