@@ -94,8 +94,8 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
         report = f'<a href="../../{grid}/report.html">The report, with all figures</a>\n\n' if drawn else ""
         text = f"# {grid or path.name}\n\n{report}{text}"
     if name == "docs/api":
-        core = r"^- \[(diffusion_core[\w.]*)\]\(.*\)$"
-        text = re.sub(core, r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```\n", text, flags=re.MULTILINE)
+        core = r"^- \[(diffusion_core[\w.]*)\]\(.*\): (?:.*\n)(?:  .*\n)*"
+        text = re.sub(core, r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```\n", f"{text}\n", flags=re.MULTILINE)
     if name == root_doc:
         text += "".join(contents(pages, shelf) for shelf, pages in CONTENTS.items())
     if name == "docs/findings":

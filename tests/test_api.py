@@ -13,7 +13,8 @@ import pytest
 import diffusion_core
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
-MODULES = re.findall(r"^- \[(.*)\]\(.*\)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+SHOWN = dict(re.findall(r"^- \[(.*?)\]\(.*?\): ([^-#]*)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+MODULES = list(SHOWN)
 THINGS = {
     f"{module}.{name}": getattr(importlib.import_module(module), name)
     for module in MODULES
@@ -28,6 +29,9 @@ def test_every_module_that_says_what_it_offers_is_on_the_page():
     offering = {file for file in files if "__all__" in file.read_text(encoding="utf-8")}
     shown = {Path(importlib.import_module(module).__file__) for module in [*MODULES, "diffusion_core"]}
     assert offering == shown
+    assert {module: re.findall(r"`(\w+)`", names) for module, names in SHOWN.items()} == {
+        module: importlib.import_module(module).__all__ for module in MODULES
+    }
 
 
 @pytest.mark.parametrize("place", CLASSES)
