@@ -14,7 +14,7 @@ import torch
 from ablations import check
 from ablations.data.base import Data, DataSet, image_data
 from ablations.metrics import extractors
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.registry import metric_of, names
 from ablations.metrics.sets import Judged
 from analysis.errors import InputError
@@ -46,8 +46,7 @@ class Drawn(DataSet):
 class Contrast(Metric):
     """Distance of the spread of samples from that of real ones."""
 
-    label: ClassVar[Any] = "Contrast"
-    direction: ClassVar[Any] = "min"
+    info: ClassVar[Any] = MetricInfo("Contrast", "min")
 
     def compute(self, judged: Judged) -> float:
         return abs(float(judged.generated.stored.double().std() - judged.real.stored.double().std()))
@@ -79,7 +78,10 @@ WRONG = [
     (Drawn("leaking"), "expected no example in two splits, found 9 that are"),
     (Drawn("lopsided"), "expected as many validation as test examples, found {.*'validation': 9, 'test': 6}"),
     (stretched(), r"expected features float32 \[5, \d+\], found \[5, \d+\]"),
-    (contrast(direction="max"), r"expected real samples' .* to be better than noise's \(direction max\), found"),
+    (
+        contrast(info=MetricInfo("Contrast", "max")),
+        r"expected real samples' .* to be better than noise's \(direction max\), found",
+    ),
     (contrast(compute=lambda *_: math.inf), "expected a finite number, found inf"),
     (contrast(compute=lambda *_: torch.zeros(())), r"expected a finite number, found tensor\(0.\)"),
     (contrast(compute=moody), "expected the same number at a second time"),

@@ -71,13 +71,13 @@ def test_so_many_draws_make_no_sense(k):
 def seen(monkeypatch):
     """Stored data and draws of all pieces that losses are asked of."""
     pieces: list[tuple[Tensor, dict[str, Tensor]]] = []
-    question = DiffusionLearner.question
+    told = DiffusionLearner._told
 
     def asked(self, raw, draws):
         pieces.append((raw, draws))
-        return question(self, raw, draws)
+        return told(self, raw, draws)
 
-    monkeypatch.setattr(DiffusionLearner, "question", asked)
+    monkeypatch.setattr(DiffusionLearner, "_told", asked)
     return pieces
 
 

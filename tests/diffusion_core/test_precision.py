@@ -31,7 +31,7 @@ def test_auto_is_bf16_where_the_processor_has_it(hardware, expected, monkeypatch
 def dtypes_of(diffusion: Diffusion, act):
     """The numbers that an inner layer gives while something is done."""
     seen = set()
-    layer = diffusion.network.middle_in.block.conv_in
+    layer = diffusion.network.middle_in.block.dropout
     hook = layer.register_forward_hook(lambda module, inputs, out: seen.add(out.dtype))
     act()
     hook.remove()
@@ -81,7 +81,7 @@ def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_
     """As torch does where memory runs out in a product: it goes on with others, for good."""
     diffusion = random_model("images")
     learner, raw = image_learner()
-    layers = [network.middle_in.block.conv_in for network in (diffusion.network, learner.diffusion.network)]
+    layers = [network.middle_in.block.dropout for network in (diffusion.network, learner.diffusion.network)]
     hooks = [layer.register_forward_hook(lambda *_: torch._C._set_mkldnn_enabled(False)) for layer in layers]
     try:
         with pytest.raises(RuntimeError, match="out of memory"), diffusion.network_in("bf16"):

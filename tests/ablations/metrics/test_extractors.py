@@ -81,7 +81,7 @@ def test_one_fashion_extractor_serves_both_sizes():
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 def test_features_agree_between_devices(images):
     extractor = extractors.load(DIGITS)
     on_gpu, on_cpu = (features(extractor, images["test"], torch.device(kind))[0] for kind in ("cuda", "cpu"))

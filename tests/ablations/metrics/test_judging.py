@@ -49,19 +49,19 @@ def test_scores_of_images_are_the_mean_over_sets_under_names_that_hold_the_extra
     assert of_kid["kid/train/digits-cnn"] == both["kid/train/digits-cnn"]
 
 
-DIRECTED = [metric for metric in map(metric_of, names()) if metric.direction != "none"]
+DIRECTED = [metric for metric in map(metric_of, names()) if metric.info.direction != "none"]
 
 
 @pytest.mark.parametrize("metric", DIRECTED, ids=lambda metric: type(metric).__name__)
 def test_better_is_where_real_samples_are_and_noise_is_not(metric, images, yardstick):
-    if "images" in metric.of:
+    if "images" in metric.info.of:
         real = images["validation"]
         noise = torch.randint(17, tuple(real.shape), generator=torch.Generator().manual_seed(0)).to(real)
     else:
         yardstick = Yardstick("test", Examined(normal(200, 2, 1)), None, None)
         real, noise = normal(200, 2, 2), 3 * normal(200, 2, 3)
     of_real, of_noise = (metric.compute(yardstick.judged(stored)) for stored in (real, noise))
-    assert of_real > of_noise if metric.direction == "max" else of_real < of_noise
+    assert of_real > of_noise if metric.info.direction == "max" else of_real < of_noise
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def test_a_number_is_a_power_functions_width_and_brings_its_snapshots(words, ave
         ("average=0.01", r"average=0\.01 cannot be told .*17% off.* take training\.snapshots=128, or an average"),
         ("average=0.5", r"average\.std must be 0\.004 to 0\.284.*got 0\.5"),
         ("average=ema", "no average called 'ema': there are power, raw, tracked"),
-        ("average=raw average.std=0.1", "average=raw has nothing to set"),
+        ("average=raw average.std=0.1", "average=raw has no field std: average=power has it; its own are none"),
         ("average=[0.05,0.1]", "several values are written average=0.05,0.1"),
         ("training.snapshots=1000", "training.snapshots must be 0 for none, or 1 to 256"),
     ],
