@@ -28,7 +28,7 @@ LARGE = "fid_infinity"
 
 
 def metrics_of(kind):
-    asked = [name for name in names() if kind in metric_of(name).of and name != LARGE]
+    asked = [name for name in names() if kind in metric_of(name).info.of and name != LARGE]
     return f"evaluation.metrics=[{','.join(asked)}]"
 
 
