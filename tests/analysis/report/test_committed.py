@@ -10,7 +10,10 @@ from tests.analysis.report.pages import page_of
 COMMITTED = Path(__file__).parents[3] / "results" / "committed"
 
 
-@pytest.mark.parametrize("grid", ["parameterization", "factorial", "search-pareto", "steps"])
+LONG = [pytest.param(grid, marks=pytest.mark.thorough) for grid in ("factorial", "steps")]
+
+
+@pytest.mark.parametrize("grid", ["parameterization", "search-pareto", *LONG])
 def test_a_committed_grid_has_a_whole_page_that_is_short_and_loads_nothing(grid, tmp_path):
     page = page_of(shutil.copytree(COMMITTED / grid, tmp_path / grid), drawn=True)
     assert {"verdict", "table", "seeds", "comparisons", "curves", "cost", "provenance", "further"} <= set(page.parts)
