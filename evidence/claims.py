@@ -5,9 +5,8 @@ import re
 from collections import Counter
 from itertools import chain, groupby
 
-import analysis
 from analysis.grid_json import MetricInfo
-from evidence.freshness import COMMITTED, marks_of
+from evidence.freshness import COMMITTED, committed, marks_of
 
 HEAD = """# Papers' claims
 
@@ -40,7 +39,7 @@ def place(source: str) -> str:
 
 def page() -> str:
     """The content of docs/claims.md: a table for the grids of one question, in which a claim is written once."""
-    grids = [grid for path in sorted(COMMITTED.iterdir()) if (grid := analysis.read(path)).meta.expects]
+    grids = [grid for path in sorted(COMMITTED.iterdir()) if (grid := committed(path.name)).meta.expects]
     fates = Counter(fate for grid in grids for fate in grid.comparisons["outcome"] if fate)
     lines = [HEAD.format(fates.total(), *(fates[x] for x in ("as published", "contrary", "cannot tell", "not tested")))]
     for _, family in groupby(grids, lambda grid: grid.meta.name.partition("-")[0]):

@@ -7,7 +7,6 @@ import re
 
 import pandas as pd
 
-import analysis
 from analysis.answers import Analysis
 from analysis.claims import TOLD_APART, same_values
 from analysis.grid_json import MetricInfo
@@ -15,7 +14,7 @@ from analysis.labels import Rounding
 from analysis.schema import LIKELIHOOD
 from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST
 from analysis.words import name_in_row
-from evidence.freshness import COMMITTED, ROOT, marks_of
+from evidence.freshness import ROOT, committed, marks_of
 
 PAGE = ROOT / "docs" / "findings.md"
 TABLE = re.compile(r"<!-- ([\w, -]+) -->\n(?:.+\n)*")
@@ -29,7 +28,7 @@ def table(found: re.Match[str]) -> str:
 
 def rows(name: str) -> str:
     """The rows of a grid: one, or one for each row within which it declares comparisons."""
-    grid = analysis.read(COMMITTED / name)
+    grid = committed(name)
     pairs = grid.comparisons[grid.comparisons["primary"]]
     seeds = "–".join(dict.fromkeys(str(end) for end in (pairs["n"].min(), pairs["n"].max())))
     short = [*([] if seeds == "5" else [f"{seeds} seeds"]), *marks_of(name)]

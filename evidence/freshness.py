@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
+import analysis
 from ablations.results.csv_text import rows_of
 from ablations.settings.grammar import load
+from analysis.answers import Analysis
 from analysis.files import read_json
 from analysis.schema import NUMERICS
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "results" / "committed"
+
+
+@cache
+def committed(name: str) -> Analysis:
+    """The frames of a committed grid, read once in a process."""
+    return analysis.read(COMMITTED / name)
 
 
 def marks_of(name: str) -> list[str]:

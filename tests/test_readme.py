@@ -6,9 +6,8 @@ import json
 import re
 from pathlib import Path
 
-import analysis
 from evidence.claims import size
-from evidence.freshness import COMMITTED
+from evidence.freshness import COMMITTED, committed
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,7 +37,7 @@ def test_speed():
 
 
 def test_what_bf16_changes():
-    grid = analysis.read(COMMITTED / "precision")
+    grid = committed("precision")
     told = re.sub(r"a factor of ([\d.]+) \(([\d.]+) to ([\d.]+)\)", r"×\1 (\2–\3)", GPU)
     for metric in grid.deciding:
         own = grid.comparisons[grid.comparisons["metric"] == metric.name]
@@ -52,7 +51,7 @@ def test_what_bf16_changes():
 
 
 def test_what_the_search_found():
-    grid = analysis.read(COMMITTED / "search-schedule")
+    grid = committed("search-schedule")
     (default,), found = grid.results.at({"choice": "default"}), grid.best("nll/test")
     values = {(row.cell_id, row.metric): (row.mean, row.half_width) for row in grid.cells.itertuples()}
     texts = [f"{mean:.2f} ± {half:.2f}" for mean, half in (values[cell, "nll/test"] for cell in (found, default))]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-import analysis
 from analysis.tables import render
+from evidence.freshness import committed
 from evidence.promote import KEPT, shown_figures
 from tests.sampling import sampled
 
@@ -16,7 +16,7 @@ GRIDS = sorted(path.parent.name for path in COMMITTED.glob("*/grid.json"))
 @pytest.mark.parametrize("name", sampled(GRIDS, 5, GRIDS))
 def test_tables_are_rebuilt_byte_for_byte(name):
     stored = (COMMITTED / name / "table.md").read_text(encoding="utf-8")
-    assert render(analysis.read(COMMITTED / name), "markdown") == stored
+    assert render(committed(name), "markdown") == stored
 
 
 @pytest.mark.parametrize("name", GRIDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import read
+from evidence.freshness import committed
 
 ROOT = Path(__file__).parents[2]
 BEFORE = pd.read_csv(Path(__file__).with_name("verdicts.csv"), dtype=str)
@@ -26,7 +26,7 @@ SPLIT = {
 
 def told(grid):
     """The verdicts of a committed grid by metric and cells."""
-    rows = list(read(ROOT / "results" / "committed" / grid).comparisons.itertuples())
+    rows = list(committed(grid).comparisons.itertuples())
     keys = [("claim", str(row.claim)) if row.kind == "claim" else (row.a, row.b) for row in rows]
     return {(row.metric, *key): row.outcome or row.verdict for row, key in zip(rows, keys, strict=True)}
 

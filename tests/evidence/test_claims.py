@@ -2,9 +2,8 @@
 
 from collections import Counter
 
-import analysis
 from evidence.claims import page, place
-from evidence.freshness import COMMITTED, ROOT
+from evidence.freshness import COMMITTED, ROOT, committed
 
 PAGE = ROOT / "docs" / "claims.md"
 
@@ -14,7 +13,7 @@ def test_the_page_of_claims_is_that_of_the_committed_grids():
 
 
 def test_every_claim_has_a_row_with_its_outcome():
-    said = [claim for path in COMMITTED.iterdir() for claim in analysis.read(path).meta.expects]
+    said = [claim for path in COMMITTED.iterdir() for claim in committed(path.name).meta.expects]
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     rows = [line.split(" | ") for line in lines if line.startswith(("as published", "contrary", "cannot tell"))]
     assert len(rows) == len(said)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import analysis
 from evidence.claims import size
 from evidence.findings import PAGE, TABLE, table
-from evidence.freshness import COMMITTED
+from evidence.freshness import COMMITTED, committed
 
 README = Path(__file__).parents[2] / "README.md"
 QUOTED = ["parameterization", "variance", "schedule", "objective"]
@@ -38,7 +37,7 @@ def readme() -> str:
 @cache
 def facts(name: str) -> tuple[set[str], set[str], set[str]]:
     """The differences that a grid decides, those that it does not, and its other numbers, as a page may write them."""
-    grid = analysis.read(COMMITTED / name)
+    grid = committed(name)
     sizes = {True: set(), False: set()}
     for row in grid.comparisons[grid.comparisons["n"] > 0].to_dict("records"):
         text = size(grid.results.metric(row["metric"]), abs(row["difference"]), row["half_width"])
@@ -73,7 +72,9 @@ def test_the_numbers_of_remarks_are_those_of_the_grids(text, names):
 
 def test_the_numbers_of_readme_are_those_of_the_grids():
     assert untrue(readme(), [name + end for name in QUOTED for end in ("", "-fashion")]) == []
-    fates = Counter(fate for path in COMMITTED.iterdir() for fate in analysis.read(path).comparisons["outcome"] if fate)
+    fates = Counter(
+        fate for path in COMMITTED.iterdir() for fate in committed(path.name).comparisons["outcome"] if fate
+    )
     counts = f"of {fates.total()} claims tested, {fates['as published']} came out as published"
     assert f"{counts} and {fates['contrary']} contrary" in readme()
 
