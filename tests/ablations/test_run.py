@@ -224,7 +224,7 @@ def test_more_seeds_continue_and_a_store_that_goes_away_costs_no_result_and_is_d
     assert head(again.folder)["continued"] is True
     assert found[0]["nll/test"] != found[4]["nll/test"]
     assert publish.main([f"results={again.results}"]) == 0
-    assert "tiny: 4 runs published" in capsys.readouterr().out
+    assert "tiny: 8 runs published" in capsys.readouterr().out  # A folder that was copied is delivered anew.
 
 
 def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys, monkeypatch):
