@@ -40,6 +40,8 @@ def guided(
     if diffusion.shape != guide.shape or diffusion.encoding.bounded != guide.encoding.bounded:
         shapes = list(diffusion.shape), list(guide.shape)
         raise ValueError(f"a guide is of the diffusion's space: x_0 of {shapes[0]}, got {shapes[1]}")
+    if diffusion.guide is not None:
+        raise ValueError("this diffusion is guided already, and has one guide: guide it as it was before")
     times = diffusion.all_times
     if len(times) != len(guide.all_times) or not torch.equal(diffusion.gamma(times), guide.gamma(times)):
         raise ValueError("a guide has the diffusion's T and its noise levels at every t: take one of the same schedule")

@@ -37,4 +37,5 @@ class Guide:
 
     def picked(self, places: slice | Tensor) -> Guide:
         """The guide for the rows at these places; itself if it was given no labels."""
-        return self if self.other.labels is None else replace(self, other=self.other.picked(places))
+        other = self.other.picked(places)
+        return self if other is self.other else replace(self, other=other)

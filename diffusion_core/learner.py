@@ -88,6 +88,9 @@ class DiffusionLearner(Learner):
             **self.choices.conditioning.draws(shape[0], seed, step),
         }
 
+    def check(self, stored: Tensor) -> None:
+        self.diffusion.encoding.check_stored(stored, self.diffusion.shape)
+
     @property
     def pairs(self) -> bool:
         # Another class may be independent of x_0 as well, but use more than a single draw.

@@ -48,6 +48,10 @@ class Learner(nn.Module, ABC):
         """K where it learns from labels of K classes: `paired` and `settled` find them among the draws; else 0."""
         return 0
 
+    def check(self, stored: Tensor) -> None:
+        """ValueError where it cannot learn from stored data [N, …]."""
+        return
+
     @property
     def pairs(self) -> bool:
         """True if `paired` must be called, with the stored data of a whole batch."""

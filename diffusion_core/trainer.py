@@ -105,6 +105,7 @@ class Trainer:
         earlier report. A loss that is not finite ends the run with a last report that says so.
         """
         plan, (values, classes) = self.plan, parts(data, self.learner.classes)
+        self.learner.check(values)
         first = 0
         if start is not None:
             first, state = start

@@ -53,13 +53,15 @@ def model_of(encoding, **more):
 
 
 @pytest.mark.parametrize(("encoding", "data", "line"), WRONG)
-def test_wrong_data_are_refused_by_each_score(encoding, data, line):
+def test_wrong_data_are_refused_by_each_score_and_by_training(encoding, data, line):
     model = model_of(encoding)
     for score in SCORES.values():
         with pytest.raises(ValueError, match=line):
             score(model, data)
     with pytest.raises(ValueError, match=line):
         estimate_variance(model, dc.DiffusionLearner(model).timesteps, data, draws=2, batch=3, seed=0)
+    with pytest.raises(ValueError, match=line):
+        dc.trained(dc.DiffusionLearner(model), data, dc.Training(steps=1, batch=2), seed=0)
 
 
 @pytest.mark.parametrize("score", SCORES)
