@@ -43,7 +43,7 @@ def test_flips_mirror_half_of_the_examples_anew_at_each_step_by_seed_and_step():
 def test_a_training_on_images_that_are_their_own_mirror_images_is_the_same_flipped_and_no_other_is():
     for symmetric in (True, False):
         learners, raw = [image_learner()[0] for _ in range(2)], image_learner()[1]
-        data, plan = raw + raw.flip(-1) if symmetric else raw, replace(PLAN, steps=2)
+        data, plan = raw.maximum(raw.flip(-1)) if symmetric else raw, replace(PLAN, steps=2)
         plain, mirrored = (
             saved([*train(learner, data, replace(plan, flips=flips), 0)][-1])
             for learner, flips in zip(learners, (False, True), strict=True)
