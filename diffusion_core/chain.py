@@ -8,10 +8,10 @@
     time    what the network is told of t: t or γ_t, on one scale for all T (`denoiser.py`)
 
 The full chain is τ_k = k. A strided one has K times of [1, T] (`spacings.py`): whole ones, or for a sampler real ones.
-Between them q(x_s | x_t, x_0) and its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first
+Between them q(x_s | x_t, x_0) and its β, β̃ are those of the step (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first
 step's rule belongs here, since it is the chain that knows which step follows it:
 
-    beta_tilde_2: σ_1² = β̃ of the pair (τ_2, τ_1);   beta_1: σ_1² = 1 − ᾱ at τ_1.
+    beta_tilde_2: σ_1² = β̃ of the step (τ_2, τ_1);   beta_1: σ_1² = 1 − ᾱ at τ_1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from diffusion_core.forward import Pair
+from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
 
 __all__ = ["Chain", "FirstStep", "strided_times", "whole"]
@@ -94,34 +94,34 @@ class Chain:
         step."""
         return list(self.gamma(self.times).tolist())
 
-    def pair(self, k: Tensor) -> Pair:
+    def step(self, k: Tensor) -> Step:
         """The step from τ_k to τ_{k−1}, for k int64 [B] in 1..K."""
-        return self._pair(self.times[k], self.times[k - 1]) if self.gamma.learns else self._steps.at(k - 1)
+        return self._step(self.times[k], self.times[k - 1]) if self.gamma.learns else self._steps.at(k - 1)
 
-    def trained_pair(self, k: Tensor) -> Pair:
-        """The step from τ_k to τ_k − 1: the pair that a μ-network was trained on, whatever the stride."""
+    def trained_step(self, k: Tensor) -> Step:
+        """The step from τ_k to τ_k − 1: the step that a μ-network was trained on, whatever the stride."""
         t = self.times[k]
-        return self._pair(t, t - 1) if self.gamma.learns else self._trained_steps.at(k - 1)
+        return self._step(t, t - 1) if self.gamma.learns else self._trained_steps.at(k - 1)
 
     @cached_property
-    def _steps(self) -> Pair:
-        """The `pair` of k = 1..K, for a γ that does not learn."""
-        return self._pair(self.times[1:], self.times[:-1])
+    def _steps(self) -> Step:
+        """The `step` of k = 1..K, for a γ that does not learn."""
+        return self._step(self.times[1:], self.times[:-1])
 
     @cached_property
-    def _trained_steps(self) -> Pair:
-        """The `trained_pair` of k = 1..K, for a γ that does not learn."""
-        return self._pair(self.times[1:], self.times[1:] - 1)
+    def _trained_steps(self) -> Step:
+        """The `trained_step` of k = 1..K, for a γ that does not learn."""
+        return self._step(self.times[1:], self.times[1:] - 1)
 
-    def _pair(self, t: Tensor, s: Tensor) -> Pair:
+    def _step(self, t: Tensor, s: Tensor) -> Step:
         # A learned γ costs a pass of its network, so all noise levels are computed at once.
         count = len(t)
         gamma = self.gamma(torch.cat([t, s, self.times[1:3]]))
         gamma_t, gamma_s, first = gamma[:count], gamma[count : 2 * count], gamma[2 * count :]
-        return Pair(gamma_t, gamma_s, self._log_first(first[:1], first[-1:]).expand(count))
+        return Step(gamma_t, gamma_s, self._log_first(first[:1], first[-1:]).expand(count))
 
     def _log_first(self, gamma_1: Tensor, gamma_2: Tensor) -> Tensor:
         """log σ_1² [1] from the noise levels of τ_1 and τ_2 [1]."""
         if self.first_step == "beta_1" or self.steps == 1:
             return logsigmoid(gamma_1)
-        return torch.log(Pair(gamma_2, gamma_1, gamma_1).beta_tilde)
+        return torch.log(Step(gamma_2, gamma_1, gamma_1).beta_tilde)

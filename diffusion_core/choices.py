@@ -14,7 +14,7 @@ import torch
 from diffusion_core.conditioning import Conditioning, Unconditional
 from diffusion_core.couplings import Coupling, Independent
 from diffusion_core.denoiser import TIME_SCALE, TimeInput
-from diffusion_core.forward import Pair
+from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
 from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
@@ -72,7 +72,7 @@ class Choices:
         apart (T = 50) errs between them by up to 8 times as much as at them.
         """
         dense = self.in_continuous_time or (self.time_input == "t" and self.horizon >= TIME_SCALE)
-        return dense and not self.parameterization.needs_pair
+        return dense and not self.parameterization.needs_step
 
 
 def refusal(choices: Choices) -> str | None:
@@ -107,7 +107,7 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
 
 def level_refusal(choices: Choices) -> str | None:
     """The reason for which the network's output has no meaning at a noise level alone; None if it has one."""
-    if choices.parameterization.needs_pair:
+    if choices.parameterization.needs_step:
         return (
             f"parameterization={choice_name(choices.parameterization)} predicts a mean between two times and has no "
             "meaning in continuous time: take parameterization=epsilon, x0 or v"
@@ -280,8 +280,8 @@ def _paired_noise(choices: Choices) -> str | None:
 def _last_weight(choices: Choices, gamma: Gamma) -> float:
     """The objective's weight of ‖x_0 − x̂_0‖² at t = T, where σ² = 1."""
     gamma_t, gamma_s = gamma(torch.tensor([choices.horizon, choices.horizon - 1]))[:, None]
-    pair = Pair(gamma_t, gamma_s, gamma_t)
-    levels = NoiseLevels(pair, choices.parameterization.kappa(pair), choices.horizon, lambda: torch.zeros(1))
+    step = Step(gamma_t, gamma_s, gamma_t)
+    levels = NoiseLevels(step, choices.parameterization.kappa(step), choices.horizon, lambda: torch.zeros(1))
     return float(choices.objective.x0_weight(levels, torch.zeros(1)))
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.compilation import is_compiled
-from diffusion_core.forward import Pair, expand
+from diffusion_core.forward import Step, expand
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
@@ -72,41 +72,41 @@ class Denoiser(nn.Module):
         self.halves = halves
         self.precision: Precision = "float32"
 
-    def forward(self, x_t: Tensor, t: Tensor, pair: Pair, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `pair`.
+    def forward(self, x_t: Tensor, t: Tensor, step: Step, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `step`.
 
         The output is for the parameterization, `raw` for a learned variance: [B, 0, …] where there is none. A `label`
         [B] counts only if the network is told labels; None means that no example has one.
         """
-        return self.read(self.answer(self.asked(x_t, t, pair, label)), x_t)
+        return self.read(self.answer(self.asked(x_t, t, step, label)), x_t)
 
     def asked(
-        self, x_t: Tensor, t: Tensor, pair: Pair, label: Tensor | None = None, own: Tensor | None = None
+        self, x_t: Tensor, t: Tensor, step: Step, label: Tensor | None = None, own: Tensor | None = None
     ) -> Values:
         """The network's inputs at x_t: `x`, `time` and, if it is told labels, `label`.
 
         If it is shown its own estimate, `own` [B] says which examples of a training are, without a gradient; the others
         are shown zeros.
         """
-        shown = self.parameterization.network_input(x_t, pair)
-        asked = {"x": shown, "time": self.time(t, pair.gamma_t).to(x_t.dtype)}
+        shown = self.parameterization.network_input(x_t, step)
+        asked = {"x": shown, "time": self.time(t, step.gamma_t).to(x_t.dtype)}
         if self.classes:
             nothing = torch.full_like(t, self.classes, dtype=torch.int64)
             asked["label"] = nothing if label is None else label
         if not self.own:
             return asked
         with nullcontext() if own is None else torch.no_grad():
-            estimate = self.first_estimate(asked, x_t, pair)
+            estimate = self.first_estimate(asked, x_t, step)
         if own is not None:
             estimate = torch.where(own.reshape(-1, *[1] * (x_t.ndim - 1)), estimate, 0)
         return asked | {"x": torch.cat([shown, estimate], 1)}
 
-    def first_estimate(self, asked: Values, x_t: Tensor, pair: Pair) -> Tensor:
+    def first_estimate(self, asked: Values, x_t: Tensor, step: Step) -> Tensor:
         """The network's own estimate in the form that it is shown, made with zeros in its place."""
         blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
         output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
-        x0 = self.parameterization.x0(output, x_t, pair)
-        return clipped(x0) if self.bounded else expand(pair.alpha_bar_t.sqrt(), x_t) * x0
+        x0 = self.parameterization.x0(output, x_t, step)
+        return clipped(x0) if self.bounded else expand(step.alpha_bar_t.sqrt(), x_t) * x0
 
     def answer(self, asked: Values) -> Tensor:
         """The network's output. Without a gradient, large examples are processed some at a time."""
@@ -138,12 +138,12 @@ class Denoiser(nn.Module):
         start, end = self.gamma.input_ends
         return (gamma_t - start) * (TIME_SCALE / (end - start))
 
-    def estimate(self, output: Tensor, x_t: Tensor, pair: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
-        """(x̂_0, ε̂) that an output at x_t stands for; `pair` is the step that the network was trained on."""
-        x0 = self.parameterization.x0(output, x_t, pair)
+    def estimate(self, output: Tensor, x_t: Tensor, step: Step, *, clip: bool) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) that an output at x_t stands for; `step` is the step that the network was trained on."""
+        x0 = self.parameterization.x0(output, x_t, step)
         if clip:
             x0 = clipped(x0)
-        return x0, noise_of(x0, x_t, pair)
+        return x0, noise_of(x0, x_t, step)
 
 
 def clipped(x0: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ def clipped(x0: Tensor) -> Tensor:
     return x0.clamp(-1, 1)
 
 
-def noise_of(x0: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-    """ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ), at the noise level γ_t of `pair`."""
-    signal = expand(pair.alpha_bar_t.sqrt(), x_t) * x0
-    return (x_t - signal) / expand(pair.one_minus_alpha_bar_t.sqrt(), x_t)
+def noise_of(x0: Tensor, x_t: Tensor, step: Step) -> Tensor:
+    """ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ), at the noise level γ_t of `step`."""
+    signal = expand(step.alpha_bar_t.sqrt(), x_t) * x0
+    return (x_t - signal) / expand(step.one_minus_alpha_bar_t.sqrt(), x_t)

@@ -25,7 +25,7 @@ from diffusion_core.conditioning import check_labels
 from diffusion_core.denoiser import Denoiser, clipped, noise_of
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
-from diffusion_core.forward import Pair, diffuse
+from diffusion_core.forward import Step, diffuse
 from diffusion_core.gamma import Gamma
 from diffusion_core.guide import Guide
 from diffusion_core.named import choice_name
@@ -176,13 +176,13 @@ class Diffusion(nn.Module):
             return self
         return self.view(labels=None if self.labels is None else self.labels[places], guide=guide)
 
-    def denoised(self, x_t: Tensor, t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
+    def denoised(self, x_t: Tensor, t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """(output, raw) of the denoiser at times t [B], with the labels of its rows."""
         if self.labels is not None and len(self.labels) != len(x_t):
             raise ValueError(
                 f"labels of {len(self.labels)} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(i, j)"
             )
-        output: tuple[Tensor, Tensor] = self.denoiser(x_t, t, pair, self.labels)
+        output: tuple[Tensor, Tensor] = self.denoiser(x_t, t, step, self.labels)
         return output
 
     def fit(self, x0_variance: Tensor) -> None:
@@ -261,12 +261,12 @@ class Diffusion(nn.Module):
 
     def reverse(self, x_t: Tensor, chain: Chain, k: Tensor) -> Reverse:
         """p_θ of the chain's steps k int64 [B], at x_t [B, …]."""
-        pair = chain.pair(k)
-        trained = chain.trained_pair(k) if self.choices.parameterization.needs_pair and not chain.full else pair
+        step = chain.step(k)
+        trained = chain.trained_step(k) if self.choices.parameterization.needs_step and not chain.full else step
         t = chain.times[k]
         output, raw = self.denoised(x_t, t, trained)
         x0, eps = self.estimate(output, x_t, trained, lambda guide: guide.reverse(x_t, chain, k).x0)
-        return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self._fitted(t)))
+        return Reverse(step, x_t, x0, eps, self.choices.variance.log_variance(step, raw, x_t, self._fitted(t)))
 
     def _fitted(self, t: Tensor) -> Tensor:
         """Var(x_0 | x_t) at times t [B], linear between whole times."""
@@ -276,7 +276,7 @@ class Diffusion(nn.Module):
         return torch.lerp(self.x0_variance[low], self.x0_variance[(low + 1).clamp(max=self.choices.horizon)], t - low)
 
     def estimate(
-        self, output: Tensor, x_t: Tensor, trained: Pair, of_guide: Callable[[Diffusion], Tensor] | None = None
+        self, output: Tensor, x_t: Tensor, trained: Step, of_guide: Callable[[Diffusion], Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) that the denoiser's output at x_t stands for, guided by what is asked `of_guide`, and clipped.
 
@@ -293,7 +293,7 @@ class Diffusion(nn.Module):
         reason = level_refusal(self.choices)
         if reason is not None:
             raise ValueError(reason)
-        level = Pair.level(self.gamma(t))
+        level = Step.level(self.gamma(t))
         output, _ = self.denoised(x_t, t, level)
         return self.estimate(output, x_t, level, lambda guide: guide.predict(x_t, t)[0])
 
@@ -306,16 +306,16 @@ class Diffusion(nn.Module):
         if x0.device.type != "cpu":
             # To learn which rows end in clean data, the CPU would have to wait for the device.
             return self.term_in_all_rows(x0, p)
-        rows = p.pair.ends_clean.nonzero().flatten()
+        rows = p.step.ends_clean.nonzero().flatten()
         clean = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
         terms = denoising_term(x0, p)
         return terms.index_copy(0, rows, self.encoding.decoder_term(*clean).to(terms.dtype)) if len(rows) else terms
 
     def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
         """The same, with the decoder in every row, at values that cannot overflow where it is not needed."""
-        first = p.pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
+        first = p.step.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
         decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
-        return torch.where(p.pair.ends_clean, decoder, denoising_term(x0, p))
+        return torch.where(p.step.ends_clean, decoder, denoising_term(x0, p))
 
     def prior(self, x0: Tensor) -> Tensor:
         """L_T in nats [B]."""

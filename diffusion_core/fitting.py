@@ -24,7 +24,7 @@ from diffusion_core import precision
 from diffusion_core.batches import Labelled
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import Pair, diffuse, expand
+from diffusion_core.forward import Step, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import OptimalSpacing
@@ -62,13 +62,13 @@ def noise_moments(
         eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
         k = torch.full((draws,), t, device=raw.device)
         with precision.exact(raw.device):
-            p = own.reverse(diffuse(x0, eps, chain.pair(k).gamma_t), chain, k)
+            p = own.reverse(diffuse(x0, eps, chain.step(k).gamma_t), chain, k)
         held = diffusion.clipped(p.x0)
         cleared = mean_dims(eps.double() ** 2 - p.eps.double() ** 2)
         noise[t - 1], noise_se[t - 1] = cleared.mean(), cleared.std() / math.sqrt(draws) if draws > 1 else math.inf
         error[t - 1] = mean_dims((x0 - held) ** 2).double().mean()
         progress(t / chain.steps)
-    alpha_bar = chain.pair(torch.arange(1, chain.steps + 1, device=raw.device)).alpha_bar_t
+    alpha_bar = chain.step(torch.arange(1, chain.steps + 1, device=raw.device)).alpha_bar_t
     return Moments(noise.cpu(), noise_se.cpu(), error.cpu(), alpha_bar.cpu(), _variance(diffusion, raw, seed).cpu())
 
 
@@ -122,21 +122,21 @@ def bound_terms(
 def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, levels: Tensor) -> Tensor:
     """The mean terms [t] of the steps from t to s = 0..t − 1, whose noise levels γ_0..γ_t are `levels`."""
     times = torch.full((len(x0),), len(levels) - 1, device=x0.device)
-    trained = chain.trained_pair(times)
+    trained = chain.trained_step(times)
     x_t = diffuse(x0, eps, trained.gamma_t)
     output, raw = diffusion.denoised(x_t, times, trained)
     estimate, fitted = diffusion.estimate(output, x_t, trained), diffusion.x0_variance[times]
     variance = diffusion.choices.variance
 
-    def step(level: Tensor, count: int) -> Pair:
+    def to(level: Tensor, count: int) -> Step:
         gamma_t = levels[-1:].expand(count)
-        return Pair(gamma_t, level, logsigmoid(gamma_t))
+        return Step(gamma_t, level, logsigmoid(gamma_t))
 
-    clean = step(levels[:1].expand(len(x0)), len(x0))
+    clean = to(levels[:1].expand(len(x0)), len(x0))
     p = Reverse(clean, x_t, *estimate, variance.log_variance(clean, raw, x_t, fitted))
     first = diffusion.term_of(x0, p).double().mean()
     later = [
-        _mean_terms(variance, step(part, len(part)), x0 - p.x0, raw, fitted)
+        _mean_terms(variance, to(part, len(part)), x0 - p.x0, raw, fitted)
         for part in torch.split(levels[1:-1], _rows(variance, raw))
     ]
     return torch.cat([first[None], *later])
@@ -147,21 +147,21 @@ def _rows(variance: Variance, raw: Tensor) -> int:
     return max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
 
 
-def _mean_terms(variance: Variance, pair: Pair, error: Tensor, raw: Tensor, fitted: Tensor) -> Tensor:
-    """The mean over images of the terms [S] of the steps `pair` [S] at errors x_0 − x̂_0 [B, …].
+def _mean_terms(variance: Variance, step: Step, error: Tensor, raw: Tensor, fitted: Tensor) -> Tensor:
+    """The mean over images of the terms [S] of the steps `step` [S] at errors x_0 − x̂_0 [B, …].
 
     A term is linear in the squared error, so a σ² that all dimensions share needs only the mean of it.
     """
     dims = error[0].numel()
     if variance.learned:
         error, raw = error[:LEARNED_DRAWS].reshape(1, -1), raw[:LEARNED_DRAWS].reshape(1, -1)
-        raw = raw.expand(len(pair.gamma_t), -1)
+        raw = raw.expand(len(step.gamma_t), -1)
     else:
-        error, raw = error.double().square().mean().sqrt().reshape(1, 1), error.new_zeros(len(pair.gamma_t), 0)
-    like = error.expand(len(pair.gamma_t), -1)
-    log_variance = variance.log_variance(pair, raw, like, fitted[:1].expand(len(pair.gamma_t)))
-    difference = expand(pair.coefficient_x0, like) * like
-    kl = kl_normal(difference**2, expand(pair.log_beta_tilde, like), log_variance)
+        error, raw = error.double().square().mean().sqrt().reshape(1, 1), error.new_zeros(len(step.gamma_t), 0)
+    like = error.expand(len(step.gamma_t), -1)
+    log_variance = variance.log_variance(step, raw, like, fitted[:1].expand(len(step.gamma_t)))
+    difference = expand(step.coefficient_x0, like) * like
+    kl = kl_normal(difference**2, expand(step.log_beta_tilde, like), log_variance)
     return dims * mean_dims(kl.expand_as(like)).double()
 
 

@@ -1,11 +1,11 @@
-"""The forward process q, for any pair (t, s) of noise levels with s < t.
+"""The forward process q, for any step (t, s) of noise levels with s < t.
 
     q(x_t | x_0)      = N(√ᾱ_t x_0, (1 − ᾱ_t) I)
     q(x_t | x_s)      = N(√α x_s, β I),            α = ᾱ_t/ᾱ_s,  β = 1 − α
     q(x_s | x_t, x_0) = N(c_t x_t + c_0 x_0, β̃ I)
 
 with c_t = √α (1 − ᾱ_s)/(1 − ᾱ_t), c_0 = √ᾱ_s β/(1 − ᾱ_t), β̃ = β (1 − ᾱ_s)/(1 − ᾱ_t) (Ho et al. 2020, eq. 4, 6, 7). A
-noise level is γ = −log(ᾱ/(1 − ᾱ)), so that ᾱ = sigmoid(−γ) and clean data (ᾱ = 1) is γ = −∞. One pair serves the full
+noise level is γ = −log(ᾱ/(1 − ᾱ)), so that ᾱ = sigmoid(−γ) and clean data (ᾱ = 1) is γ = −∞. One step serves the full
 chain (s = t − 1), a strided one, and a continuous one.
 """
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["Gaussian", "Pair", "diffuse", "expand", "marginal", "posterior", "posterior_mean"]
+__all__ = ["Gaussian", "Step", "diffuse", "expand", "marginal", "posterior", "posterior_mean"]
 
 
 def expand(coefficient: Tensor, like: Tensor) -> Tensor:
@@ -40,11 +40,11 @@ class Gaussian:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Step:
     """The coefficients of one step between noise levels `gamma_s` < `gamma_t`; every tensor is float64 [B].
 
     `log_first` is log σ² of a step that ends in clean data: there β̃ = 0, which no density can use, so the chain that
-    the pair belongs to lends it another value (`chain.py`).
+    the step belongs to lends it another value (`chain.py`).
 
     A coefficient is computed when it is first read.
     """
@@ -54,14 +54,14 @@ class Pair:
     log_first: Tensor
 
     @classmethod
-    def level(cls, gamma: Tensor) -> Pair:
+    def level(cls, gamma: Tensor) -> Step:
         """A noise level without a step, for functions that read γ_t alone."""
         return cls(gamma, torch.full_like(gamma, -math.inf), gamma)
 
-    def at(self, rows: Tensor) -> Pair:
+    def at(self, rows: Tensor) -> Step:
         """The steps of these rows, int64 [B], their coefficients looked up."""
-        found = Pair(self.gamma_t[rows], self.gamma_s[rows], self.log_first[rows])
-        names = [name for name, of in vars(Pair).items() if isinstance(of, cached_property)]
+        found = Step(self.gamma_t[rows], self.gamma_s[rows], self.log_first[rows])
+        names = [name for name, of in vars(Step).items() if isinstance(of, cached_property)]
         vars(found).update({name: getattr(self, name)[rows] for name in names})
         return found
 
@@ -132,11 +132,11 @@ def diffuse(x0: Tensor, eps: Tensor, gamma_t: Tensor) -> Tensor:
     return expand(torch.sigmoid(-gamma_t).sqrt(), x0) * x0 + expand(torch.sigmoid(gamma_t).sqrt(), x0) * eps
 
 
-def posterior_mean(x0: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+def posterior_mean(x0: Tensor, x_t: Tensor, step: Step) -> Tensor:
     """μ̃ = c_t x_t + c_0 x_0."""
-    return expand(pair.coefficient_xt, x_t) * x_t + expand(pair.coefficient_x0, x0) * x0
+    return expand(step.coefficient_xt, x_t) * x_t + expand(step.coefficient_x0, x0) * x0
 
 
-def posterior(x0: Tensor, x_t: Tensor, pair: Pair) -> Gaussian:
+def posterior(x0: Tensor, x_t: Tensor, step: Step) -> Gaussian:
     """q(x_s | x_t, x_0); where s is clean data its log-variance is the chain's `log_first`."""
-    return Gaussian(posterior_mean(x0, x_t, pair), expand(pair.log_beta_tilde, x_t))
+    return Gaussian(posterior_mean(x0, x_t, step), expand(step.log_beta_tilde, x_t))

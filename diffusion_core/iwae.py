@@ -136,7 +136,7 @@ def _step(x0: Tensor, eps: Tensor, p: Reverse) -> tuple[Tensor, Tensor]:
 
     Both are taken at x_s − μ̃ = √β̃ ε, and the means differ by c_0 (x_0 − x̂_0): so, nothing cancels.
     """
-    q = posterior(x0, p.x_t, p.pair)
-    off = expand(p.pair.coefficient_x0, x0) * (x0 - p.x0) + torch.exp(0.5 * q.log_variance) * eps
+    q = posterior(x0, p.x_t, p.step)
+    off = expand(p.step.coefficient_x0, x0) * (x0 - p.x0) + torch.exp(0.5 * q.log_variance) * eps
     ratio = 0.5 * (p.log_variance - q.log_variance + off**2 * torch.exp(-p.log_variance) - eps**2)
     return sum_dims(ratio.double()), q.sample(eps)

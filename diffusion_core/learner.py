@@ -66,13 +66,13 @@ class DiffusionLearner(Learner):
     def _losses(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> Generator[Values, Tensor, Values]:
         """The same; it yields the network's inputs and is sent the output, which may be made beside other networks'."""
         diffusion, target = self.diffusion, self.choices.parameterization.target
-        pair, rate = self.domain.pair(diffusion, t)
-        x_t = diffuse(x0, eps, pair.gamma_t)
-        out = yield diffusion.denoiser.asked(x_t, t, pair, **told)
+        step, rate = self.domain.step(diffusion, t)
+        x_t = diffuse(x0, eps, step.gamma_t)
+        out = yield diffusion.denoiser.asked(x_t, t, step, **told)
         output, raw = diffusion.denoiser.read(out, x_t)
-        term = self.domain.term(diffusion, x0, t, x_t, pair, raw)
-        levels = levels_of(diffusion, pair, rate)
-        error = mean_dims((target(x0, eps, x_t, pair) - output) ** 2)
+        term = self.domain.term(diffusion, x0, t, x_t, step, raw)
+        levels = levels_of(diffusion, step, rate)
+        error = mean_dims((target(x0, eps, x_t, step) - output) ** 2)
         example = Example(levels, error, cache(lambda: term(output)), cache(lambda: term(output.detach())))
         losses = {"network": per_example(self.choices.objective, example)}
         if self.choices.schedule.learned:
@@ -183,19 +183,19 @@ class DiffusionLearner(Learner):
         """
         diffusion, objective = self.diffusion, self.choices.objective
         t = torch.arange(1, self.choices.horizon + 1, device=diffusion.device)
-        pair = diffusion.chain().pair(t)
+        step = diffusion.chain().step(t)
         nothing = torch.zeros(len(t), 1, dtype=torch.float64, device=diffusion.device)
         variance = self.choices.variance.trained_as
-        log_variance = variance.log_variance(pair, nothing, nothing, nothing[:, 0]).expand(-1, 1).flatten()
-        weight = objective.eps_weight(levels_of(diffusion, pair, lambda: diffusion.gamma.rate(t)[1]), log_variance)
+        log_variance = variance.log_variance(step, nothing, nothing, nothing[:, 0]).expand(-1, 1).flatten()
+        weight = objective.eps_weight(levels_of(diffusion, step, lambda: diffusion.gamma.rate(t)[1]), log_variance)
         if objective.reads_decoder and diffusion.encoding.grey_levels:
             weight = torch.where(t == 1, math.nan, weight)
         density = self.timesteps.density()
         return {
-            "alpha_bar": pair.alpha_bar_t,
-            "beta": pair.beta,
-            "beta_tilde": pair.beta_tilde,
-            "log_snr": -pair.gamma_t,
+            "alpha_bar": step.alpha_bar_t,
+            "beta": step.beta,
+            "beta_tilde": step.beta_tilde,
+            "log_snr": -step.gamma_t,
             "eps_weight": weight,
             "density": density,
             "expected_weight": weight if self.choices.timesteps.reweighted else weight * density.to(weight),

@@ -28,7 +28,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from diffusion_core.forward import Pair
+from diffusion_core.forward import Step
 from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V, check_sigma_data
 from diffusion_core.units import bits_per_nat
 
@@ -50,12 +50,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """The noise levels of a batch's examples: the `pair`, of a chain of `horizon` steps, and further quantities [B].
+    """The noise levels of a batch's examples: the `step`, of a chain of `horizon` steps, and further quantities [B].
 
     `kappa` is the parameterization's κ, `rate`() is dγ/du at u = (t − 1)/(T − 1), a function because it costs time.
     """
 
-    pair: Pair
+    step: Step
     kappa: Tensor
     horizon: int
     rate: Callable[[], Tensor]
@@ -102,7 +102,7 @@ class Objective(ABC):
 
     def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         """The weight [B] of ‖ε − ε̂‖²/D; not finite where ᾱ = 0, and ε is known."""
-        return self.x0_weight(levels, log_variance) / levels.pair.snr_t
+        return self.x0_weight(levels, log_variance) / levels.step.snr_t
 
 
 def per_example(objective: Objective, example: Example) -> Tensor:
@@ -175,10 +175,10 @@ class Weighted(Reweighted):
     power: float = 0.0
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
-        snr = levels.pair.snr_t
+        snr = levels.step.snr_t
         if self.space == "epsilon":
             return snr ** (self.power + 1)  # One power: at SNR = 0 a product would be ∞ · 0.
-        return snr**self.power * {"x0": X0(), "v": V()}[self.space].kappa(levels.pair)
+        return snr**self.power * {"x0": X0(), "v": V()}[self.space].kappa(levels.step)
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class MinSnr(Reweighted):
             raise ValueError(f"min_snr needs gamma > 0, got {self.gamma}")
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
-        return levels.pair.snr_t.clamp(max=self.gamma)
+        return levels.step.snr_t.clamp(max=self.gamma)
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class P2(Reweighted):
             raise ValueError(f"p2 needs k > 0 and gamma >= 0, got k={self.k} and gamma={self.gamma}")
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
-        return levels.pair.snr_t * (self.k + levels.pair.snr_t) ** -self.gamma
+        return levels.step.snr_t * (self.k + levels.step.snr_t) ** -self.gamma
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ class EdmObjective(Reweighted):
         check_sigma_data(self.sigma_data)
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
-        return EdmParameterization(self.sigma_data).kappa(levels.pair)
+        return EdmParameterization(self.sigma_data).kappa(levels.step)
 
 
 @dataclass(frozen=True)
@@ -243,18 +243,18 @@ class Vlb(Objective):
         return example.levels.horizon * example.term()
 
     def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
-        return levels.horizon * Mu().kappa(levels.pair) * bits_per_nat() / (2 * log_variance.exp())
+        return levels.horizon * Mu().kappa(levels.step) * bits_per_nat() / (2 * log_variance.exp())
 
 
 @dataclass(frozen=True)
 class VlbContinuous(Reweighted):
     """½ (dγ/du) ‖ε − ε̂‖²/D in bits/dim, u uniform: its mean is the bound in continuous time less L_0 and L_T.
 
-    (Kingma et al. 2021, arXiv:2107.00630, eq. 17.) It reads no pair of times and no σ².
+    (Kingma et al. 2021, arXiv:2107.00630, eq. 17.) It reads no step of times and no σ².
     """
 
     is_bound: ClassVar[bool] = True
     discrete: ClassVar[bool] = False
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
-        return 0.5 * bits_per_nat() * levels.rate() * levels.pair.snr_t
+        return 0.5 * bits_per_nat() * levels.rate() * levels.step.snr_t

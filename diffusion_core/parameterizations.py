@@ -25,35 +25,35 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from diffusion_core.forward import Pair, expand, posterior_mean
+from diffusion_core.forward import Step, expand, posterior_mean
 
 __all__ = ["X0", "EdmParameterization", "Epsilon", "Mu", "Parameterization", "V", "Velocity"]
 
 
 class Parameterization(ABC):
-    """The quantity that the network predicts, at the pair (t, t − 1) that it is trained on.
+    """The quantity that the network predicts, at the step (t, t − 1) that it is trained on.
 
-    `needs_pair` is True if the output has no meaning at a noise level alone, `reads_noise` if it gives x̂_0 even at ᾱ =
+    `needs_step` is True if the output has no meaning at a noise level alone, `reads_noise` if it gives x̂_0 even at ᾱ =
     0.
     """
 
-    needs_pair: ClassVar[bool] = False
+    needs_step: ClassVar[bool] = False
     reads_noise: ClassVar[bool] = True
 
-    def network_input(self, x_t: Tensor, pair: Pair) -> Tensor:
+    def network_input(self, x_t: Tensor, step: Step) -> Tensor:
         """The network's first input at x_t [B, …]."""
         return x_t
 
     @abstractmethod
-    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """The output of a perfect network, shaped like x_0 [B, …]."""
 
     @abstractmethod
-    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """The x̂_0 that an output stands for."""
 
     @abstractmethod
-    def kappa(self, pair: Pair) -> Tensor:
+    def kappa(self, step: Step) -> Tensor:
         """κ [B], the squared error of the target per squared error of x_0."""
 
 
@@ -63,60 +63,60 @@ class Epsilon(Parameterization):
 
     reads_noise: ClassVar[bool] = False
 
-    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
         return eps
 
-    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        noise = expand(pair.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return (x_t - noise) / expand(pair.alpha_bar_t.sqrt(), x_t)
+    def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
+        return (x_t - noise) / expand(step.alpha_bar_t.sqrt(), x_t)
 
-    def kappa(self, pair: Pair) -> Tensor:
-        return pair.snr_t
+    def kappa(self, step: Step) -> Tensor:
+        return step.snr_t
 
 
 @dataclass(frozen=True)
 class X0(Parameterization):
     """x_0, the clean data."""
 
-    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
         return x0
 
-    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
         return output
 
-    def kappa(self, pair: Pair) -> Tensor:
-        return torch.ones_like(pair.gamma_t)
+    def kappa(self, step: Step) -> Tensor:
+        return torch.ones_like(step.gamma_t)
 
 
 @dataclass(frozen=True)
 class Mu(Parameterization):
     """μ̃, the mean of q(x_{t−1} | x_t, x_0): x̂_0 = (μ − c_t x_t)/c_0."""
 
-    needs_pair: ClassVar[bool] = True
+    needs_step: ClassVar[bool] = True
 
-    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        return posterior_mean(x0, x_t, pair)
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        return posterior_mean(x0, x_t, step)
 
-    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        return (output - expand(pair.coefficient_xt, x_t) * x_t) / expand(pair.coefficient_x0, x_t)
+    def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        return (output - expand(step.coefficient_xt, x_t) * x_t) / expand(step.coefficient_x0, x_t)
 
-    def kappa(self, pair: Pair) -> Tensor:
-        return pair.coefficient_x0**2
+    def kappa(self, step: Step) -> Tensor:
+        return step.coefficient_x0**2
 
 
 @dataclass(frozen=True)
 class V(Parameterization):
     """v = √ᾱ ε − √(1 − ᾱ) x_0: x̂_0 = √ᾱ x_t − √(1 − ᾱ) v (Salimans & Ho 2022, arXiv:2202.00512)."""
 
-    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        return expand(pair.alpha_bar_t.sqrt(), eps) * eps - expand(pair.one_minus_alpha_bar_t.sqrt(), x0) * x0
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        return expand(step.alpha_bar_t.sqrt(), eps) * eps - expand(step.one_minus_alpha_bar_t.sqrt(), x0) * x0
 
-    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        noise = expand(pair.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return expand(pair.alpha_bar_t.sqrt(), x_t) * x_t - noise
+    def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
+        return expand(step.alpha_bar_t.sqrt(), x_t) * x_t - noise
 
-    def kappa(self, pair: Pair) -> Tensor:
-        return 1 / pair.one_minus_alpha_bar_t
+    def kappa(self, step: Step) -> Tensor:
+        return 1 / step.one_minus_alpha_bar_t
 
 
 @dataclass(frozen=True)
@@ -127,20 +127,20 @@ class Velocity(Parameterization):
     scale: x̂_0 = (x_t − √(1 − ᾱ) output)/(√ᾱ + √(1 − ᾱ)).
     """
 
-    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
         return eps - x0
 
-    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        noise = expand(pair.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return (x_t - noise) / expand(self._length(pair), x_t)
+    def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
+        return (x_t - noise) / expand(self._length(step), x_t)
 
-    def kappa(self, pair: Pair) -> Tensor:
-        return self._length(pair) ** 2 / pair.one_minus_alpha_bar_t
+    def kappa(self, step: Step) -> Tensor:
+        return self._length(step) ** 2 / step.one_minus_alpha_bar_t
 
     @staticmethod
-    def _length(pair: Pair) -> Tensor:
+    def _length(step: Step) -> Tensor:
         """√ᾱ + √(1 − ᾱ), which is 1 over the scale of x_u."""
-        return pair.alpha_bar_t.sqrt() + pair.one_minus_alpha_bar_t.sqrt()
+        return step.alpha_bar_t.sqrt() + step.one_minus_alpha_bar_t.sqrt()
 
 
 @dataclass(frozen=True)
@@ -158,27 +158,27 @@ class EdmParameterization(Parameterization):
     def __post_init__(self) -> None:
         check_sigma_data(self.sigma_data)
 
-    def network_input(self, x_t: Tensor, pair: Pair) -> Tensor:
-        return x_t / expand(self._r(pair), x_t)
+    def network_input(self, x_t: Tensor, step: Step) -> Tensor:
+        return x_t / expand(self._r(step), x_t)
 
-    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        return (x0 - expand(self._skip(pair), x_t) * x_t) / expand(self._out(pair), x0)
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        return (x0 - expand(self._skip(step), x_t) * x_t) / expand(self._out(step), x0)
 
-    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        return expand(self._skip(pair), x_t) * x_t + expand(self._out(pair), x_t) * output
+    def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
+        return expand(self._skip(step), x_t) * x_t + expand(self._out(step), x_t) * output
 
-    def kappa(self, pair: Pair) -> Tensor:
-        return 1 / self._out(pair) ** 2
+    def kappa(self, step: Step) -> Tensor:
+        return 1 / self._out(step) ** 2
 
-    def _r(self, pair: Pair) -> Tensor:
-        return (pair.one_minus_alpha_bar_t + self.sigma_data**2 * pair.alpha_bar_t).sqrt()
+    def _r(self, step: Step) -> Tensor:
+        return (step.one_minus_alpha_bar_t + self.sigma_data**2 * step.alpha_bar_t).sqrt()
 
-    def _skip(self, pair: Pair) -> Tensor:
+    def _skip(self, step: Step) -> Tensor:
         """c_skip/√ᾱ, the factor of x_t."""
-        return self.sigma_data**2 * pair.alpha_bar_t.sqrt() / self._r(pair) ** 2
+        return self.sigma_data**2 * step.alpha_bar_t.sqrt() / self._r(step) ** 2
 
-    def _out(self, pair: Pair) -> Tensor:
-        return self.sigma_data * pair.one_minus_alpha_bar_t.sqrt() / self._r(pair)
+    def _out(self, step: Step) -> Tensor:
+        return self.sigma_data * step.one_minus_alpha_bar_t.sqrt() / self._r(step)
 
 
 def check_sigma_data(sigma_data: float) -> None:

@@ -22,7 +22,7 @@ from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding
-from diffusion_core.forward import Pair
+from diffusion_core.forward import Step
 from diffusion_core.networks.network import Network
 from diffusion_core.parameterizations import Epsilon, Parameterization, V
 from diffusion_core.schedules import Linear, Schedule
@@ -104,12 +104,12 @@ def denoiser_output(
 
     def output(shown: Tensor, t: Tensor, *label: Tensor) -> Tensor:
         gamma_t, gamma_s = gamma(t).detach(), gamma(t - 1).detach()
-        pair = Pair(gamma_t, gamma_s, gamma_t)
-        x_t = shown / parameterization.network_input(torch.ones_like(shown), pair)
+        step = Step(gamma_t, gamma_s, gamma_t)
+        x_t = shown / parameterization.network_input(torch.ones_like(shown), step)
         alpha_bar = column(torch.sigmoid(-gamma_t), x_t)
         x0 = denoise(x_t, alpha_bar, *label)
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
-        return parameterization.target(x0, eps, x_t, pair)
+        return parameterization.target(x0, eps, x_t, step)
 
     return output
 

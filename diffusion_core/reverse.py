@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from diffusion_core.forward import Gaussian, Pair, posterior_mean
+from diffusion_core.forward import Gaussian, Step, posterior_mean
 
 __all__ = ["Reverse"]
 
 
 @dataclass(frozen=True)
 class Reverse:
-    """p_θ(x_s | x_t) = N(c_t x_t + c_0 x̂_0, exp(`log_variance`)) of the step `pair`, at `x_t`, x̂_0 = `x0`, ε̂ =
+    """p_θ(x_s | x_t) = N(c_t x_t + c_0 x̂_0, exp(`log_variance`)) of the step `step`, at `x_t`, x̂_0 = `x0`, ε̂ =
     `eps`."""
 
-    pair: Pair
+    step: Step
     x_t: Tensor
     x0: Tensor
     eps: Tensor
@@ -29,7 +29,7 @@ class Reverse:
 
     @property
     def mean(self) -> Tensor:
-        return posterior_mean(self.x0, self.x_t, self.pair)
+        return posterior_mean(self.x0, self.x_t, self.step)
 
     @property
     def gaussian(self) -> Gaussian:

@@ -20,7 +20,7 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import Pair, expand
+from diffusion_core.forward import Step, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.reverse import Reverse
 
@@ -143,11 +143,11 @@ class Ancestral(Sampler):
         return p.gaussian.sample(noise()) if k > 1 else p.mean
 
 
-def ddim(x0: Tensor, eps: Tensor, pair: Pair, eta: float, noise: Noise) -> Tensor:
+def ddim(x0: Tensor, eps: Tensor, step: Step, eta: float, noise: Noise) -> Tensor:
     """x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε̂ + σ z with σ² = η² β̃ (Song et al. 2021, eq. 12)."""
-    alpha_bar_s = torch.sigmoid(-pair.gamma_s)
-    variance = eta**2 * pair.beta_tilde
-    direction = (torch.sigmoid(pair.gamma_s) - variance).clamp(min=0).sqrt()
+    alpha_bar_s = torch.sigmoid(-step.gamma_s)
+    variance = eta**2 * step.beta_tilde
+    direction = (torch.sigmoid(step.gamma_s) - variance).clamp(min=0).sqrt()
     x_s = expand(alpha_bar_s.sqrt(), x0) * x0 + expand(direction, x0) * eps
     return x_s + expand(variance.sqrt(), x0) * noise() if eta else x_s
 
@@ -171,4 +171,4 @@ class Ddim(Sampler):
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k)
-        return ddim(p.x0, p.eps, p.pair, self.eta, noise)
+        return ddim(p.x0, p.eps, p.step, self.eta, noise)

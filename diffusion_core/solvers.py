@@ -20,7 +20,7 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import Pair, expand
+from diffusion_core.forward import Step, expand
 from diffusion_core.samplers import Noise, Sampler, ddim, reverse_at
 
 __all__ = ["DpmSolver", "Heun"]
@@ -65,26 +65,26 @@ class Heun(Sampler):
         return 2 * steps - 1
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
-        pair = chain.pair(torch.full((1,), k, device=x_t.device))
+        step = chain.step(torch.full((1,), k, device=x_t.device))
         level, last = chain.gammas[k], chain.gammas[-1]
         if self._stirs(level) and level < last:
-            raised = (pair.gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
+            raised = (step.gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
             time = diffusion.gamma.inverse(raised)
             if not diffusion.choices.knows_between:
                 time = time.round()
                 raised = diffusion.gamma(time)
-            x_t = churned(x_t, pair.gamma_t, raised, self.churn_noise * noise())
-            pair = Pair(raised, pair.gamma_s, raised)
+            x_t = churned(x_t, step.gamma_t, raised, self.churn_noise * noise())
+            step = Step(raised, step.gamma_s, raised)
             x0, eps = diffusion.predict(x_t, time.expand(len(x_t)))
         else:
             p = reverse_at(diffusion, x_t, chain, k)
             x0, eps = p.x0, p.eps
-        x_s = ddim(x0, eps, pair, 0.0, noise)
+        x_s = ddim(x0, eps, step, 0.0, noise)
         if k == 1 or level == math.inf:
             return x_s
         slope = reverse_at(diffusion, x_s, chain, k - 1).eps
-        alpha_s = torch.sigmoid(-pair.gamma_s).sqrt()
-        length = torch.sigmoid(pair.gamma_s).sqrt() - alpha_s * torch.exp(0.5 * pair.gamma_t)
+        alpha_s = torch.sigmoid(-step.gamma_s).sqrt()
+        length = torch.sigmoid(step.gamma_s).sqrt() - alpha_s * torch.exp(0.5 * step.gamma_t)
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
 
     def _stirs(self, level: float) -> bool:
@@ -121,7 +121,7 @@ class DpmSolver(Sampler):
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k)
-        return self._stepped(x_t, p.x0, p.pair, noise)
+        return self._stepped(x_t, p.x0, p.step, noise)
 
     def walk(
         self, diffusion: Diffusion, x: Tensor, chain: Chain, start: int, noise: Callable[[int], Tensor]
@@ -130,19 +130,19 @@ class DpmSolver(Sampler):
         for k in range(start, 0, -1):
             with precision.exact(x.device):
                 p = reverse_at(diffusion, x, chain, k)
-                length = p.pair.gamma_t - p.pair.gamma_s
+                length = p.step.gamma_t - p.step.gamma_s
                 estimate = p.x0
                 if self.order == 2 and before is not None and k > 1:
                     x0, earlier = before
                     estimate = p.x0 + expand(_reach(length, earlier), x) * (p.x0 - x0)
-                x = self._stepped(x, estimate, p.pair, partial(noise, k))
+                x = self._stepped(x, estimate, p.step, partial(noise, k))
             before = p.x0, length
             yield x
 
-    def _stepped(self, x_t: Tensor, x0: Tensor, pair: Pair, noise: Noise) -> Tensor:
-        alpha_s, sigma_s = torch.sigmoid(-pair.gamma_s).sqrt(), torch.sigmoid(pair.gamma_s).sqrt()
-        ratio = sigma_s / pair.one_minus_alpha_bar_t.sqrt()
-        q = ratio * pair.alpha_bar_t.sqrt() / alpha_s
+    def _stepped(self, x_t: Tensor, x0: Tensor, step: Step, noise: Noise) -> Tensor:
+        alpha_s, sigma_s = torch.sigmoid(-step.gamma_s).sqrt(), torch.sigmoid(step.gamma_s).sqrt()
+        ratio = sigma_s / step.one_minus_alpha_bar_t.sqrt()
+        q = ratio * step.alpha_bar_t.sqrt() / alpha_s
         if self.equation == "ode":
             return expand(ratio, x_t) * x_t + expand(alpha_s * (1 - q), x_t) * x0
         kept = expand(ratio * q, x_t) * x_t + expand(alpha_s * (1 - q**2), x_t) * x0

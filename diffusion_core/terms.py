@@ -46,8 +46,8 @@ def denoising_term(x0: Tensor, p: Reverse) -> Tensor:
 
     The means differ by c_0 (x_0 − x̂_0): taken so, nothing cancels.
     """
-    squared_difference = (expand(p.pair.coefficient_x0, x0) * (x0 - p.x0)) ** 2
-    return sum_dims(kl_normal(squared_difference, expand(p.pair.log_beta_tilde, x0), p.log_variance))
+    squared_difference = (expand(p.step.coefficient_x0, x0) * (x0 - p.x0)) ** 2
+    return sum_dims(kl_normal(squared_difference, expand(p.step.log_beta_tilde, x0), p.log_variance))
 
 
 def prior_term(x0: Tensor, gamma_end: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from diffusion_core.forward import Pair
+from diffusion_core.forward import Step
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
 from diffusion_core.reverse import Reverse
@@ -36,12 +36,12 @@ class TimeDomain(ABC):
         """(t, weight), both [B], from u ~ U[0, 1) float64 [B]."""
 
     @abstractmethod
-    def pair(self, diffusion: Diffusion, t: Tensor) -> tuple[Pair, Callable[[], Tensor]]:
+    def step(self, diffusion: Diffusion, t: Tensor) -> tuple[Step, Callable[[], Tensor]]:
         """The step from t [B], or its noise level alone, and dγ/du there as a function."""
 
     @abstractmethod
     def term(
-        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, pair: Pair, raw: Tensor
+        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor
     ) -> Callable[[Tensor], Tensor]:
         """L_{t−1} in bits/dim [B] as a function of the output for the mean; `raw` is the one for a learned σ²."""
 
@@ -61,17 +61,17 @@ class Discrete(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps(u)  # type: ignore[no-any-return]
 
-    def pair(self, diffusion: Diffusion, t: Tensor) -> tuple[Pair, Callable[[], Tensor]]:
-        return diffusion.chain().pair(t), lambda: diffusion.gamma.rate(t)[1]
+    def step(self, diffusion: Diffusion, t: Tensor) -> tuple[Step, Callable[[], Tensor]]:
+        return diffusion.chain().step(t), lambda: diffusion.gamma.rate(t)[1]
 
     def term(
-        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, pair: Pair, raw: Tensor
+        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor
     ) -> Callable[[Tensor], Tensor]:
         variance = diffusion.choices.variance.trained_as
 
         def term(output: Tensor) -> Tensor:
-            estimate = diffusion.denoiser.estimate(output, x_t, pair, clip=False)
-            p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
+            estimate = diffusion.denoiser.estimate(output, x_t, step, clip=False)
+            p = Reverse(step, x_t, *estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
             return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
 
         return term
@@ -91,12 +91,12 @@ class Continuous(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps.real(u)
 
-    def pair(self, diffusion: Diffusion, t: Tensor) -> tuple[Pair, Callable[[], Tensor]]:
+    def step(self, diffusion: Diffusion, t: Tensor) -> tuple[Step, Callable[[], Tensor]]:
         gamma, rate = diffusion.gamma.rate(t)
-        return Pair.level(gamma), lambda: rate
+        return Step.level(gamma), lambda: rate
 
     def term(
-        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, pair: Pair, raw: Tensor
+        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor
     ) -> Callable[[Tensor], Tensor]:
         return _no_step
 
@@ -109,9 +109,9 @@ class Continuous(TimeDomain):
         return {"schedule_ends": estimate + ends, "schedule_shape": estimate**2}
 
 
-def levels_of(diffusion: Diffusion, pair: Pair, rate: Callable[[], Tensor]) -> NoiseLevels:
+def levels_of(diffusion: Diffusion, step: Step, rate: Callable[[], Tensor]) -> NoiseLevels:
     """The noise levels of a batch, with κ, T and dγ/du."""
-    return NoiseLevels(pair, diffusion.choices.parameterization.kappa(pair), diffusion.choices.horizon, rate)
+    return NoiseLevels(step, diffusion.choices.parameterization.kappa(step), diffusion.choices.horizon, rate)
 
 
 def _no_step(output: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Axis: σ², the variance of the reverse step p_θ(x_s | x_t) = N(μ_θ, σ²).
 
 Its natural bounds are β, optimal for x_0 ~ N(0, I), and β̃, optimal where x_0 is one point (Ho et al. 2020, §3.2).
-Both read the pair that they are asked for, so a strided chain has its own. The variance that is optimal for a given
+Both read the step that they are asked for, so a strided chain has its own. The variance that is optimal for a given
 mean lies between them: by the law of total variance,
 
     σ² = β̃ + c_0² Var(x_0 | x_t)   per dimension (Bao et al. 2022),
@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from diffusion_core.forward import Pair, expand
+from diffusion_core.forward import Step, expand
 
 __all__ = [
     "Analytic",
@@ -67,7 +67,7 @@ class Variance(ABC):
     needs_independent: ClassVar[bool] = False
 
     @abstractmethod
-    def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
+    def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
         """log σ², broadcastable to x_t [B, …].
 
         `raw` is the network's second half, empty if nothing is learned; `x0_variance` [B] is Var(x_0 | x_t) per
@@ -84,16 +84,16 @@ class Variance(ABC):
 class Beta(Variance):
     """σ² = β ("fixed large"); the chain's rule where the step ends in clean data (Ho et al. 2020, arXiv:2006.11239)."""
 
-    def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        return expand(torch.where(pair.ends_clean, pair.log_first, pair.log_beta), x_t)
+    def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
+        return expand(torch.where(step.ends_clean, step.log_first, step.log_beta), x_t)
 
 
 @dataclass(frozen=True)
 class BetaTilde(Variance):
     """σ² = β̃ ("fixed small"); the chain's rule where the step ends in clean data (Ho et al. 2020, arXiv:2006.11239)."""
 
-    def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        return expand(pair.log_beta_tilde, x_t)
+    def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
+        return expand(step.log_beta_tilde, x_t)
 
 
 @dataclass(frozen=True)
@@ -107,23 +107,23 @@ class LearnedVariance(Variance):
 
     learned: ClassVar[bool] = True
 
-    def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
+    def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
         v = (raw + 1) / 2
-        return v * expand(pair.log_beta, x_t) + (1 - v) * expand(pair.log_beta_tilde, x_t)
+        return v * expand(step.log_beta, x_t) + (1 - v) * expand(step.log_beta_tilde, x_t)
 
 
 @dataclass(frozen=True)
 class LearnedDiagonal(Variance):
     """log σ² = log β_t + o, o free per dimension, a baseline of Ho et al. 2020 (arXiv:2006.11239, Table 2).
 
-    Tied to the pair that it was trained on, hence refused in a strided chain.
+    Tied to the step that it was trained on, hence refused in a strided chain.
     """
 
     learned: ClassVar[bool] = True
     strided: ClassVar[bool] = False
 
-    def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        return expand(pair.log_beta, x_t) + raw
+    def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
+        return expand(step.log_beta, x_t) + raw
 
 
 class Fitted(Variance):
@@ -135,9 +135,9 @@ class Fitted(Variance):
     def x0_variance(self, moments: Moments) -> Tensor:
         """Var(x_0 | x_t) at t = 1..T, float64 [T]."""
 
-    def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        variance = pair.beta_tilde + pair.coefficient_x0**2 * x0_variance
-        least = torch.where(pair.ends_clean, LEAST_SHARE * pair.one_minus_alpha_bar_t, 0)
+    def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
+        variance = step.beta_tilde + step.coefficient_x0**2 * x0_variance
+        least = torch.where(step.ends_clean, LEAST_SHARE * step.one_minus_alpha_bar_t, 0)
         return expand(torch.log(torch.maximum(variance, least)), x_t)
 
     def remark(self, moments: Moments) -> str:

@@ -66,20 +66,20 @@ ERRORS = {
     ),
     "first_step_of_beta_for_beta_tilde": Error(
         "diffusion_core/chain.py",
-        "Pair(gamma_2, gamma_1, gamma_1).beta_tilde",
-        "Pair(gamma_2, gamma_1, gamma_1).beta",
+        "Step(gamma_2, gamma_1, gamma_1).beta_tilde",
+        "Step(gamma_2, gamma_1, gamma_1).beta",
         (CORE + "test_forward.py",),
     ),
     "learned_variance_between_the_wrong_ends": Error(
         "diffusion_core/variances.py",
-        "v * expand(pair.log_beta, x_t) + (1 - v) * expand(pair.log_beta_tilde, x_t)",
-        "(1 - v) * expand(pair.log_beta, x_t) + v * expand(pair.log_beta_tilde, x_t)",
+        "v * expand(step.log_beta, x_t) + (1 - v) * expand(step.log_beta_tilde, x_t)",
+        "(1 - v) * expand(step.log_beta, x_t) + v * expand(step.log_beta_tilde, x_t)",
         (CORE + "test_variances.py",),
     ),
     "mu_read_at_the_strided_pair": Error(
         "diffusion_core/chain.py",
-        "self._pair(self.times[1:], self.times[1:] - 1)",
-        "self._pair(self.times[1:], self.times[:-1])",
+        "self._step(self.times[1:], self.times[1:] - 1)",
+        "self._step(self.times[1:], self.times[:-1])",
         (CORE + "test_forward.py",),
     ),
     "average_without_warm_up": Error(
@@ -114,8 +114,8 @@ ERRORS = {
     ),
     "ddim_eta_not_squared": Error(
         "diffusion_core/samplers.py",
-        "eta**2 * pair.beta_tilde",
-        "eta * pair.beta_tilde",
+        "eta**2 * step.beta_tilde",
+        "eta * step.beta_tilde",
         (CORE + "test_diffusers.py",),
     ),
     "churn_by_difference_of_sigma": Error(

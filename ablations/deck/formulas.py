@@ -85,9 +85,9 @@ def _weight(objective: objectives.Objective) -> Curve:
     """The objective's weight of ‖ε − ε̂‖² over its mean, at t = 1..T of the linear schedule and σ² = β."""
     t = torch.arange(1, HORIZON + 1)
     gamma = Linear().gamma(HORIZON)
-    pair = Chain(gamma, strided_times(HORIZON, HORIZON), "beta_1").pair(t)
-    levels = objectives.NoiseLevels(pair, Epsilon().kappa(pair), HORIZON, lambda: gamma.rate(t)[1])
-    weights = objective.eps_weight(levels, pair.log_beta)
+    step = Chain(gamma, strided_times(HORIZON, HORIZON), "beta_1").step(t)
+    levels = objectives.NoiseLevels(step, Epsilon().kappa(step), HORIZON, lambda: gamma.rate(t)[1])
+    weights = objective.eps_weight(levels, step.log_beta)
     kept = _times(HORIZON)
     return kept.tolist(), (weights / weights.mean())[kept - 1].tolist()
 
@@ -110,5 +110,5 @@ def _prior_end(schedule: Schedule, x0: Tensor) -> Curve:
 def _ratio(horizon: int) -> Curve:
     t = _times(horizon)
     gamma = Linear().gamma(horizon)
-    pair = Chain(gamma, strided_times(horizon, horizon), "beta_1").pair(t)
-    return (t / horizon).tolist(), (pair.beta_tilde / pair.beta).tolist()
+    step = Chain(gamma, strided_times(horizon, horizon), "beta_1").step(t)
+    return (t / horizon).tolist(), (step.beta_tilde / step.beta).tolist()

@@ -41,10 +41,10 @@ class Wavy(LogSnrLinear):
 class SumOfBoth(Epsilon):
     """x_0 + ε, which forgets that x̂_0 is told x_t."""
 
-    def target(self, x0, eps, x_t, pair):
+    def target(self, x0, eps, x_t, step):
         return x0 + eps
 
-    def x0(self, output, x_t, pair):
+    def x0(self, output, x_t, step):
         return output - x_t
 
 
@@ -53,7 +53,7 @@ class Relative(Reweighted):
     """Its weights have the mean 1 in each batch, so that an example's depends on the others' t."""
 
     def level_weight(self, levels):
-        weight = torch.exp(-0.5 * levels.pair.gamma_t)
+        weight = torch.exp(-0.5 * levels.step.gamma_t)
         return weight / weight.mean()
 
 

@@ -31,7 +31,7 @@ BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
 
 def ask(model: Diffusion, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """What a diffusion's denoiser puts out at the times t of the full chain."""
-    return model.denoiser(x_t, t, model.chain().pair(t))
+    return model.denoiser(x_t, t, model.chain().step(t))
 
 
 def shown_times(model: Diffusion, t: list[int]) -> Tensor:

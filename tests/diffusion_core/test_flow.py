@@ -92,9 +92,9 @@ def test_flow_matching_is_a_weighting_of_the_error_of_the_noise():
     """‖v − v̂‖² = ‖ε − ε̂‖²/(1 − u)²: L_w with w_t = t/(1 − t), as λ' = −2/(t (1 − t)) (Esser et al., §2 and 3.1)."""
     u = path(1.0)[:-1, 0]
     model = model_of(function, 1.0)
-    pair = model.chain().pair(torch.arange(1, HORIZON))
+    step = model.chain().step(torch.arange(1, HORIZON))
     w, rate = u / (1 - u), -2 / (u * (1 - u))
-    weight = Simple().eps_weight(levels_of(model, pair, lambda: pair.gamma_t), pair.gamma_t)
+    weight = Simple().eps_weight(levels_of(model, step, lambda: step.gamma_t), step.gamma_t)
     torch.testing.assert_close(weight, -0.5 * w * rate, rtol=1e-12, atol=0)
 
 

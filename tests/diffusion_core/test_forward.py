@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from diffusion_core.chain import Chain, strided_times
-from diffusion_core.forward import Pair, diffuse, marginal, posterior
+from diffusion_core.forward import Step, diffuse, marginal, posterior
 from diffusion_core.problems import diffusion
 from diffusion_core.schedules import Cosine, Linear, Schedule
 from tests.axes import across, members
@@ -20,13 +20,13 @@ HORIZON = 100
 STRIDES = across(schedule=members(Schedule), steps=(HORIZON, 12, 2, 1))
 
 
-def steps_of(schedule: Schedule, steps: int) -> tuple[Pair, torch.Tensor, torch.Tensor]:
+def steps_of(schedule: Schedule, steps: int) -> tuple[Step, torch.Tensor, torch.Tensor]:
     """All pairs of a chain but the first step, or the one step of a chain of 1; ᾱ at both ends."""
     gamma = schedule.gamma(HORIZON)
     chain = Chain(gamma, strided_times(HORIZON, steps), schedule.first_step)
     k = torch.arange(min(2, steps), steps + 1)
     return (
-        chain.pair(k),
+        chain.step(k),
         torch.sigmoid(-gamma(chain.times[k])),
         torch.sigmoid(-gamma(chain.times[k - 1])),
     )
@@ -36,8 +36,8 @@ def noise_levels(n: int, generator: torch.Generator) -> torch.Tensor:
     return 24 * torch.rand(n, generator=generator, dtype=torch.float64) - 12
 
 
-def pair_of(gamma_t: torch.Tensor, gamma_s: torch.Tensor) -> Pair:
-    return Pair(gamma_t, gamma_s, torch.full_like(gamma_t, math.nan))
+def step_of(gamma_t: torch.Tensor, gamma_s: torch.Tensor) -> Step:
+    return Step(gamma_t, gamma_s, torch.full_like(gamma_t, math.nan))
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -47,9 +47,9 @@ def normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
 @STRIDES
 def test_posterior_is_the_product_of_kernel_and_marginal_by_bayes_rule(schedule, steps):
     generator = torch.Generator().manual_seed(0)
-    pair, alpha_bar_t, alpha_bar_s = steps_of(schedule, steps)
+    step, alpha_bar_t, alpha_bar_s = steps_of(schedule, steps)
     x0, x_t = normal((len(alpha_bar_t), 3), generator), normal((len(alpha_bar_t), 3), generator)
-    q = posterior(x0, x_t, pair)
+    q = posterior(x0, x_t, step)
     if steps == 1:
         torch.testing.assert_close(q.mean, x0, rtol=1e-12, atol=1e-12)
         return
@@ -91,12 +91,12 @@ def test_coefficients_agree_with_fifty_digits(gamma_t, difference):
             "log_beta": mpmath.log(1 - alpha),
             "log_beta_tilde": mpmath.log(expected["beta_tilde"]),
         }
-    pair = pair_of(*(torch.tensor([g], dtype=torch.float64) for g in (gamma_t, gamma_s)))
+    step = step_of(*(torch.tensor([g], dtype=torch.float64) for g in (gamma_t, gamma_s)))
     rtol = 4e-16 * (1 + float(-mpmath.log(alpha_bar_t) / (1 - alpha)))
     for key, value in expected.items():
-        assert float(getattr(pair, key)) == pytest.approx(float(value), rel=rtol, abs=0), key
+        assert float(getattr(step, key)) == pytest.approx(float(value), rel=rtol, abs=0), key
     for key, value in logs.items():
-        assert float(getattr(pair, key)) == pytest.approx(float(value), rel=1e-15, abs=rtol), key
+        assert float(getattr(step, key)) == pytest.approx(float(value), rel=1e-15, abs=rtol), key
 
 
 @across(schedule=members(Schedule))
@@ -104,13 +104,13 @@ def test_the_step_to_clean_data_ends_in_x0_with_the_chains_variance(schedule):
     generator = torch.Generator().manual_seed(0)
     gamma = schedule.gamma(HORIZON)
     first, second = gamma(torch.tensor([1])), gamma(torch.tensor([2]))
-    pair = Pair(
+    step = Step(
         torch.cat([first, second]), gamma(torch.tensor([0, 1])), torch.tensor([-3.0, -3.0], dtype=torch.float64)
     )
     x0, x_t = normal((2, 3), generator), normal((2, 3), generator)
-    q = posterior(x0, x_t, pair)
-    assert pair.ends_clean.tolist() == [True, False]
-    assert pair.beta[0].item() == pytest.approx(torch.sigmoid(first).item(), rel=1e-12)
+    q = posterior(x0, x_t, step)
+    assert step.ends_clean.tolist() == [True, False]
+    assert step.beta[0].item() == pytest.approx(torch.sigmoid(first).item(), rel=1e-12)
     torch.testing.assert_close(q.mean[0], x0[0], rtol=1e-12, atol=1e-12)
     assert q.log_variance[0].item() == -3.0
     assert q.log_variance[1].item() != -3.0
@@ -139,22 +139,22 @@ def test_variance_of_the_first_step_follows_the_chains_rule(schedule, steps, rul
     expected = 1 - kept[1]
     if rule == "beta_tilde_2" and steps > 1:
         expected *= (1 - kept[2] / kept[1]) / (1 - kept[2])
-    log_first = chain.pair(torch.tensor([1, 1])).log_first
+    log_first = chain.step(torch.tensor([1, 1])).log_first
     assert log_first.tolist() == pytest.approx([math.log(expected)] * 2, rel=1e-9)
 
 
-COEFFICIENTS = [name for name, value in vars(Pair).items() if isinstance(value, cached_property)]
+COEFFICIENTS = [name for name, value in vars(Step).items() if isinstance(value, cached_property)]
 
 
-@across(schedule=members(Schedule), steps=(1, 2, 7, 50), of=("pair", "trained_pair"))
+@across(schedule=members(Schedule), steps=(1, 2, 7, 50), of=("step", "trained_step"))
 def test_a_coefficient_is_that_of_the_noise_levels_whichever_steps_are_asked_for(schedule, steps, of):
-    """k in any order and as often as may be, by a pair of the noise levels themselves: to the last digit of float32."""
+    """k in any order and as often as may be, by a step of the noise levels themselves: to the last digit of float32."""
     gamma = schedule.gamma(50).requires_grad_(False)
     chain = Chain(gamma, strided_times(50, steps), schedule.first_step)
     k = torch.randint(1, steps + 1, (37,), generator=torch.Generator().manual_seed(0))
-    t, s = chain.times[k], chain.times[k - 1] if of == "pair" else chain.times[k] - 1
+    t, s = chain.times[k], chain.times[k - 1] if of == "step" else chain.times[k] - 1
     ours = getattr(chain, of)(k)
-    theirs = Pair(gamma(t), gamma(s), ours.log_first)
+    theirs = Step(gamma(t), gamma(s), ours.log_first)
     assert len(COEFFICIENTS) >= 11
     for one in ("gamma_t", "gamma_s", *COEFFICIENTS):
         found, expected = getattr(ours, one), getattr(theirs, one)
@@ -165,7 +165,7 @@ def test_a_coefficient_is_that_of_the_noise_levels_whichever_steps_are_asked_for
 def test_what_a_chain_has_worked_out_goes_when_another_schedule_is_loaded():
     made, other = (diffusion(lambda x_t, t: x_t, 25, schedule=schedule) for schedule in (Linear(), Cosine()))
     k = torch.arange(1, 26)
-    before = made.chain().pair(k).alpha_bar_t
+    before = made.chain().step(k).alpha_bar_t
     torch.nn.ModuleList([made]).load_state_dict({f"0.{key}": value for key, value in other.state_dict().items()})
-    assert torch.equal(made.chain().pair(k).alpha_bar_t, other.chain().pair(k).alpha_bar_t)
-    assert not torch.equal(made.chain().pair(k).alpha_bar_t, before)
+    assert torch.equal(made.chain().step(k).alpha_bar_t, other.chain().step(k).alpha_bar_t)
+    assert not torch.equal(made.chain().step(k).alpha_bar_t, before)

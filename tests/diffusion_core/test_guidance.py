@@ -59,7 +59,7 @@ def test_the_score_is_that_of_the_data_and_so_many_times_that_of_the_label(param
     model, x = mixture(parameterization=parameterization), points(6)
     labels, chain = torch.tensor([0, 1, 2, 0, 1, 2]), model.chain()
     for k in (1, 15, 40):
-        alpha_bar = chain.pair(torch.tensor([k])).alpha_bar_t
+        alpha_bar = chain.step(torch.tensor([k])).alpha_bar_t
         x_t = x.clone().requires_grad_()
         joint = log_densities(x_t, alpha_bar)
         marginal = torch.logsumexp(joint, 1)
@@ -180,7 +180,7 @@ def test_rows_inside_and_outside_the_interval_may_stand_in_one_batch():
     p, own, other = (each.reverse(x, chain, k) for each in (view, model, guide))
     inside = other.x0 + 3 * (own.x0 - other.x0)
     assert torch.equal(p.x0, torch.stack([own.x0[0], inside[1], inside[2], own.x0[3]]))
-    x_t = diffuse(p.x0, p.eps, chain.pair(k).gamma_t)
+    x_t = diffuse(p.x0, p.eps, chain.step(k).gamma_t)
     torch.testing.assert_close(x_t, x)
 
 

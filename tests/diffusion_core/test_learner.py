@@ -50,7 +50,7 @@ def expected_loss(objective: Objective, schedule: Schedule, horizon: int, time: 
 
 
 class Crossed(Simple):
-    """A loss of each pair of examples, as of a slip in its shapes."""
+    """A loss of each step of examples, as of a slip in its shapes."""
 
     def loss(self, example: Example) -> Tensor:
         return example.error[:, None] * example.error

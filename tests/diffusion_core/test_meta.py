@@ -67,7 +67,7 @@ def on_the_host(self, steps=None, real=False):
 
 
 def rows_by_mask(self, x0, p):
-    first = p.pair.ends_clean.expand(len(x0))
+    first = p.step.ends_clean.expand(len(x0))
     return sum_dims((p.mean - x0)[first] ** 2)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.choices import Choices, Time, refusal
-from diffusion_core.forward import Pair
+from diffusion_core.forward import Step
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import (
@@ -55,7 +55,7 @@ class Batch:
         self.schedule, self.time = schedule, time
         self.t = torch.arange(1, HORIZON + 1)
         gamma = schedule.gamma(HORIZON).requires_grad_(False)
-        self.pair = Pair(gamma(self.t), gamma(self.t - 1), gamma(self.t))
+        self.step = Step(gamma(self.t), gamma(self.t - 1), gamma(self.t))
         self.snr = torch.exp(-gamma(self.t))
         self.root, self.rest = (torch.sigmoid(sign * gamma(self.t))[:, None].sqrt() for sign in (-1, 1))
         generator = torch.Generator().manual_seed(3)
@@ -76,7 +76,7 @@ class Batch:
     def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
         """The output of a network that errs by `error` · δ in ε, and outputs 0 for a learned variance."""
         eps = self.eps + error * self.delta
-        prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
+        prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.step)
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
 
     def _model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> DiffusionLearner:
@@ -160,8 +160,8 @@ def test_simple_is_the_mean_square_error_of_what_is_predicted(schedule):
     batch = batch_of(schedule)
     for parameterization in members(Parameterization):
         eps = batch.eps + batch.delta
-        target = parameterization.target(batch.x0, batch.eps, batch.x_t, batch.pair)
-        output = parameterization.target(batch.x0_of(eps), eps, batch.x_t, batch.pair)
+        target = parameterization.target(batch.x0, batch.eps, batch.x_t, batch.step)
+        output = parameterization.target(batch.x0_of(eps), eps, batch.x_t, batch.step)
         expected = ((target - output) ** 2).mean(1)
         torch.testing.assert_close(batch.loss(parameterization, Beta(), Simple()), expected, rtol=1e-12, atol=0)
 
@@ -224,11 +224,11 @@ def test_every_objective_weighs_an_error_of_x0_where_xt_is_noise_alone(schedule,
     t, said = torch.full((4,), HORIZON), {}
     choices = {"parameterization": parameterization, "schedule": schedule, "objective": objective}
     learner = DiffusionLearner(diffusion(lambda x_t, t: said["output"], HORIZON, **choices, shape=(D,)))
-    pair = learner.diffusion.chain().pair(t)
-    assert pair.alpha_bar_t.tolist() == [0] * 4
+    step = learner.diffusion.chain().step(t)
+    assert step.alpha_bar_t.tolist() == [0] * 4
 
     def loss(share: float) -> Tensor:
-        said["output"] = parameterization.target(x0 + share * error, eps, eps, pair)
+        said["output"] = parameterization.target(x0 + share * error, eps, eps, step)
         return learner.losses(x0, t, eps)["network"]
 
     alpha_bar_s = torch.sigmoid(-learner.diffusion.gamma(t - 1))

@@ -43,7 +43,7 @@ def gaussian_flow(x0: Tensor, model: Diffusion) -> Tensor:
 
 
 FIXED = [schedule for schedule in before_noise() if not schedule.learned]
-AT_A_LEVEL = [parameterization for parameterization in members(Parameterization) if not parameterization.needs_pair]
+AT_A_LEVEL = [parameterization for parameterization in members(Parameterization) if not parameterization.needs_step]
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,8 @@ class Reference:
         model = self.diffusion("epsilon", "fixed_small")
         chain, x0, x_t = model.chain(), self.figures["x0"], self.figures["x_t"]
         if figure in TABLES:
-            return getattr(chain.pair(torch.arange(1, self.horizon + 1)), TABLES[figure])
-        q = posterior(x0, x_t, chain.pair(self.t))
+            return getattr(chain.step(torch.arange(1, self.horizon + 1)), TABLES[figure])
+        q = posterior(x0, x_t, chain.step(self.t))
         return {
             "x_t": diffuse(x0, self.figures["noise"], model.gamma(self.t)),
             "q_mean": q.mean,
@@ -141,7 +141,7 @@ class Reference:
         if figure == "timestep_map":
             return strided_times(self.horizon, steps)[1:] - 1
         assert figure == "betas"
-        return self.diffusion("epsilon", "fixed_small").chain(steps).pair(torch.arange(1, steps + 1)).beta
+        return self.diffusion("epsilon", "fixed_small").chain(steps).step(torch.arange(1, steps + 1)).beta
 
     def _reverse(self, target: str, variance: str, clip: bool, figure: str) -> Tensor:
         model = self.diffusion(target, variance, Vlb()).with_clip(clip)

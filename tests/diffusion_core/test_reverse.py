@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.forward import Pair
+from diffusion_core.forward import Step
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V, Velocity
 from diffusion_core.problems import denoiser_output, diffusion
 from diffusion_core.reverse import Reverse
@@ -81,14 +81,14 @@ def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, vari
     """At k = 2..K of a chain; ε̂ enters no term."""
     generator = torch.Generator().manual_seed(0)
     chain = Chain(schedule.gamma(HORIZON), strided_times(HORIZON, steps), schedule.first_step)
-    pair = chain.pair(torch.arange(2, steps + 1))
+    step = chain.step(torch.arange(2, steps + 1))
     alpha_bar = torch.sigmoid(-chain.gamma(chain.times[1:]))[:, None]
     x0, x0_hat, x_t = torch.randn(3, steps - 1, 4, generator=generator, dtype=torch.float64)
-    log_variance = variance.log_variance(pair, torch.full_like(x0, 0.3), x_t, 0.4 * (1 - alpha_bar[1:, 0]))
+    log_variance = variance.log_variance(step, torch.full_like(x0, 0.3), x_t, 0.4 * (1 - alpha_bar[1:, 0]))
     mean_q, variance_q = bayes(x0, x_t, alpha_bar[1:], alpha_bar[:-1])
     mean_p, _ = bayes(x0_hat, x_t, alpha_bar[1:], alpha_bar[:-1])
     expected = kl_divergence(Normal(mean_q, variance_q.sqrt()), Normal(mean_p, (log_variance / 2).exp())).sum(1)
-    term = denoising_term(x0, Reverse(pair, x_t, x0_hat, torch.full_like(x0, math.nan), log_variance))
+    term = denoising_term(x0, Reverse(step, x_t, x0_hat, torch.full_like(x0, math.nan), log_variance))
     torch.testing.assert_close(term, expected, rtol=1e-8, atol=1e-12)
 
 
@@ -111,7 +111,7 @@ class Draw:
 
     def __init__(self, schedule: Schedule) -> None:
         chain = Chain(schedule.gamma(HORIZON).requires_grad_(False), torch.arange(HORIZON + 1), schedule.first_step)
-        self.pair = chain.pair(torch.arange(1, HORIZON + 1))
+        self.step = chain.step(torch.arange(1, HORIZON + 1))
         self.alpha_bar = torch.sigmoid(-chain.gamma(torch.arange(HORIZON + 1)))[:, None]
         generator = torch.Generator().manual_seed(0)
         self.x0, self.eps = torch.randn(2, HORIZON, 4, generator=generator, dtype=torch.float64)
@@ -126,34 +126,34 @@ def test_a_perfect_output_stands_for_x0_and_an_error_of_it_for_one_of_x0_by_kapp
     x_0 comes back through 1/√ᾱ_T at the worst (about 800 for cosine at this horizon).
     """
     draw, choice = Draw(schedule), parameterization
-    target, kappa = choice.target(draw.x0, draw.eps, draw.x_t, draw.pair), choice.kappa(draw.pair)
-    torch.testing.assert_close(choice.x0(target, draw.x_t, draw.pair), draw.x0, rtol=1e-11, atol=1e-11)
-    off = choice.x0(target + kappa.sqrt()[:, None], draw.x_t, draw.pair)
+    target, kappa = choice.target(draw.x0, draw.eps, draw.x_t, draw.step), choice.kappa(draw.step)
+    torch.testing.assert_close(choice.x0(target, draw.x_t, draw.step), draw.x0, rtol=1e-11, atol=1e-11)
+    off = choice.x0(target + kappa.sqrt()[:, None], draw.x_t, draw.step)
     one = torch.ones(HORIZON, dtype=torch.float64)
     torch.testing.assert_close(((off - draw.x0) ** 2).mean(1), one, rtol=1e-7, atol=0)
     x0 = draw.x0 + 1
-    far, near = (choice.target(x, (draw.x_t - draw.root * x) / draw.rest, draw.x_t, draw.pair) for x in (x0, draw.x0))
+    far, near = (choice.target(x, (draw.x_t - draw.root * x) / draw.rest, draw.x_t, draw.step) for x in (x0, draw.x0))
     torch.testing.assert_close(kappa, ((far - near) ** 2).mean(1), rtol=1e-9, atol=0)
 
 
 @every
-def test_what_is_shown_is_a_positive_multiple_of_xt_and_needs_pair_says_what_is_read(parameterization, schedule):
-    """Without `needs_pair` all follows from γ_t alone, as continuous time needs. Float32 data stay float32."""
+def test_what_is_shown_is_a_positive_multiple_of_xt_and_needs_step_says_what_is_read(parameterization, schedule):
+    """Without `needs_step` all follows from γ_t alone, as continuous time needs. Float32 data stay float32."""
     draw, choice = Draw(schedule), parameterization
-    level = Pair.level(draw.pair.gamma_t)
-    ratio = choice.network_input(draw.x_t, draw.pair) / draw.x_t
+    level = Step.level(draw.step.gamma_t)
+    ratio = choice.network_input(draw.x_t, draw.step) / draw.x_t
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert (ratio > 0).all()
-    if not choice.needs_pair:
+    if not choice.needs_step:
         for function in (
-            lambda pair: choice.target(draw.x0, draw.eps, draw.x_t, pair),
-            lambda pair: choice.x0(draw.eps, draw.x_t, pair),
+            lambda step: choice.target(draw.x0, draw.eps, draw.x_t, step),
+            lambda step: choice.x0(draw.eps, draw.x_t, step),
             choice.kappa,
         ):
-            assert torch.equal(function(level), function(draw.pair))
+            assert torch.equal(function(level), function(draw.step))
     x0, eps, x_t = draw.x0.float(), draw.eps.float(), draw.x_t.float()
-    target = choice.target(x0, eps, x_t, draw.pair)
-    found = target, choice.x0(target, x_t, draw.pair), choice.network_input(x_t, level)
+    target = choice.target(x0, eps, x_t, draw.step)
+    found = target, choice.x0(target, x_t, draw.step), choice.network_input(x_t, level)
     assert {value.dtype for value in found} == {torch.float32}
 
 
@@ -162,10 +162,10 @@ def test_reads_noise_says_whether_an_output_tells_x0_where_xt_is_noise_alone(par
     """At ᾱ = 0, x_t = ε: a perfect output stands for x_0, and κ is finite and above 0."""
     x0, eps = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     infinite = torch.full((5,), torch.inf, dtype=torch.float64)
-    pair = Pair(infinite, torch.linspace(-2, 2, 5, dtype=torch.float64), infinite)
+    step = Step(infinite, torch.linspace(-2, 2, 5, dtype=torch.float64), infinite)
     again, kappa = (
-        parameterization.x0(parameterization.target(x0, eps, eps, pair), eps, pair),
-        parameterization.kappa(pair),
+        parameterization.x0(parameterization.target(x0, eps, eps, step), eps, step),
+        parameterization.kappa(step),
     )
     tells = torch.isclose(again, x0).all() and (kappa > 0).all() and kappa.isfinite().all()
     assert parameterization.reads_noise == tells
@@ -174,7 +174,7 @@ def test_reads_noise_says_whether_an_output_tells_x0_where_xt_is_noise_alone(par
 @across(schedule=members(Schedule))
 def test_targets_are_those_of_the_papers(schedule):
     draw = Draw(schedule)
-    arguments = draw.x0, draw.eps, draw.x_t, draw.pair
+    arguments = draw.x0, draw.eps, draw.x_t, draw.step
     torch.testing.assert_close(Epsilon().target(*arguments), draw.eps, rtol=0, atol=0)
     torch.testing.assert_close(X0().target(*arguments), draw.x0, rtol=0, atol=0)
     torch.testing.assert_close(

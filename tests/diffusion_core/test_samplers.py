@@ -143,10 +143,10 @@ def test_chains_of_5_and_10_steps_draw_the_same_noise_at_the_times_that_they_sha
 
     def noise(steps: int) -> dict[int, Tensor]:
         chain, path = model.chain(steps), list(Ancestral(steps=steps).path(model, 0, 64, seed=0))
-        pair = chain.pair(torch.arange(1, steps + 1))
+        step = chain.step(torch.arange(1, steps + 1))
         places = {k: path[steps - k : steps - k + 2] for k in range(2, steps + 1)}
         return {
-            int(chain.times[k]): (after - pair.coefficient_xt[k - 1] * before) / pair.beta[k - 1].sqrt()
+            int(chain.times[k]): (after - step.coefficient_xt[k - 1] * before) / step.beta[k - 1].sqrt()
             for k, (before, after) in places.items()
         }
 

@@ -12,7 +12,7 @@ from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.forward import Pair, diffuse
+from diffusion_core.forward import Step, diffuse
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.networks.mlp import Mlp
@@ -89,13 +89,13 @@ def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterizati
     made, x = stirred(choices, Continuous(), (2,)), POINTS.float()
     chain = made.chain()
     k, labels = torch.arange(1, 13) * 4, torch.arange(12) % 4
-    pair = chain.pair(k)
-    shown, time = parameterization.network_input(x, pair), (k * 20.0)
+    step = chain.step(k)
+    shown, time = parameterization.network_input(x, step), (k * 20.0)
     first = made.network(torch.cat([shown, 0 * x], 1), time, labels)
-    estimate = parameterization.x0(first, x, pair)
-    part = pair.alpha_bar_t.sqrt().float()[:, None] * estimate
+    estimate = parameterization.x0(first, x, step)
+    part = step.alpha_bar_t.sqrt().float()[:, None] * estimate
     second = made.network(torch.cat([shown, part], 1), time, labels)
-    expected = parameterization.x0(second, x, pair)
+    expected = parameterization.x0(second, x, step)
     p = made.given(labels).reverse(x, chain, k)
     torch.testing.assert_close(p.x0, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(p.x0, estimate, rtol=1e-2)
@@ -116,7 +116,7 @@ def test_an_estimate_of_bounded_data_is_shown_within_their_bounds_whether_x0_is_
         p = made.with_clip(False).reverse(x, made.chain(), torch.tensor([1, 20, 50]))
         first = made.network(torch.cat([x, 0 * x], 1), torch.tensor([20.0, 400.0, 1000.0]))[:, :1]
     signal, noise = (
-        part.sqrt().float()[:, None, None, None] for part in (p.pair.alpha_bar_t, p.pair.one_minus_alpha_bar_t)
+        part.sqrt().float()[:, None, None, None] for part in (p.step.alpha_bar_t, p.step.one_minus_alpha_bar_t)
     )
     estimate = (x - noise * first) / signal
     assert not seen[0].any()
@@ -141,11 +141,11 @@ def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradien
     own = draws["own"]
     assert 80 < int(own.sum()) < 160
     t, eps = draws["t"], draws["eps"]
-    pair = Pair.level(made.gamma(t))
-    x_t, time = diffuse(raw, eps, pair.gamma_t), (t * 20).float()
+    step = Step.level(made.gamma(t))
+    x_t, time = diffuse(raw, eps, step.gamma_t), (t * 20).float()
     with torch.no_grad():
         first = made.network(torch.cat([x_t, 0 * x_t], 1), time)
-        estimate = (x_t - pair.one_minus_alpha_bar_t.sqrt().float()[:, None] * first) * own[:, None]
+        estimate = (x_t - step.one_minus_alpha_bar_t.sqrt().float()[:, None] * first) * own[:, None]
     second = made.network(torch.cat([x_t, estimate], 1), time)
     expected = ((second - eps) ** 2).mean(1)
     losses = learner.example_losses(raw, draws)["network"]

@@ -255,5 +255,5 @@ def test_a_variance_that_was_fitted_at_whole_times_is_read_between_them():
     made.fit(0.2 + 0.5 * made.all_times[1:].double() / HORIZON)
     chain, k, x = made.chain(7, real=True), torch.arange(1, 8), torch.zeros(7, 2, dtype=torch.float64)
     p = made.reverse(x, chain, k)
-    expected = Analytic().log_variance(p.pair, x[:, :0], x, 0.2 + 0.5 * chain.times[k] / HORIZON)
+    expected = Analytic().log_variance(p.step, x[:, :0], x, 0.2 + 0.5 * chain.times[k] / HORIZON)
     torch.testing.assert_close(p.log_variance, expected, rtol=1e-12, atol=1e-12)

@@ -103,9 +103,9 @@ def test_continuous_diffusion_loss_whatever_the_horizon(horizon):
 def test_discrete_diffusion_loss_and_its_noise_levels(steps):
     discrete = model(steps + 1)
     k = 1 + (FIGURES[f"t_T{steps}"] * steps).round().long()
-    pair = discrete.chain().pair(k)
-    close(pair.gamma_t, FIGURES[f"gamma_t_T{steps}"])
-    close(pair.gamma_s, FIGURES[f"gamma_s_T{steps}"])
+    step = discrete.chain().step(k)
+    close(step.gamma_t, FIGURES[f"gamma_t_T{steps}"])
+    close(step.gamma_s, FIGURES[f"gamma_s_T{steps}"])
     term = discrete.term(FIGURES["f"], FIGURES["eps"], discrete.chain(), k)
     close(steps * term, FIGURES[f"loss_diff_T{steps}_nats"])
 
