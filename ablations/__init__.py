@@ -2,7 +2,7 @@
 
     @ablations.register                                  a class of one's own as a choice of its axis
     ablations.main(["grid=variance", "seeds=5"])         what `python -m ablations.run grid=variance seeds=5` does
-    ablations.run_grid("grid=variance", "seeds=5")       the same, and its frames: .runs, .curves, .comparisons, .cells
+    ablations.run("grid=variance", "seeds=5")            the same, and its frames: .runs, .curves, .comparisons, .cells
     ablations.run_search("study=schedule", "trials=40")  a search, and its frames: .trials, .rungs
 
 The words are those of the command line. Nothing is imported before it is used: torch and MLflow take seconds.
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from analysis.answers import Analysis
     from analysis.search import Search
 
-__all__ = ["main", "register", "run_grid", "run_search"]
+__all__ = ["main", "register", "run", "run_search"]
 
-COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean")
+COMMANDS = {
+    "run": "driver.run",  # `ablations.run` is the function.
+    "search": "search.__main__",
+    **{name: name for name in ("sample", "export", "publish", "check", "clean")},
+}
+"""The commands, and the modules that hold them."""
 
 C = TypeVar("C", bound=type)
 
@@ -38,30 +43,32 @@ def register(cls: C) -> C:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """A command from Python: `ablations.run`, or the one that the first word names (search, sample, …); its exit code.
-    Nothing happens in a worker process, which reads the script that started it."""
+    """Run a command: `run`, or the one that the first word names (search, sample, …); its exit code.
+
+    Nothing happens in a worker process, which reads the script that started it.
+    """
     # A script that a worker reads for its classes: multiprocessing calls it so.
     if sys._getframe(1).f_globals.get("__name__") == "__mp_main__":
         return 0
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "run"
-    module = importlib.import_module(f"ablations.{command}{'.__main__' if command == 'search' else ''}")
+    module = importlib.import_module(f"ablations.{COMMANDS[command]}")
     from ablations.settings.exits import outcome
 
     return outcome(module.main, words)
 
 
-def run_grid(*words: str) -> Analysis:
+def run(*words: str) -> Analysis:
     """Run a grid, or continue it, and read what it found; InputError, in one line, for a wrong word.
 
     Cells that failed or diverged are rows too: the column `status` says so.
     """
-    from ablations import run
+    from ablations.driver.run import main as run_main
     from ablations.settings.arguments import parse_run
     from analysis import read
 
     request = parse_run(list(words))
-    _finished(run.main(list(words)), dry_run=request.dry_run)
+    _finished(run_main(list(words)), dry_run=request.dry_run)
     return read(request.folder)
 
 

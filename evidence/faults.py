@@ -77,7 +77,7 @@ def _command(workload: str, name: str, results: Path) -> None:
         for module, values in HASTENED.items():
             vars(import_module(module)).update(values)
         os.register_at_fork(after_in_child=_without_locks)
-        command = import_module("ablations.search.__main__" if workload == "search" else "ablations.run")
+        command = import_module("ablations.search.__main__" if workload == "search" else "ablations.driver.run")
         sys.exit(outcome(command.main, [*WORKLOADS[workload][name], f"name={name}", f"results={results}"]))
 
 

@@ -54,7 +54,7 @@ def measure(given: dict[str, Any]) -> str:
     import mlflow  # noqa: F401
     import torch
 
-    import ablations.run
+    import ablations.driver.run
     import ablations.search.__main__  # noqa: F401
 
     # A pool of threads does not outlive a fork.

@@ -58,7 +58,7 @@ def words_of(grid: str, row: Row) -> list[str]:
 def run_again(grid: str, row: Row) -> Row:
     """The row of a cell that is run anew, its first seed alone."""
     with TemporaryDirectory() as results, redirect_stdout(StringIO()):
-        ablations.run_grid(*words_of(grid, row), "name=again", f"results={results}", "launcher=serial", "threads=1")
+        ablations.run(*words_of(grid, row), "name=again", f"results={results}", "launcher=serial", "threads=1")
         (new,) = rows_of(Path(results) / "again" / "runs.csv", ["training_id"])
     return new
 

@@ -25,8 +25,7 @@ from typing import Any
 from unittest.mock import patch
 
 import ablations
-from ablations import run
-from ablations.driver import execute, pages
+from ablations.driver import execute, pages, run
 from ablations.driver.sequential import fixed
 from ablations.engine.files import STAGE, kept
 from ablations.engine.journal import Journal
@@ -52,7 +51,7 @@ def measure(given: dict[str, Any]) -> str:
     many = [*TINY, f"schedule.beta_T={values}", "schedule.rescale=false", "name=many"]
     with TemporaryDirectory() as temporary, redirect_stdout(io.StringIO()):
         one = [*TINY, "name=one", f"results={temporary}"]
-        ablations.run_grid(*one)
+        ablations.run(*one)
         copy = copying(one, Journal(Path(temporary) / ".stages"))
         (results := Path(temporary) / "many").mkdir()
         with patch("ablations.engine.perform.perform", copy):

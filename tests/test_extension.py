@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import analysis
-from ablations import check, run
-from ablations.driver import pages
+from ablations import check
+from ablations.driver import pages, run
 from ablations.search import __main__ as search
 from ablations.settings import grammar
 from ablations.settings.plugins import REGISTERED, complaints, offers

@@ -43,7 +43,7 @@ def test_the_site_is_whole_and_loads_nothing_from_elsewhere(site):
     elsewhere = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*(?:src|href)=["']?(?:https?:)?//[^>]*>""")
     assert {name: found for name, text in pages.items() if (found := elsewhere.findall(text))} == {}
     assert 'id="diffusion_core.schedules.Cosine"' in pages["docs/api.html"]
-    assert "ablations.run_grid" in re.sub("<[^>]*>", "", pages["docs/first_hour.html"])
+    assert "ablations.run(" in re.sub("<[^>]*>", "", pages["docs/first_hour.html"])
     assert 'href="../../rate/report.html"' in pages["results/committed/rate/table.html"]
     assert "<table" in pages["results/rate/report.html"]
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from mlflow.tracking._tracking_service import utils
 
-from ablations import run
 from ablations.data import base
 from ablations.data.digits import Digits
-from ablations.driver import pages
+from ablations.driver import pages, run
 from ablations.driver.plan import Plan, plan
 from ablations.grids.grid import make
 from ablations.launchers.local import Local

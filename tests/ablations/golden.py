@@ -86,7 +86,7 @@ def real(name: str, root: Path) -> Digits:
     """The row of a cell of real size in runs.csv, but what it cost, and its rungs' curves."""
     words = [*REAL[name], "horizon=100", "seeds=1", "first_seed=100", "launcher=serial", "threads=1"]
     with contextlib.redirect_stdout(io.StringIO()):
-        ablations.run_grid(*words, f"results={root}", "name=golden")
+        ablations.run(*words, f"results={root}", "name=golden")
     (row,) = rows(root / "golden")
     curves = read_curves(root / "golden")
     rungs = curves[curves["curve"].str.startswith("rung/")].itertuples()

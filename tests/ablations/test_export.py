@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablations import export, run
+from ablations import export
 from ablations.data.tensors import read_tensors
-from ablations.driver import pages
+from ablations.driver import pages, run
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters

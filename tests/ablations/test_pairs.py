@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 from torch.nn.functional import adaptive_avg_pool2d
 
-from ablations import run
 from ablations.data.digits import Digits
 from ablations.data.patches import Patches
 from ablations.data.tensors import read_tensors
-from ablations.driver import plan
+from ablations.driver import plan, run
 from ablations.metrics.extractors import ARCHITECTURES
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings import grammar

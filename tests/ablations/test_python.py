@@ -54,7 +54,7 @@ def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
 
 def test_a_grid_gives_its_frames(results):
     words = ["variance=beta,beta_tilde", "name=frames", f"results={results}", "launcher=serial", *SMALL]
-    found = ablations.run_grid(*words)
+    found = ablations.run(*words)
     assert list(found.runs["axis.variance"]) == ["beta", "beta_tilde"]
     assert found.runs["nll/test"].notna().all()
     assert (found.runs["energy_distance/test"] > 0).all()
@@ -65,9 +65,9 @@ def test_a_grid_gives_its_frames(results):
 
 def test_wrong_words_are_raised_in_one_line(results):
     with pytest.raises(InputError, match="no schedule called 'linaer'"):
-        ablations.run_grid("schedule=linaer")
+        ablations.run("schedule=linaer")
     with pytest.raises(InputError, match="dry_run=true runs nothing"):
-        ablations.run_grid("dry_run=true", f"results={results}", *SMALL)
+        ablations.run("dry_run=true", f"results={results}", *SMALL)
 
 
 def test_main_takes_the_name_of_another_command_first(results, capsys):
@@ -95,6 +95,6 @@ def test_results_of_an_edited_class_are_never_overwritten(results, tmp_path, mon
         module(tmp_path, "edited", STEEP.replace("(-10.0, 6.0)", ends))
         ablations.register(importlib.import_module("edited").Steep)
         with expected:
-            ablations.run_grid(*words)
+            ablations.run(*words)
     REGISTERED.clear()
     REGISTERED.update(known)

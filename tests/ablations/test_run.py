@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ablations import publish, run, sample
+from ablations import publish, sample
 from ablations.data.tensors import read_tensors, write_tensors
+from ablations.driver import run
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.engine.version import code_version

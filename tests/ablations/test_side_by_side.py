@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablations import run
 from ablations.data.tensors import read_tensors
+from ablations.driver import run
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform, perform_all
 from ablations.engine.scheduler import Scheduler

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ablations import run
+from ablations.driver import run
 from ablations.search import __main__ as search
 from analysis.errors import InputError
 from tests.ablations.search.conftest import POINTS

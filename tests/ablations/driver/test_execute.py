@@ -6,8 +6,7 @@ import shutil
 
 import pytest
 
-from ablations import run
-from ablations.driver import execute, pages
+from ablations.driver import execute, pages, run
 from ablations.engine.locks import results_lock
 from ablations.engine.workers import ThisProcess
 from ablations.stages.training import TrainingStage

@@ -12,9 +12,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations import run
 from ablations.data.tensors import write_tensors
-from ablations.driver import live
+from ablations.driver import live, run
 from ablations.driver.live import Live, watched_in
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablations import run
+from ablations.driver import run
 from ablations.driver.plan import Plan
 from analysis.errors import InputError
 from analysis.files import read_json

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from ablations import run
+from ablations.driver import run
 from ablations.driver.sequential import Looks
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run

@@ -16,8 +16,8 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from ablations import clean, export, publish, run
-from ablations.driver import live
+from ablations import clean, export, publish
+from ablations.driver import live, run
 from ablations.driver.trained_cells import find
 from ablations.engine.locks import results_lock
 from ablations.grids.grid import make

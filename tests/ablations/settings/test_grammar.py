@@ -9,7 +9,8 @@ from typing import get_args
 
 import pytest
 
-from ablations import publish, run, sample
+from ablations import publish, sample
+from ablations.driver import run
 from ablations.settings import exits, grammar
 from ablations.settings.arguments import RUN, doubts, parse_run, parse_search
 from ablations.settings.cell import AXES, PLAIN, WORDS
@@ -143,7 +144,7 @@ NUMBERS = ("training.steps=10k", "training.batch=1k", "evaluation.n=many", "hori
 
 @pytest.mark.parametrize("word", [*NAMES, *NUMBERS])
 def test_help_and_errors_about_names_and_numbers_come_without_torch(word):
-    code = f"import sys; from ablations import run\ntry: run.main(['{word}'])\nexcept Exception: pass\n"
+    code = f"import sys; from ablations.driver import run\ntry: run.main(['{word}'])\nexcept Exception: pass\n"
     code += "assert not {'torch', 'mlflow', 'pandas'} & set(sys.modules), 'heavy import'"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

@@ -14,7 +14,7 @@ import types
 import pytest
 
 import ablations
-from ablations import run
+from ablations.driver import run
 from ablations.grids.grid import make
 from ablations.settings import grammar, plugins
 from ablations.settings.arguments import parse_run
@@ -189,7 +189,7 @@ def test_an_offer_that_cannot_be_used_is_a_line_and_all_else_works(point, site):
     (line,) = complaints()
     assert line.startswith(f"the package steepness 1.2 offers {point}, a name that ships, or of no such axis")
     assert type(the_cell().schedule).__name__ == "Steep"
-    code = "import sys; from ablations.settings.exits import exit_code; from ablations import run; "
+    code = "import sys; from ablations.settings.exits import exit_code; from ablations.driver import run; "
     code += "sys.argv = ['run', '--help']; sys.exit(exit_code(run.main))"
     environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)

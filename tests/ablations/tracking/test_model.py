@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ablations import run, sample
+from ablations import sample
 from ablations.data.tensors import read_tensors
+from ablations.driver import run
 from ablations.engine.files import Damaged
 from ablations.stages.samples import draw_samples
 from ablations.tracking.model import read_model
