@@ -1,4 +1,4 @@
-"""The public surface: the names of each package are pinned, and docs/api.md shows those of the core beside their files."""
+"""The public surface: the names of each package are pinned, and docs/api.md shows the core's beside their files."""
 
 import dataclasses
 import importlib
