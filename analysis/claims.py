@@ -61,10 +61,13 @@ class Claim:
 def contrast(results: Results, metric: MetricInfo, terms: Sequence[Term], among: Sequence[int] | None = None) -> Array:
     """The sum Σ c · cell on the metric's scale, [n] per seed that one kind of machine finished for all cells; only of
     seeds `among` these, if given."""
-    table = results.scaled(metric).loc[[cell for _, cell in terms]].dropna(axis=1)
-    own = table if among is None else table.loc[:, table.columns.get_level_values(0).isin(list(among))]
+    table = results.scaled(metric)
+    values = table.loc[[cell for _, cell in terms]].to_numpy(dtype=np.float64)
+    kept = ~np.isnan(values).any(0)
+    if among is not None:
+        kept &= table.columns.get_level_values(0).isin(list(among))
     # Each term in turn, so that a sum of two is the difference of two numbers to the last digit.
-    total: Array = np.sum([c * values for (c, _), values in zip(terms, own.to_numpy(dtype=np.float64), strict=True)], 0)
+    total: Array = np.sum([c * own for (c, _), own in zip(terms, values[:, kept], strict=True)], 0)
     return total
 
 
@@ -118,8 +121,7 @@ def _averaged(results: Results, matched: Sequence[Sequence[Term]], metric: Metri
 
 def same_values(results: Results, cell: str, metric: MetricInfo) -> bytes:
     """A key that is equal for cells with the same values at every seed."""
-    values = results.values(metric.name).loc[cell].groupby(level=0).first()
-    return values.to_numpy(dtype=np.float64).tobytes()
+    return results.by_seed(metric.name)[cell].tobytes()
 
 
 def _margin(results: Results, metric: MetricInfo, said: Expectation, matched: Sequence[Sequence[Term]]) -> float:

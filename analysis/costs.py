@@ -78,15 +78,19 @@ def _groups(results: Results, axis: Axis) -> list[pd.DataFrame]:
 def changed_along(results: Results, axis: Axis) -> set[str]:
     """The choices that differ between cells of a grid with the same level on every axis but this one."""
     groups = _groups(results, axis)
-    return {name for name in results.choices if any(rows[name].nunique() > 1 for rows in groups)}
+    return {name for name in results.varied if any(rows[name].nunique() > 1 for rows in groups)}
 
 
 def weight_notes(results: Results) -> dict[str, str]:
     """Axis → a footnote, for each axis that changes the weight of t without declaring it."""
-    notes, weights = {}, _weights(results)
-    for axis in results.meta.axes:
-        if any(name.split(".")[0] in DECLARED for name in changed_along(results, axis)):
-            continue
+    notes = {}
+    hidden = [
+        axis
+        for axis in results.meta.axes
+        if not any(name.split(".")[0] in DECLARED for name in changed_along(results, axis))
+    ]
+    weights = _weights(results) if hidden else {}
+    for axis in hidden:
         groups = [[cell for cell in rows["cell_id"].unique() if cell in weights] for rows in _groups(results, axis)]
         found = [_difference(weights[a], weights[b]) for cells in groups for a, b in combinations(cells, 2)]
         factor, t = max(found, key=lambda ratio: ratio[0], default=(1.0, 0))

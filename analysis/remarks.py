@@ -30,7 +30,8 @@ def merged(texts: Iterable[str]) -> dict[str, str]:
 
 def of_cells(results: Results) -> dict[str, list[str]]:
     """Cell → the seeds that did not finish, with the reason, and the notes of its runs."""
-    runs = results.runs.assign(reason=[text.strip().partition("\n")[0][:200] for text in results.runs["reason"]])
+    runs = results.runs[["cell_id", "status", "reason", NOTES]].astype(object)
+    runs["reason"] = [text.strip().partition("\n")[0][:200] for text in runs["reason"]]
     reasons = merged(text for text in runs["reason"] if text)
     notes = merged(line for text in runs[NOTES] for line in text.splitlines())
     found = {}

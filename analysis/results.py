@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.frames import numbers, read_csv, read_curves
 from analysis.grid_json import Meta, MetricInfo, kind_of
@@ -161,10 +162,22 @@ class Results:
     def _values(self) -> dict[str, pd.DataFrame]:
         return {}
 
+    def by_seed(self, metric: str) -> dict[str, NDArray[np.float64]]:
+        """The values of a metric of each cell at every seed, of the first kind of machine that has one."""
+        if metric not in self._by_seed:
+            first = self.values(metric).T.groupby(level=0).first().T
+            values = first.to_numpy(dtype=np.float64)
+            self._by_seed[metric] = dict(zip(self.cell_ids, values, strict=True))
+        return self._by_seed[metric]
+
+    @cached_property
+    def _by_seed(self) -> dict[str, dict[str, NDArray[np.float64]]]:
+        return {}
+
     def scaled(self, metric: MetricInfo) -> pd.DataFrame:
         """The same values on the metric's scale."""
         values = self.values(metric.name)
-        return values.transform(np.log) if metric.scale == "log" and values.size else values
+        return pd.DataFrame(np.log(values)) if metric.scale == "log" and values.size else values
 
     def parameter(self, cell: str, name: str) -> str:
         """The value of a choice of a cell; "" where it has none."""
@@ -176,10 +189,19 @@ class Results:
         named = (str(name) for name in self.runs if name not in METADATA)
         return [name for name in named if "/" not in name and not name.startswith("axis.")]
 
+    @cached_property
+    def varied(self) -> list[str]:
+        """The choices in which cells differ."""
+        return [name for name in self.choices if self.runs[name].nunique() > 1]
+
     def comparable(self, cell: str, metric: str) -> bool:
         """True unless a finished run says that its metrics of this kind cannot be compared with those of others."""
-        own = self.finished.loc[self.finished["cell_id"] == cell, NOT_COMPARABLE]
-        return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in own)
+        return kind_of(metric) not in self._not_comparable.get(cell, ())
+
+    @cached_property
+    def _not_comparable(self) -> dict[str, list[str]]:
+        own = self.finished[self.finished[NOT_COMPARABLE] != ""]
+        return {str(cell): SEVERAL.join(kinds).split(SEVERAL) for cell, kinds in own.groupby("cell_id")[NOT_COMPARABLE]}
 
     def counted(self, column: str) -> dict[str, int]:
         """The names in a column that may hold several (code, machine), each with the number of its runs."""
@@ -188,7 +210,6 @@ class Results:
     def curve(self, name: str) -> dict[str, pd.DataFrame]:
         """The curve of this name of each cell that has it, as [x, seed]."""
         points = self.curves[(self.curves["curve"] == name) & np.isfinite(self.curves["y"])]
-        return {
-            str(cell): rows.pivot_table(index="x", columns="seed", values="y", aggfunc="last")
-            for cell, rows in points.groupby("cell_id", sort=False)
-        }
+        points = points.drop_duplicates(["cell_id", "seed", "x"], keep="last")
+        groups = points.groupby("cell_id", sort=False)
+        return {str(cell): rows.pivot(index="x", columns="seed", values="y") for cell, rows in groups}

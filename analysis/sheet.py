@@ -125,7 +125,7 @@ class Sheet:
         self.analysis, self.axes, self.notes = analysis, analysis.meta.axes, notes
         self.of: dict[str, Parameters] = {cell: partial(results.parameter, cell) for cell in results.cell_ids}
         self.changes = {axis.name: {axis.name, *changed_along(results, axis)} for axis in self.axes}
-        self.varied = {name for name in results.choices if analysis.runs[name].nunique() > 1}
+        self.varied = set(results.varied)
         halves = cells.groupby("metric")["half_width"].agg(list)
         self.rounding = {
             m.name: Rounding(m.decimals, counted=True) if m.kind == "cost" else Rounding.of(m.decimals, halves[m.name])
