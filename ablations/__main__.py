@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ablations import COMMANDS, main
+from ablations.scripting import COMMANDS, main
 
 LINES = {
     "run": "train and score a cell or a grid: grid=parameterization, schedule=linear,cosine seeds=5",

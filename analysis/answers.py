@@ -103,5 +103,8 @@ class Analysis:
 
 
 def read(folder: Path | str) -> Analysis:
-    """The analysis of a results folder; InputError where it is missing or corrupt."""
+    """The analysis of `results/<grid>/`: `.meta`, and the frames `.runs`, `.curves`, `.comparisons` and `.cells`.
+
+    InputError where the folder is missing or corrupt.
+    """
     return Analysis(read_results(folder))

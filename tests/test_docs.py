@@ -205,7 +205,8 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_names_of_code_are_those_of_something(page):
     names = r"(?<![\w./-])(?:diffusion_core|ablations|analysis|evidence|benchmarks)(?:\.\w+)+"
-    for name in re.findall(names, page.read_text(encoding="utf-8")):
+    # To look for `ablations.run` as a module, the command's file, would hide the function of that name.
+    for name in set(re.findall(names, page.read_text(encoding="utf-8"))) - {"ablations.run"}:
         pkgutil.resolve_name(name)
 
 

@@ -59,7 +59,7 @@ def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Jou
         if request.tracking_models and ended.tracker is not None and not ended.stopped:
             deliver_models(ended.tracker, ended.records, journal)
         if plan.grid.file.deck and not ended.stopped:
-            from ablations.deck.files import write_deck
+            from ablations.results.deck.files import write_deck
 
             write_deck(folder, ended.records, journal, plan.here.data)
         return finish(folder, ended)

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.deck import formulas, mixture
-from ablations.deck.formulas import HORIZON, SCHEDULES
 from ablations.engine.journal import Journal
 from ablations.results.csv_text import csv_text, number
+from ablations.results.deck import formulas, mixture
+from ablations.results.deck.formulas import HORIZON, SCHEDULES
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_strip
 from ablations.settings.cell import Cell

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from ablations.data.base import Data
-from ablations.deck import formulas
+from ablations.results.deck import formulas
 from diffusion_core.encodings import Continuous
 
 T = 1000

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from ablations.data.mixture2d import Mixture2d
-from ablations.deck.formulas import Curve
+from ablations.results.deck.formulas import Curve
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound

@@ -1,0 +1,64 @@
+"""The commands from a script or a notebook: what `ablations` offers to Python."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ablations.settings.arguments import parse_run, parse_search
+from ablations.settings.exits import outcome
+from ablations.settings.plugins import register
+from ablations.settings.request import Request, SearchRequest
+from analysis.answers import Analysis, read
+from analysis.errors import InputError
+from analysis.search import Search, read_search
+
+__all__ = ["COMMANDS", "main", "register", "run", "run_search"]
+
+COMMANDS = {
+    "run": "driver.run",
+    "search": "search.__main__",
+    **{name: name for name in ("sample", "export", "publish", "check", "clean")},
+}
+"""The commands, and the modules that hold them."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command: `run`, or the one that the first word names (search, sample, …); its exit code.
+
+    Nothing happens in a worker process, which reads the script that started it.
+    """
+    # A script that a worker reads for its classes: multiprocessing calls it so.
+    if sys._getframe(1).f_globals.get("__name__") == "__mp_main__":
+        return 0
+    words = list(arguments)
+    return outcome(_main_of(words.pop(0) if words and words[0] in COMMANDS else "run"), words)
+
+
+def run(*words: str) -> Analysis:
+    """Run a grid, or continue it, and read what it found; InputError, in one line, for a wrong word.
+
+    Cells that failed or diverged are rows too: the column `status` says so.
+    """
+    return read(_finished("run", parse_run(list(words)), words))
+
+
+def run_search(*words: str) -> Search:
+    """Run a search, or continue it, and read what it found; InputError, in one line, for a wrong word."""
+    return read_search(_finished("search", parse_search(list(words)), words))
+
+
+def _finished(command: str, request: Request | SearchRequest, words: Sequence[str]) -> Path:
+    """The results folder of a command that was carried out; KeyboardInterrupt where it was interrupted."""
+    if request.dry_run:
+        raise InputError("dry_run=true runs nothing, so there is nothing to read: leave it out, or use ablations.main")
+    if _main_of(command)(list(words)) == 130:
+        raise KeyboardInterrupt
+    return request.folder
+
+
+def _main_of(command: str) -> Callable[[list[str]], int]:
+    main: Callable[[list[str]], int] = importlib.import_module(f"ablations.{COMMANDS[command]}").main
+    return main
