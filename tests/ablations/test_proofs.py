@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ablations.data.fashion_mnist import DEBIAN
-from ablations.run import main
+from ablations.driver.run import main
 from ablations.settings import grammar
 from analysis.reading import read_results
 
