@@ -94,9 +94,9 @@ def test_what_no_training_tells_is_one_line(words, reason):
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """A training of digits that keeps snapshots, by its stage, and the weights after each of its steps."""
+    """A training of points that keeps snapshots, by its stage, and the weights after each of its steps."""
     root = tmp_path_factory.mktemp("results")
-    words = [*over(TINY, "training.steps=120", "training.precision=float32"), "average=0.05", "training.snapshots=24"]
+    words = over(POINTS, "training.steps=120", "training.precision=float32", "average=0.05", "training.snapshots=24")
     training = training_in(*words)
     result_of(training, root)
     cell, data, cpu = training.cell, training.cell.data.load(), torch.device("cpu")
