@@ -19,7 +19,6 @@ from ablations.grids.file import AxisSpec, GridFile, read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import Cell
-from ablations.settings.grammar import MOST_VALUES
 from ablations.settings.layers import Layer
 from ablations.settings.making import make_cell
 from ablations.settings.request import Request
@@ -30,7 +29,7 @@ from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.labels import listed, within
 
-MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
+MOST_CELLS, MOST_RUNS = 100_000, 200_000
 """The most cells and runs, beyond which planning alone takes hours: ten thousand cells take half a minute."""
 MOST = 12  # seeds up to which is gone where they are added by looks, unless told otherwise
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)

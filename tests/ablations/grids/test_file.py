@@ -92,9 +92,9 @@ WRONG = {
     "axes must be a list": {"axes": None},
     "no key of a grid called 'axis'.*did you mean 'axes'": {"axis": 1},
     "no key of axes.0.levels.0 called 'nam'.*'name'": {"axes": [{"name": "loss", "levels": [{"nam": "a"}]}]},
-    "seeds must be a whole number or 'auto', got True$": {"seeds": True},
+    "seeds must be a valid integer or 'auto', got True$": {"seeds": True},
     "seeds must be greater than or equal to 1 or 'auto', got 0": {"seeds": 0},
-    "expects.0.within must be a number": {"expects": [CLAIMS | {"within": float("inf")}]},
+    "expects.0.within must be a valid number": {"expects": [CLAIMS | {"within": float("inf")}]},
     "an axis has a level twice": {"axes": [AXIS | {"levels": ["linear", "linear"]}]},
     "no level of schedule in .* called 'cosin': .*; did you mean 'cosine'": {
         "primary": [{"compare": {"schedule": "cosin"}, "to": {"schedule": "linear"}}]

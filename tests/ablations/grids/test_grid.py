@@ -50,7 +50,7 @@ def test_every_config_file_builds_the_choice_of_its_name(axis, option):
 def test_every_class_of_an_axis_has_its_config_file(axis):
     # The files of `saved` are those that were saved: there may be none.
     files = {option for option in grammar.options_of(axis) if "/" not in option}
-    assert set(registry.classes(registry.base_of(axis))) - {"saved"} == files
+    assert set(registry.classes(axis)) - {"saved"} == files
 
 
 def test_the_parameterization_grid_has_the_rows_of_ddpms_table_2():

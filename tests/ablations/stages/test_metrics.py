@@ -121,7 +121,7 @@ def test_labels_of_samples_reach_what_reads_them(tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("evaluation.metrics=[mdm]", "no metric of samples called 'mdm': there are .*did you mean 'mmd'"),
+        ("evaluation.metrics=[mdm]", "no metric called 'mdm': there are .*did you mean 'mmd'"),
         ("evaluation.metrics=[nll]", "no metric of samples can be called 'nll', which stages measure: there are cl"),
         ("evaluation.metrics=[mmd] evaluation.quality=[]", r"evaluation.quality=\[\] draws none: leave one of them"),
         (
