@@ -213,7 +213,7 @@ def _range(log: bool, form: str, ends: list[Any]) -> Range:
     """A range, which ends before its end where it is one in steps, by default of 1."""
     numbers = [end for end in ends if isinstance(end, int | float) and math.isfinite(end)]
     if form == "interval" and len(ends) == len(numbers) == 2:
-        return Range(*numbers, log)
+        return Range(numbers[0], numbers[1], log)
     if form == "range" and len(ends) == len(numbers) in (2, 3) and not log:
         low, end, step = (*numbers, 1)[:3]
         if 0 < step < end - low:

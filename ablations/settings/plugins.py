@@ -13,7 +13,6 @@ choices, grids and studies as those that ship are.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib
 import inspect
@@ -134,7 +133,7 @@ def _add(cls: Any) -> tuple[str, str]:
     what, other = f"the class {cls.__qualname__}, {axis}={name},", REGISTERED.get((axis, name), cls)
     if inspect.isabstract(cls):
         raise InputError(f"{what} lacks {', '.join(sorted(cls.__abstractmethods__))}")
-    if axis != "extractor" and not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):
+    if axis != "extractor" and not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False):
         raise InputError(f"{what} is no frozen dataclass, as every choice is: write @dataclass(frozen=True)")
     # A module that is read anew, in a notebook say, brings the same class again.
     if name in shipped(axis) or (file_of(cls), cls.__qualname__) != (file_of(other), other.__qualname__):
@@ -212,8 +211,8 @@ def _sources(file: Path, module: str, *, packaged: bool) -> list[str]:
     finder = ModuleFinder([str(root)], excludes=list(beside - {top}))
     # A script is __main__, or __mp_main__ in its workers.
     finder.run_script(str(file)) if module.startswith("__") else finder.import_hook(module)
-    paths = {Path(found.__file__) for found in finder.modules.values() if found.__file__}
-    return [path.read_text(encoding="utf-8") for path in sorted(paths)]
+    paths = {path for found in finder.modules.values() if (path := vars(found)["__file__"])}
+    return [Path(path).read_text(encoding="utf-8") for path in sorted(paths)]
 
 
 def _cells(cls: type) -> list[str]:

@@ -81,7 +81,10 @@ def test_a_level_may_be_called_true(said):
 
 def test_a_level_that_says_what_it_sets_sets_that():
     axis = AxisSpec.model_validate({"name": "size", "levels": [{"name": 1, "set": {"network.channels": 32}}, "two"]})
-    assert [(level.name, level.set) for level in axis.levels] == [("1", {"network.channels": 32}), ("two", {})]
+    assert [(level.name, level.set) for level in axis.levels] == [
+        ("1", {"network.channels": 32}),
+        ("two", {"size": "two"}),
+    ]
 
 
 CLAIMS = CLAIM | {"than": {"schedule": "linear"}}
@@ -110,14 +113,10 @@ WRONG = {
     },
     "expects compares a cell with itself": {"expects": [CLAIM | {"than": {"schedule": "cosine"}}]},
     "primary compares a cell with itself, two": {"primary": [{"compare": {"schedule": "cosine"}}]},
-    "primary is `at` a level of an axis that it compares": {
-        "primary": [{"compare": {"schedule": "cosine"}, "to": {"schedule": "linear"}, "at": {"schedule": "linear"}}]
-    },
-    "scale is given of a metric without the difference that matters on it": {"scale": {"nll": "log"}},
     "no metric of .* called 'nl'": {"relevant": {"nl": 1}},
     "no layout of ": {"layout": "mine"},
     "horzon.*did you mean 'horizon'": {"set": {"horzon": 5}},
-    "launcher.workers is no setting of a cell: give it on the command line": {"set": {"launcher.workers": 1}},
+    "no setting called 'launcher.workers'": {"set": {"launcher.workers": 1}},
 }
 
 

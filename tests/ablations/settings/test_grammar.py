@@ -48,7 +48,7 @@ WRONG = {
     "evaluation.quality=[train]": "must be 'validation' or 'test', got 'train'",
     "evaluation.iwae=1": "evaluation.iwae must be 0 or .*greater than or equal to 2|evaluation.iwae .*, got 1",
     "evaluation.reference=train,test": "one reference: run it once per evaluation.reference=…",
-    "evaluation.reference=test evaluation.quality=[validation]": "held against, .* and evaluation.quality=.*judges none",
+    "evaluation.reference=test evaluation.quality=[validation]": "held against, .*evaluation.quality=.*judges none",
     "evaluation.continuous=4 parameterization=mu": "evaluation.continuous=4 scores .* take parameterization=epsilon",
     "evaluation.weights=/nowhere/x.safetensors": "/nowhere/x",
     "evaluation.metrics=mmd": r"evaluation.metrics must be a list, written \[A,B\], got 'mmd'",
