@@ -110,11 +110,6 @@ def files(group: str) -> dict[str, list[Path]]:
     return {name: found[name] for name in sorted(found, key=lambda name: ("/" in name, name))}
 
 
-def groups() -> list[str]:
-    """The axes, and the other things whose choices are files: grid, study, launcher."""
-    return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())
-
-
 def choice_file(group: str, name: str) -> str:
     """The file of a choice for messages: its path within the folder that ships, or else its whole path."""
     path = files(group).get(name, [SHIPPED])[0]
@@ -169,7 +164,8 @@ def no_such(kind: str, given: str, allowed: Iterable[str], more: Iterable[str] =
     are not listed, or the choice of another group."""
     names = list(allowed)
     known = MEANT.get(given.rpartition(".")[2], []) or nearest(given, [*names, *more])
-    return unknown(kind, given, names, known or [f"{other}={given}" for other in groups() if given in files(other)])
+    elsewhere = [f"{group.name}={given}" for group in sorted(SHIPPED.iterdir()) if given in files(group.name)]
+    return unknown(kind, given, names, known or elsewhere)
 
 
 def texts(words: Iterable[str]) -> dict[str, str]:

@@ -120,7 +120,7 @@ def guidance_refusal(cell: Cell) -> str | None:
             f"{'' if plan.high is None else f' and up to guidance.high={plan.high:g}'}: take a wider interval"
         )
     if plan.by == "class":
-        return _class_refusal(cell)
+        return None if isinstance(cell.conditioning, Class) and cell.conditioning.dropout else _by_class(asked)
     if cell.schedule.learned:
         return (
             f"guidance.by={plan.by} compares two networks at the same noise, and each training of schedule="
@@ -130,19 +130,11 @@ def guidance_refusal(cell: Cell) -> str | None:
     return _rung_refusal(cell) if plan.by == "rung" else _guide_refusal(cell)
 
 
-def _class_refusal(cell: Cell) -> str | None:
-    asked = f"{cell.guidance.asked} with guidance.by=class"
-    if not isinstance(cell.conditioning, Class):
-        return (
-            f"{asked} goes away from what a network says without the label, and conditioning="
-            f"{choice_name(cell.conditioning)} tells it none: take conditioning=class, or guidance.by=rung or cell"
-        )
-    if cell.conditioning.dropout == 0:
-        return (
-            f"{asked} asks the network without the label, which conditioning.dropout=0 never shows it: take "
-            "conditioning.dropout=0.1, or guidance.by=rung or cell"
-        )
-    return None
+def _by_class(asked: str) -> str:
+    return (
+        f"{asked} with guidance.by=class goes away from what a network says without the label, which is learned beside "
+        "labels alone: take conditioning=class with conditioning.dropout=0.1, or guidance.by=rung or cell"
+    )
 
 
 def _rung_refusal(cell: Cell) -> str | None:

@@ -8,15 +8,13 @@ from typing import Any
 
 from ablations.settings.budget import TooDear, matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell, default_name
-from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import against_test
 from ablations.settings.guidance import Guidance
 from ablations.settings.layers import Layer, fields_in, fields_set, merged, plain_value, values_of
 from ablations.settings.plugins import origin_of
 from ablations.settings.registry import ORIGIN, build
-from ablations.settings.rules import refusal
+from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError
-from diffusion_core.choices import flow_refusal
 
 
 def make_cell(layers: list[Layer], seed: int) -> Cell:
@@ -30,16 +28,11 @@ def make_cell(layers: list[Layer], seed: int) -> Cell:
         training = replace(training, snapshots=training.snapshots or cell.average.snapshots)
     if evaluation.reference == against_test(cell.data.extractor):
         evaluation = replace(evaluation, reference=None)
-    if evaluation.continuous and "evaluation.continuous" not in given and not _has_density(cell):
+    if "evaluation.continuous" not in given and continuous_refusal(cell):
         # An objective suggested it.
         evaluation = replace(evaluation, continuous=0)
     guidance = cell.guidance if cell.guidance.guides else Guidance()
     return _within_budget(replace(cell, training=training, evaluation=evaluation, guidance=guidance))
-
-
-def _has_density(cell: Cell) -> bool:
-    """True where a cell has a likelihood in continuous time."""
-    return cell.space.likelihood and cell.horizon > 0 and flow_refusal(choices_of(cell)) is None
 
 
 def _within_budget(cell: Cell) -> Cell:

@@ -74,44 +74,51 @@ def shipped(axis: str) -> dict[str, type]:
     return found
 
 
-@lru_cache(maxsize=1)
-def offers() -> dict[tuple[str, str], EntryPoint]:
-    """The entry points of installed packages by axis and name."""
-    points = sorted(entry_points(group="diffusion_ablations"), key=lambda point: point.name)
-    return {(point.name.partition(".")[0], point.name.partition(".")[2]): point for point in points}
-
-
-def complaints() -> list[str]:
-    """A line for each entry point that cannot be used, as far as that shows without importing it."""
-    return [
-        f"{_package(point)} offers {point.name}, a name that ships, or of no such axis: call it axis.name, of "
-        f"{', '.join(EXTENSIBLE)}"
-        for key, point in offers().items()
-        if not _usable(*key)
-    ]
+def _points() -> dict[tuple[str, str], EntryPoint]:
+    """All entry points of installed packages by axis and name."""
+    points = {point.name: point for point in entry_points(group="diffusion_ablations")}
+    return {(name.partition(".")[0], name.partition(".")[2]): points[name] for name in sorted(points)}
 
 
 def _usable(axis: str, name: str) -> bool:
     return axis in EXTENSIBLE and not (SHIPPED / axis / f"{name}.yaml").is_file()
 
 
+@lru_cache(maxsize=1)
+def offers() -> dict[tuple[str, str], EntryPoint]:
+    """The entry points that can be used, as far as that shows without importing them, by axis and name."""
+    return {key: point for key, point in _points().items() if _usable(*key)}
+
+
+def complaints() -> list[str]:
+    """A line for each entry point that cannot be used."""
+    return [
+        f"{_package(point)} offers {point.name}, a name that ships, or of no such axis: call it axis.name, of "
+        f"{', '.join(EXTENSIBLE)}"
+        for key, point in _points().items()
+        if not _usable(*key)
+    ]
+
+
 def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
 
 
+def _packages() -> dict[str, str]:
+    """The packages that offer something: name of the code → name and version."""
+    return {point.module.partition(".")[0]: _package(point) for point in offers().values()}
+
+
 def unnamed(axis: str) -> dict[str, str]:
     """The names of classes from outside of an axis, with a line on each; none is imported for this."""
-    lines = {
-        name: f"from {_package(point)}" for (of, name), point in offers().items() if of == axis and _usable(of, name)
-    }
-    own = {name: inspect.getdoc(cls) or "a class from outside" for (of, name), cls in REGISTERED.items() if of == axis}
-    return lines | {name: text.partition("\n")[0] for name, text in own.items()}
+    lines = {key: f"from {_package(point)}" for key, point in offers().items()}
+    lines |= {key: inspect.getdoc(cls) or "a class from outside" for key, cls in REGISTERED.items()}
+    return {name: text.partition("\n")[0] for (of, name), text in lines.items() if of == axis}
 
 
 def config_folders() -> Iterator[Path]:
     """The folders `configs/` beside the code of packages that offer something."""
-    for top in dict.fromkeys(point.module.partition(".")[0] for key, point in offers().items() if _usable(*key)):
-        spec = find_spec(top)
+    for spec in map(find_spec, _packages()):
         yield from (Path(place) / "configs" for place in (spec and spec.submodule_search_locations) or ())
 
 
@@ -197,9 +204,8 @@ def origin_of(cls: type) -> str:
 @lru_cache
 def _origin(cls: Any) -> str:
     file, top = file_of(cls), cls.__module__.split(".")[0]
-    packages = {point.module.partition(".")[0]: _package(point) for point in offers().values()}
-    place = packages.get(top) or (file.name if file else "a notebook")
-    texts = _cells(cls) if file is None else _sources(file, cls.__module__, packaged=top in packages)
+    place = _packages().get(top) or (file.name if file else "a notebook")
+    texts = _cells(cls) if file is None else _sources(file, cls.__module__, packaged=top in _packages())
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     return f"{place} {digest[:12]}"
 
