@@ -74,30 +74,16 @@ def shipped(axis: str) -> dict[str, type]:
     return found
 
 
-def _points() -> dict[tuple[str, str], EntryPoint]:
-    """All entry points of installed packages by axis and name."""
-    points = {point.name: point for point in entry_points(group="diffusion_ablations")}
-    return {(name.partition(".")[0], name.partition(".")[2]): points[name] for name in sorted(points)}
-
-
-def _usable(axis: str, name: str) -> bool:
-    return axis in EXTENSIBLE and not (SHIPPED / axis / f"{name}.yaml").is_file()
-
-
 @lru_cache(maxsize=1)
 def offers() -> dict[tuple[str, str], EntryPoint]:
-    """The entry points that can be used, as far as that shows without importing them, by axis and name."""
-    return {key: point for key, point in _points().items() if _usable(*key)}
-
-
-def complaints() -> list[str]:
-    """A line for each entry point that cannot be used."""
-    return [
-        f"{_package(point)} offers {point.name}, a name that ships, or of no such axis: call it axis.name, of "
-        f"{', '.join(EXTENSIBLE)}"
-        for key, point in _points().items()
-        if not _usable(*key)
-    ]
+    """The entry points of installed packages by axis and name; those that have a name which ships, or none of an axis,
+    are no offers."""
+    points = {tuple(point.name.partition(".")[::2]): point for point in entry_points(group="diffusion_ablations")}
+    return {
+        (axis, name): points[axis, name]
+        for axis, name in sorted(points)
+        if axis in EXTENSIBLE and not (SHIPPED / axis / f"{name}.yaml").is_file()
+    }
 
 
 def _package(point: EntryPoint) -> str:

@@ -69,12 +69,7 @@ def build(axis: str, values: dict[str, Any]) -> Any:
     fields = {key: value for key, value in values.items() if key != "name"}
     for key in fields.keys() - field_names(cls):
         raise no_such(f"field of {what}", key, field_names(cls))
-    try:
-        return checked(cls, fields, axis, what)
-    except Exception as error:
-        if isinstance(error, InputError) or not origin_of(cls):
-            raise
-        raise InputError(f"{what} of {origin_of(cls)} cannot be made ({type(error).__name__}: {error})") from error
+    return checked(cls, fields, axis, what)
 
 
 def checked(kind: Any, value: Any, key: str, what: str = "") -> Any:

@@ -13,37 +13,21 @@ from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
-from ablations.settings.identity import from_outside
 from ablations.settings.registry import field_names
-from analysis.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class
-from diffusion_core.named import choice_name, line_in
+from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
 
 
 def refusal(cell: Cell) -> str | None:
-    """The reason why a cell makes no sense, or why a class from outside in it cannot be built; None if there is
-    none."""
-    try:
-        return _refusal(cell)
-    except Exception as error:
-        outside = from_outside(cell)
-        strangers = [f"{axis}={choice_name(choice)} of {origin}" for axis, choice, origin in outside]
-        if not strangers or isinstance(error, InputError):
-            raise
-        where = line_in(error, [type(choice) for _, choice, _ in outside])
-        return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error}{where})"
-
-
-def _refusal(cell: Cell) -> str | None:
-    """The same without classes from outside. A chain of no steps reads none of the other choices, which must still fit
-    together."""
+    """The reason why a cell makes no sense, or None. A chain of no steps reads none of the other choices, which must
+    still fit together."""
     if cell.horizon == 0:
-        return _chainless_refusal(cell) or _refusal(replace(cell, horizon=NUMBERS["horizon"]))
+        return _chainless_refusal(cell) or refusal(replace(cell, horizon=NUMBERS["horizon"]))
     reason = (
         choices_refusal(choices_of(cell))
         or chain_refusal(choices_of(cell), cell.sampler.steps, reads_variance=cell.sampler.reads_variance)

@@ -185,31 +185,18 @@ def test_an_extractors_weights_count_by_what_they_hold_not_by_where_they_lie():
 
 
 @pytest.mark.parametrize(
-    "call",
-    ["schedule=linear,cosine", "schedule.beta_T=0.02,0.03", "schedule=learned,learned_linear time_input=log_snr"],
+    ("call", "terms", "notes"),
+    [
+        ("schedule=linear,cosine", ("log_snr", "beta_1"), 1),
+        ("schedule=learned,learned_linear time_input=log_snr", ("log_snr", "beta_1"), 1),
+        ("schedule=linear,cosine time_input=t first_step=schedule", ("t", "schedule"), 0),
+        ("schedule=cosine horizon=50,100", ("t", "schedule"), 0),
+    ],
 )
-def test_schedules_are_compared_on_equal_terms_which_a_footnote_tells(call):
+def test_schedules_are_compared_on_equal_terms_which_a_footnote_tells_unless_others_are_asked_for(call, terms, notes):
     made = points(*call.split())
-    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("log_snr", "beta_1")}
-    (footnote,) = made.file.footnotes
-    assert "σ_1² is β_1" in footnote
-    assert ("log-SNR" in footnote) == ("time_input" not in call)
-
-
-@pytest.mark.parametrize("call", ["horizon=50,100 schedule=cosine", "objective=simple,vlb schedule=cosine"])
-def test_other_grids_keep_t_and_the_schedules_own_first_step(call):
-    made = points(*call.split())
-    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("t", "schedule")}
-    assert made.file.footnotes == []
-
-
-def test_equal_terms_yield_to_what_is_asked_for():
-    made = points("schedule=linear,cosine", "time_input=t", "first_step=schedule")
-    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("t", "schedule")}
-    assert made.file.footnotes == []
-    varied = points("schedule=linear,cosine", "time_input=t,log_snr")
-    assert [p.cell.time_input for p in varied.points] == ["t", "log_snr"] * 2
-    assert {p.cell.first_step for p in varied.points} == {"beta_1"}
+    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {terms}
+    assert [note.startswith("Because schedules are compared, ") for note in made.file.footnotes] == [True] * notes
 
 
 @pytest.mark.parametrize(
@@ -392,11 +379,6 @@ def test_claims_name_their_source_with_its_values_and_cells_that_are_there(name)
             named = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", claim.source)}
             assert {of_better, than} <= named, claim.source
             assert of_better < than or claim.within, claim.claim  # of every metric that they name less is better
-
-
-def test_a_claim_on_levels_that_are_not_asked_for_is_left_out():
-    assert len(points("grid=schedule").file.expects) == 3
-    assert len(points("grid=schedule", "schedule=linear,cosine").file.expects) == 2
 
 
 def test_what_a_choice_suggests_yields_to_a_field_that_an_earlier_layer_sets():

@@ -25,7 +25,6 @@ WRONG = {
     "schedul=cosine": "no setting called 'schedul'.*did you mean 'schedule'",
     "schedule=cosin": "no schedule called 'cosin': there are cosine, .*linear, .*; did you mean 'cosine'",
     "schedule=[linear,cosine]": "no schedule called .*: there are cosine",
-    "parameterization=noise": "no parameterization called 'noise': there are edm, epsilon, mu, v, velocity, x0",
     "launcher=slurm": "no launcher called 'slurm'",
     "horizon=-1": "horizon must be greater than or equal to 0, got -1",
     "horizon=many": "horizon must be a valid integer, got 'many'",
@@ -33,29 +32,16 @@ WRONG = {
     "horizon=0": "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000",
     "horizon=1000000000": "horizon must be less than or equal to 100000, got 1000000000",
     "training.steps=1e12": "training.steps must be a valid integer, got 1000000000000.0: write 1000000000000$",
-    "launcher.workers=0": "launcher.workers must be greater than or equal to 1, got 0",
     "seeds=99999999": "seeds must be less than or equal to 10000 or 'auto', got 99999999",
-    "network.attention=[3]": r"halve to \[8, 4, 2, 1\], never to \[3\]: take some of these",
     "schedule=[": "schedule=\\[ cannot be read: ",
-    "training.learning_rate=fast": "training.learning_rate must be a valid number, got 'fast'$",
     "training.stepz=3": "no field of training called 'stepz'.*did you mean 'steps'",
     "schedule=cosine schedule.beta_1=0.1": "no field of schedule=cosine called 'beta_1': there are beta_max, s",
-    "schedule.beta_T=2": "linear needs 0 < beta_1 <= beta_T < 1",
-    "network.channels=7": "channels that groups and heads divide",
-    "data=mixture2d network=unet": "needs images",
-    "variance=learned_diagonal": "objective=simple teaches no variance.*take objective=hybrid .* or objective=vlb",
-    "objective=vlb variance=learned_diagonal sampler.steps=10": "cannot be strided",
     "evaluation.quality=[train]": "must be 'validation' or 'test', got 'train'",
-    "evaluation.iwae=1": "evaluation.iwae must be 0 or .*greater than or equal to 2|evaluation.iwae .*, got 1",
     "evaluation.reference=train,test": "one reference: run it once per evaluation.reference=…",
     "evaluation.reference=test evaluation.quality=[validation]": "held against, .*evaluation.quality=.*judges none",
     "evaluation.continuous=4 parameterization=mu": "evaluation.continuous=4 scores .* take parameterization=epsilon",
-    "evaluation.weights=/nowhere/x.safetensors": "/nowhere/x",
     "evaluation.metrics=mmd": r"evaluation.metrics must be a list, written \[A,B\], got 'mmd'",
     "time_input=snr": "no time_input called 'snr': there are log_snr, t; did you mean 'log_snr'",
-    "time_input.x=1": "no setting called 'time_input.x'",
-    "coupling=optimal training.batch=1": "pairs a batch's noise with its examples, and training.batch=1 has one: take",
-    "objective=hybrid": "differs from objective=simple only in what a learned variance learns",
     "parameterization": "'parameterization' is not key=value: see --help",
     "horizon=": "horizon= has no value",
     "horizon=100 horizon=200": "horizon is given twice",
@@ -103,17 +89,12 @@ def test_wrong_call_is_one_line_and_exit_code_two(call, capsys, monkeypatch, tmp
         (sample.main, "", "give either cell=ID, of a cell that was trained here, or model="),
         (sample.main, "cell=abc model=runs:/1/model", "give either cell=ID"),
         (sample.main, "cell=abc n=0", "n must be at least 1"),
-        (sample.main, "cell=abc n=99999999999", "n must be at most 100000"),
-        (sample.main, "model=http://127.0.0.1:1/x", "model=http://127.0.0.1:1/x is no folder, and no name that MLflow"),
         (sample.main, "model=s3://x/y", "no name that MLflow gives to one: runs:/RUN/model"),
         (sample.main, "cell=abc", "no cell 'abc'"),
-        (sample.main, "cel=abc", "no option called 'cel'.*did you mean 'cell'"),
-        (publish.main, "", "holds no results to publish"),
         (publish.main, "grid=nothing", "holds no results .*run its grid first"),
     ],
 )
 def test_other_commands_answer_in_one_line_too(command, call, message, capsys, monkeypatch, tmp_path):
-
     line = one_line_error(command, [*call.split(), f"results={tmp_path}"], capsys, monkeypatch)
     assert re.search(message, line), line
 
@@ -143,28 +124,16 @@ assert not {{"torch", "mlflow", "pandas"}} & set(sys.modules), "heavy import"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_help_lists_every_choice_with_its_line(capsys):
+def test_help_lists_every_choice_and_word_with_its_line(capsys):
+    core = {"time_input": TimeInput, "time": Time, "first_step": FirstStepRule, "budget": Budget}
+    assert {key: set(words) for key, words in WORDS.items()} == {key: set(get_args(of)) for key, of in core.items()}
     assert run.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for axis in AXES:
-        for option, line in grammar.options_of(axis).items():
-            assert option in text
-            assert len(line) > 10
-            assert line in text
-
-
-def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys):
-    assert {key: set(words) for key, words in WORDS.items()} == {
-        "time_input": set(get_args(TimeInput)),
-        "time": set(get_args(Time)),
-        "first_step": set(get_args(FirstStepRule)),
-        "budget": set(get_args(Budget)),
-    }
-    assert run.main(["--help"]) == 0
-    text = capsys.readouterr().out
-    for key, lines in WORDS.items():
-        for value, line in lines.items():
-            assert re.search(rf"{key}={value} .*{re.escape(line)}", text)
+    for option, line in (entry for axis in AXES for entry in grammar.options_of(axis).items()):
+        assert len(line) > 10
+        assert re.search(rf"{option} +{re.escape(line)}", text)
+    for key, value, line in ((key, *entry) for key, lines in WORDS.items() for entry in lines.items()):
+        assert re.search(rf"{key}={value} .*{re.escape(line)}", text)
 
 
 def test_values_keep_their_types_and_texts_are_as_they_were_written():
@@ -189,17 +158,15 @@ def test_intervals_and_steps_are_ranges_of_a_search():
 @pytest.mark.parametrize(
     ("words", "title"),
     [
-        ([], "baseline"),
-        (["horizon=50"], "custom"),
-        (["schedule=linear,cosine", "horizon=50"], "schedule"),
-        (["schedule=linear,cosine", "objective=simple,vlb"], "schedule-objective"),
-        (["network.width=16,32", "data=mixture2d"], "network.width"),
-        (["grid=steps", "variance=beta,learned"], "steps"),
-        (["schedule=linear,cosine", "name=mine"], "mine"),
+        ("", "baseline"),
+        ("horizon=50", "custom"),
+        ("schedule=linear,cosine objective=simple,vlb horizon=50", "schedule-objective"),
+        ("grid=steps variance=beta,learned", "steps"),
+        ("schedule=linear,cosine name=mine", "mine"),
     ],
 )
 def test_a_grid_is_named_by_its_axes_unless_it_has_a_name(words, title):
-    assert parse_run(words).title == title
+    assert parse_run(words.split()).title == title
 
 
 def test_results_lie_in_no_place_of_the_suites_own():
@@ -225,11 +192,11 @@ MEANT = {
 """A word → what is suggested instead."""
 
 
-@pytest.mark.parametrize("word", MEANT)
-def test_a_word_of_elsewhere_leads_to_the_one_that_is_meant(word):
-    with pytest.raises(InputError, match=r"^no ") as error:
-        parse_run([word])
-    assert re.findall(r"'([^']*)'", str(error.value).partition("did you mean ")[2]) == MEANT[word]
+def test_a_word_of_elsewhere_leads_to_the_one_that_is_meant():
+    for word, meant in MEANT.items():
+        with pytest.raises(InputError, match=r"^no ") as error:
+            parse_run([word])
+        assert re.findall(r"'([^']*)'", str(error.value).partition("did you mean ")[2]) == meant
 
 
 def test_what_is_suggested_exists():
