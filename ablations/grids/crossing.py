@@ -28,16 +28,16 @@ def axes_of(file: GridFile, request: Request) -> list[AxisSpec]:
     named = {axis.name for axis in file.axes}
     for key, values in request.settings.items():
         if key not in named and len(values) > 1:
-            title = _title(key)
-            label = key if any(axis.title == title for axis in axes) else title
+            label = next(title for title in _titles(key) if title not in {axis.title for axis in axes})
             axes.append(AxisSpec(name=key, label=label, levels=[_level(key, value) for value in values]))
     return axes
 
 
-def _title(key: str) -> str:
-    """The title of an axis that a command adds: Space KL weight of space.kl_weight."""
-    words = key.replace(".", "_").split("_")
-    return TITLES.get(key) or begun(" ".join(ABBREVIATIONS.get(word, word) for word in words))
+def _titles(key: str) -> tuple[str, ...]:
+    """The titles that an axis which a command adds may have: of space.kl_weight, KL weight, or else Space KL weight."""
+    words = [ABBREVIATIONS.get(word, word) for word in key.replace(".", "_").split("_")]
+    short = words[1:] if "." in key and len(words) > 2 else words
+    return TITLES.get(key, begun(" ".join(short))), begun(" ".join(words)), key
 
 
 def _level(key: str, value: Any) -> LevelSpec:

@@ -61,13 +61,13 @@ def test_axes_that_a_command_adds_are_called_by_words_and_symbols():
     made = make(
         parse_run(["space=latents", "parameterization=mu,x0", "network.channels=16,24", "space.kl_weight=1,0.1"])
     )
-    assert [axis.title for axis in made.file.axes] == ["Target", "Network channels", "Space KL weight"]
-    assert made.file.question == "What do target, network channels and space KL weight change?"
+    assert [axis.title for axis in made.file.axes] == ["Target", "Network channels", "KL weight"]
+    assert made.file.question == "What do target, network channels and KL weight change?"
     levels = {"parameterization": "x0", "network.channels": "24", "space.kl_weight": "0.1"}
-    assert made.file.cell_name(levels) == "x₀ · Network channels = 24 · Space KL weight = 0.1"
+    assert made.file.cell_name(levels) == "x₀ · Network channels = 24 · KL weight = 0.1"
     rates = make(parse_run(["space=latents", "space.learning_rate=1e-3,2e-3", "training.learning_rate=1e-3,2e-3"]))
-    assert [axis.title for axis in rates.file.axes] == ["Space learning rate", "Training learning rate"]
+    assert [axis.title for axis in rates.file.axes] == ["Learning rate", "Training learning rate"]
     shown = make(parse_run(["conditioning.self_conditioning=true,false"]))
-    assert shown.file.cell_name({"conditioning.self_conditioning": "True"}) == "Conditioning self conditioning = true"
+    assert shown.file.cell_name({"conditioning.self_conditioning": "True"}) == "Self conditioning = true"
     picked = make(parse_run(["grid=parameterization", "parameterization=mu,v", "loss=simple"]))
     assert [level.title for level in picked.file.axes[0].levels] == ["μ̃", "v"]
