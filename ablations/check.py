@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings import grammar
 from ablations.settings.exits import exit_code
-from ablations.settings.plugins import DOORS
+from ablations.settings.layers import values_of
+from ablations.settings.plugins import EXTENSIBLE
+from ablations.settings.registry import build
 from analysis.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from ablations.metrics.extractors.architectures import Architecture
     from ablations.metrics.metric import Metric
 
-AXES = tuple(axis for axis in DOORS if axis != "space")
+AXES = tuple(axis for axis in EXTENSIBLE if axis != "space")
 
 
 def check(choice: object, data_set: DataSet | None = None) -> None:
@@ -148,8 +150,10 @@ def main(arguments: list[str]) -> int:
 
 def parse(arguments: list[str]) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """The names to be checked by axis, and the fields that are set; InputError for a wrong word."""
-    settings = {key: values for key, values in grammar.overrides(arguments) if isinstance(values, list)}
-    grammar.use(str(settings.pop("configs")[0]) if "configs" in settings else None)
+    texts = grammar.texts(arguments)
+    grammar.use(texts.pop("configs", None))
+    given = {key: grammar.values(key, text) for key, text in texts.items()}
+    settings = {key: values for key, values in given.items() if isinstance(values, list)}
     named = {key: list(map(str, values)) for key, values in settings.items() if "." not in key}
     for key, values in settings.items():
         axis = key.split(".")[0]
@@ -172,11 +176,8 @@ def built(axis: str, name: str, fields: dict[str, Any]) -> Any:
         from ablations.metrics.registry import metric_of
 
         return metric_of(name)
-    from ablations.settings.layers import values_of
-    from ablations.settings.registry import base_of, build
-
     own = {key: value for key, value in fields.items() if key.startswith(f"{axis}.")}
-    return build(axis, values_of(axis, {axis: name, **own}), base_of(axis))
+    return build(axis, values_of(axis, {axis: name, **own}))
 
 
 def _passes(axis: str, name: str, fields: dict[str, Any], named: dict[str, list[str]]) -> bool:

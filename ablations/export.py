@@ -15,8 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.settings import grammar
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import DEFAULT
+from ablations.settings.registry import describe
 from analysis.errors import InputError, line, unknown
 from analysis.files import write_text
 from analysis.folders import COMMITTED, holds_results, trials_of
@@ -68,8 +70,6 @@ def export(given: dict[str, Any]) -> None:
 
 def place(name: str, configs: str) -> Path:
     """The file of a new schedule; InputError where the name is wrong or taken."""
-    from ablations.settings import grammar
-
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) is None:
         raise InputError(f"name must be letters, digits, '_' and '-', got {name!r}")
     grammar.use(configs if Path(configs).is_dir() else None)
@@ -84,7 +84,6 @@ def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]
     from ablations.driver.trained_cells import cell_in
     from ablations.results.csv_text import rows_of
     from ablations.results.folder import read_grid_json
-    from ablations.settings.registry import describe
 
     own = folder_name("search", given["search"])
     folder = next(filter(holds_results, (results / own, results / COMMITTED / own)), results / own)

@@ -62,12 +62,12 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
     return {key: values.get(key, option.default) for key, option in options.items()}
 
 
-def refuse_dashes(argument: str, key: Callable[[str], str] = str) -> None:
-    """InputError for --key=value, with the word to write instead; `key` maps a key to its name here."""
+def refuse_dashes(argument: str) -> None:
+    """InputError for --key=value, with the word to write instead."""
     if argument.startswith("-"):
         word, separator, text = argument.lstrip("-").partition("=")
         value = text if separator else "VALUE"
-        raise InputError(f"{argument!r}: keys are written without dashes: write {key(word.replace('-', '_'))}={value}")
+        raise InputError(f"{argument!r}: keys are written without dashes: write {word.replace('-', '_')}={value}")
 
 
 def folder_name(key: str, text: str) -> str:

@@ -192,8 +192,8 @@ ERRORS = {
     ),
     "budget_without_what_the_autoencoder_spent": Error(
         "ablations/settings/budget.py",
-        "(budget - spent) / step(code)",
-        "budget / step(code)",
+        "(budget - spent) / in_codes",
+        "budget / in_codes",
         (SUITE + "stages/test_latents.py",),
     ),
     "seeds_of_cells_not_paired": Error(

@@ -6,14 +6,12 @@ Wrong words are refused before torch is imported, and impossible plans before an
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from ablations.engine.journal import Journal, journal_of
 from ablations.engine.workers import warm_up
-from ablations.settings.arguments import doubts
 from ablations.settings.request import Common
 
 R = TypeVar("R", bound=Common)
@@ -36,8 +34,6 @@ def command(
     request = parse(arguments)
     # SIGTERM stops like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for doubt in doubts(request):
-        print(f"warning: {doubt}", file=sys.stderr)
     results = Path(request.results)
     journal = journal_of(results, request.journal)
     if request.launcher == "local":

@@ -16,7 +16,7 @@ import torch
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
-from ablations.grids.grid import Grid, Run
+from ablations.grids.grid import Grid
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import extractor_identity
 from ablations.results.folder import read_grid_json
@@ -24,6 +24,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
 from ablations.stages.graph import missing, once, stages_of
 from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors, metric_stages
+from ablations.stages.run import Run
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.schema import SEARCH

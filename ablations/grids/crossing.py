@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
@@ -28,21 +28,20 @@ def axes_of(file: GridFile, request: Request) -> list[AxisSpec]:
     named = {axis.name for axis in file.axes}
     for key, values in request.settings.items():
         if key not in named and len(values) > 1:
-            levels = [_level(value) for value in values]
-            axes.append(AxisSpec(name=key, label=_title(key, {axis.title for axis in axes}), levels=levels))
+            label = next(title for title in _titles(key) if title not in {axis.title for axis in axes})
+            axes.append(AxisSpec(name=key, label=label, levels=[_level(key, value) for value in values]))
     return axes
 
 
-def _title(key: str, taken: Collection[str]) -> str:
-    """The title of an axis that a command adds: of space.kl_weight, KL weight, or Space KL weight if that is taken."""
-    field = key.rpartition(".")[2]
-    whole = " ".join(ABBREVIATIONS.get(word, word) for word in key.replace(".", "_").split("_"))
-    short = whole.partition(" ")[2] if "_" in field and "." in key else whole
-    return next(title for title in (TITLES.get(key, begun(short)), begun(whole), key) if title not in taken)
+def _titles(key: str) -> tuple[str, ...]:
+    """The titles that an axis which a command adds may have: of space.kl_weight, KL weight, or else Space KL weight."""
+    words = [ABBREVIATIONS.get(word, word) for word in key.replace(".", "_").split("_")]
+    short = words[1:] if "." in key and len(words) > 2 else words
+    return TITLES.get(key, begun(" ".join(short))), begun(" ".join(words)), key
 
 
-def _level(value: Any) -> LevelSpec:
-    return LevelSpec(name=str(value), label=LABELS.get(str(value), ""))
+def _level(key: str, value: Any) -> LevelSpec:
+    return LevelSpec(name=str(value), label=LABELS.get(str(value), ""), set={key: value})
 
 
 def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
@@ -57,29 +56,24 @@ def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
         name = str(value).lower() if isinstance(value, bool) and str(value).lower() in levels else str(value)
         if name not in levels and not free:
             raise unknown(f"level of {axis.name}", name, levels)
-        picked.append(levels.get(name) or _level(value))
+        picked.append(levels.get(name) or _level(axis.name, value))
     return picked
 
 
 def crossed(
-    axes: list[AxisSpec], file: GridFile, request: Request, fixed: Layer, common: Layer
+    axes: list[AxisSpec], file: GridFile, fixed: Layer, common: Layer
 ) -> Iterator[tuple[dict[str, str], list[Layer]]]:
     """Each crossing that the file does not leave out: its levels by axis, and the layers of its cell's settings.
     `fixed` settings are the file's, `common` ones the request's; InputError where a field varies that some level
     lacks."""
     values: dict[str, set[str]] = {}
-    for layer in (level.set or {axis.name: level.name} for axis in axes for level in axis.levels):
-        for key, value in layer.items():
-            values.setdefault(key, set()).add(str(value))
-    # A value's type is lost in its level's name.
-    typed = {(key, str(value)): value for key, given in request.settings.items() for value in given}
+    for key, value in (entry for axis in axes for level in axis.levels for entry in level.set.items()):
+        values.setdefault(key, set()).add(str(value))
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
         if file.leaves_out(names) or not _among(names, file):
             continue
-        varied: Layer = {}
-        for axis, level in zip(axes, levels, strict=True):
-            varied |= level.set or {axis.name: typed.get((axis.name, level.name), level.name)}
+        varied = {key: value for level in levels for key, value in level.set.items()}
         layers = [fixed, common, varied]
         _refuse_foreign(varied, layers, values)
         own = {key: value for key, value in common.items() if _takes(key, layers, values)}

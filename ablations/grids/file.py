@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
-from ablations.settings.arguments import of_command
 from ablations.settings.grammar import choice_file
 from ablations.settings.registry import in_words
 from ablations.settings.request import LONGEST
@@ -37,54 +36,52 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class LevelSpec(Part):
-    """A value of an axis. `set` is what it sets, where that is more than the axis's own key."""
+class Named(Part):
+    """An axis or a level: its name in commands, and the label that pages have for it."""
 
     name: LevelName
     label: str = ""
-    set: dict[str, Any] = {}
 
     @property
     def title(self) -> str:
         return self.label or self.name
 
 
-class AxisSpec(Part):
+class LevelSpec(Named):
+    """A value of an axis, and the keys that it sets."""
+
+    set: dict[str, Any] = {}
+
+
+class AxisSpec(Named):
     """An axis of a grid: a key of the cell that varies, or a name of its own whose levels set several keys.
 
-    A file may give a level by its name alone. One that a number, true or false names sets its axis's key to that.
+    A file may give a level by its name alone. One that does not say what it sets sets its axis's key to its name.
     """
 
     # A table's column and MLflow can have such names; a column with a slash is a metric's.
     name: Annotated[str, Field(pattern=r"^\w([\w.: -]*[\w.:-])?$", max_length=LONGEST)]
-    label: str = ""
     levels: Annotated[list[LevelSpec], Field(min_length=1)]
 
     @model_validator(mode="before")
     @classmethod
     def spelt_out(cls, given: Any) -> Any:
-        """The axis with every level as a mapping."""
+        """The axis with every level as a mapping, and the typed value that it sets."""
         if not isinstance(given, dict) or not isinstance(given.get("levels"), list):
             return given
-        return given | {"levels": [_spelt_out(given.get("name"), level) for level in given["levels"]]}
-
-    @property
-    def title(self) -> str:
-        return self.label or self.name
+        levels = [level if isinstance(level, dict | LevelSpec) else {"name": level} for level in given["levels"]]
+        own = given.get("name")
+        return given | {
+            "levels": [
+                level | {"set": level.get("set") or {own: level.get("name")}} if isinstance(level, dict) else level
+                for level in levels
+            ]
+        }
 
     @property
     def keys(self) -> set[str]:
         """The keys that its levels set."""
-        return {key for level in self.levels for key in (level.set or {self.name: None})}
-
-
-def _spelt_out(axis: Any, level: Any) -> Any:
-    """A level as a mapping, with the typed value that it sets where its name is no text."""
-    if isinstance(level, LevelSpec):
-        return level
-    spelt = level if isinstance(level, dict) else {"name": level}
-    name = spelt.get("name")
-    return spelt | {"set": spelt.get("set") or {axis: name}} if isinstance(name, bool | int | float) else spelt
+        return {key for level in self.levels for key in level.set}
 
 
 class ClaimSpec(Part):
@@ -194,42 +191,34 @@ def _check_names(where: str, file: GridFile) -> None:
             raise unknown(f"axis of {where}", axis, levels)
         if level not in levels[axis]:
             raise unknown(f"level of {axis} in {where}", level, levels[axis])
-    for metric in (*(claim.metric for claim in file.expects), *file.relevant, *file.scale):
-        if metric not in directed():
-            raise unknown(f"metric of {where}", metric, directed())
-    for column in file.columns:
-        if column not in column_names():
-            raise unknown(f"column of {where}", column, column_names())
-    if file.layout not in LAYOUTS:
-        raise unknown(f"layout of {where}", file.layout, LAYOUTS)
+    metrics = [*(claim.metric for claim in file.expects), *file.relevant, *file.scale]
+    named = (
+        ("metric", metrics, directed()),
+        ("column", file.columns, column_names()),
+        ("layout", [file.layout], LAYOUTS),
+    )
+    for kind, given, known in named:
+        for name in given:
+            if name not in known:
+                raise unknown(f"{kind} of {where}", name, known)
 
 
 def _contradictions(file: GridFile) -> dict[str, bool]:
     """What a file can say that has no meaning → True where this one does."""
     names = [axis.name for axis in file.axes]
     levels = [(axis.name, level.name) for axis in file.axes for level in axis.levels]
-    keys = {*file.set, *(key for axis in file.axes for level in axis.levels for key in level.set)}
     sides = file.sides()
-    claimed = [cell for claim in file.expects for cell in claim.cells]
-    cells = [file.baseline, *(side for both in sides for side in both), *claimed]
-    commands = sorted(filter(of_command, keys))
+    claimed = [(claim.better, claim.better | other) for claim in file.expects for other in claim.cells[1:] if other]
+    cells = [file.baseline, *(side for both in (*sides, *claimed) for side in both)]
+    pairs = {frozenset((tuple(sorted(a.items())), tuple(sorted(b.items())))) for a, b in sides}
     return {
         "two axes have one name": len(set(names)) < len(names),
         "an axis has a level twice": len(set(levels)) < len(levels),
         "each of cells names one level of each axis": any(len(cell) != len(names) for cell in file.cells),
-        f"{', '.join(commands)} is no setting of a cell: give it on the command line": bool(commands),
-        "scale is given of a metric without the difference that matters on it, relevant": bool(
-            file.scale.keys() - file.relevant.keys()
-        ),
-        "expects compares a cell with itself": any(
-            other.items() <= claim.better.items() for claim in file.expects for other in filter(None, claim.cells[1:])
-        ),
+        "expects compares a cell with itself": any(first == second for first, second in claimed),
         "primary compares a cell with itself, two cells twice, or cells that do not have the same axes": any(
             first == second or first.keys() != second.keys() for first, second in sides
         )
-        or len({frozenset((tuple(sorted(a.items())), tuple(sorted(b.items())))) for a, b in sides}) < len(sides),
-        "primary is `at` a level of an axis that it compares": any(
-            pair.at.keys() & (pair.compare.keys() | pair.to.keys()) for pair in file.primary
-        ),
+        or len(pairs) < len(sides),
         "baseline, primary or expects names a cell that leave_out leaves out": any(map(file.leaves_out, cells)),
     }

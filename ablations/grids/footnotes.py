@@ -31,15 +31,14 @@ def terms_footnote(terms: list[str]) -> list[str]:
 
 def compared(file: GridFile, crossings: list[dict[str, str]]) -> tuple[list[PrimarySpec], list[str]]:
     """The declared comparisons for which some cells were asked for, and a footnote on those whose cells were not."""
-
-    def there(pair: PrimarySpec) -> list[bool]:
-        sides = file.sides([pair])
-        return [all(any(side.items() <= cell.items() for cell in crossings) for side in both) for both in sides]
-
-    each = {i: there(pair) for i, pair in enumerate(file.primary)}
-    lost, every = (sum(map(count, each.values())) for count in (lambda found: found.count(False), len))
+    found = [
+        [all(any(side.items() <= cell.items() for cell in crossings) for side in both) for both in file.sides([pair])]
+        for pair in file.primary
+    ]
+    lost, every = sum(each.count(False) for each in found), sum(map(len, found))
     note = f"Declared, and not compared, since their cells were not asked for: {lost} of {every}."
-    return [file.primary[i] for i, found in each.items() if any(found)], [note] if lost else []
+    kept = [pair for pair, each in zip(file.primary, found, strict=True) if any(each)]
+    return kept, [note] if lost else []
 
 
 def tested(file: GridFile, crossings: list[dict[str, str]], cells: list[Cell]) -> tuple[list[ClaimSpec], list[str]]:

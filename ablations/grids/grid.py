@@ -16,22 +16,17 @@ from dataclasses import dataclass, replace
 from ablations.grids import footnotes
 from ablations.grids.crossing import axes_of, crossed
 from ablations.grids.file import AxisSpec, GridFile, read
-from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import Cell
-from ablations.settings.grammar import MOST_VALUES
 from ablations.settings.layers import Layer
 from ablations.settings.making import make_cell
 from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
-from ablations.stages.restore import Parts
-from ablations.stages.samples import SamplesStage
-from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.labels import listed, within
 
-MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
-"""The most cells and runs, beyond which planning alone takes hours: ten thousand cells take half a minute."""
+MOST_RUNS = 200_000
+"""The most runs, beyond which planning alone takes hours: ten thousand cells take half a minute."""
 MOST = 12  # seeds up to which is gone where they are added by looks, unless told otherwise
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
 """The numbers of seeds at which looks are taken, up to the most that is allowed: each about 1.6 times the one
@@ -69,21 +64,18 @@ def make(request: Request) -> Grid:
     """The grid that a request asks for; InputError where its words have no meaning together, or no cell makes sense."""
     file = read(request.grid) if request.grid else GridFile(question="", axes=[], seeds=1)
     axes = axes_of(file, request)
+    looks = _looks(request, request.seeds or file.seeds)
+    seeds = int(request.seeds or file.seeds) if looks is None else looks[-1]
+    _refuse_too_many([*(len(axis.levels) for axis in axes), seeds])
     varied = {key for axis in axes for key in axis.keys}
     common = {key: values[0] for key, values in request.settings.items() if key not in {a.name for a in axes}}
     _refuse_varied(common, axes, request.grid)
     terms = footnotes.equal_terms(varied, {*file.set, *common})
     fixed = {key: value for key, (value, _) in terms.items()} | file.set
-    _refuse_too_many("cells", [len(axis.levels) for axis in axes], MOST_CELLS)
-    points = [_point(levels, layers, request) for levels, layers in crossed(axes, file, request, fixed, common)]
+    points = [_point(levels, layers, request) for levels, layers in crossed(axes, file, fixed, common)]
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     points = _judged(_alike(points, varied))
-    _refuse_foreign_metrics(file, request.grid, points[0].cell)
-    seeds = request.seeds or file.seeds
-    looks = _looks(request, seeds)
-    count = seeds if looks is None else looks[-1]
-    _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
     crossings = [point.levels for point in points]
     primary, not_compared = footnotes.compared(file, crossings)
     claims, not_tested = footnotes.tested(file, crossings, [point.cell for point in points])
@@ -94,7 +86,7 @@ def make(request: Request) -> Grid:
         "question": request.question or file.question or _question(axes),
         "footnotes": [*file.footnotes, *footnotes.terms_footnote(list(terms)), *not_compared],
     }
-    every = list(range(request.first_seed, request.first_seed + int(count)))
+    every = list(range(request.first_seed, request.first_seed + seeds))
     return Grid(request.title, file.model_copy(update=update), points, every, looks, (*not_compared, *not_tested))
 
 
@@ -138,12 +130,12 @@ def _judged(points: list[Point]) -> list[Point]:
     return judged
 
 
-def _refuse_too_many(what: str, factors: list[int], most: int) -> None:
-    """InputError where a product is more than a command can plan in reasonable time."""
-    if (number := math.prod(factors)) > most:
+def _refuse_too_many(factors: list[int]) -> None:
+    """InputError where a product is more runs than a command can plan in reasonable time."""
+    if (runs := math.prod(factors)) > MOST_RUNS:
         product = " × ".join(map(str, factors))
         raise InputError(
-            f"a grid has at most {most} {what}, and these choices make {product} = {number}: leave some out, or give "
+            f"a grid has at most {MOST_RUNS} runs, and these choices make {product} = {runs}: leave some out, or give "
             "each part a grid and a name of its own"
         )
 
@@ -155,15 +147,6 @@ def _looks(request: Request, seeds: int | str) -> tuple[int, ...] | None:
     if request.most is not None:
         raise InputError("seeds.max says how far seeds=auto goes: give both, or seeds=N alone")
     return None
-
-
-def _refuse_foreign_metrics(file: GridFile, name: str | None, cell: Cell) -> None:
-    """InputError where a least difference that matters is given for a metric that cells with such data never have."""
-    for metric in file.relevant.keys() - MEASURED_KINDS:
-        try:
-            refuse_foreign(metric_of(metric), metric, cell.data.extractor)
-        except InputError as error:
-            raise InputError(f"grid={name} says which difference of {metric} is relevant: {error}") from error
 
 
 def _alike(points: list[Point], varied: set[str]) -> list[Point]:
@@ -186,32 +169,3 @@ def looks_of(most: int = MOST) -> tuple[int, ...]:
     if most < SEEDS[0]:
         raise InputError(f"seeds.max={most}: the first look takes {SEEDS[0]} seeds, got {most} at most")
     return (*(n for n in SEEDS if n < most), most)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A cell at the crossing of these levels (axis → level's name), and what readers call it; `digest` is of its data.
-    It has no stages where it makes no sense, and `refusal` says why."""
-
-    levels: dict[str, str]
-    cell: Cell
-    cell_id: str
-    digest: str
-    stages: list[Stage]
-    refusal: str | None = None
-    name: str = ""
-
-    @property
-    def sets(self) -> int:
-        """The number of generated sets that are judged on test data; 0 where none is."""
-        return sum(stage.sets for stage in self.stages if stage.held_out == "test" and not stage.optional)
-
-    @property
-    def parts(self) -> Parts | None:
-        """The stages that hold what it learns; None where it makes no sense."""
-        ids = {stage.kind: stage.id for stage in self.stages if not stage.optional}
-        learned = ids.get("training", ids.get("autoencoder"))
-        if learned is None:
-            return None
-        guides = (stage.parts.guide for stage in self.stages if isinstance(stage, SamplesStage) and stage.parts.guide)
-        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), next(guides, None), ids.get("guidance"))

@@ -45,7 +45,7 @@ class Launcher(ABC):
 def launcher_of(request: Common) -> Launcher:
     """The launcher that a command asks for; InputError where its name or a field is wrong."""
     values = grammar.load("launcher", request.launcher) | request.launcher_fields
-    launcher: Launcher = build("launcher", values, Launcher)
+    launcher: Launcher = build("launcher", values)
     return launcher
 
 

@@ -38,7 +38,7 @@ def kind_of(extractor: str | None) -> Kind:
 
 def names() -> list[str]:
     """The names of all metrics of samples."""
-    return sorted(classes(Metric).keys() - MEASURED_KINDS)
+    return sorted(classes("metric").keys() - MEASURED_KINDS)
 
 
 def metric_of(name: str) -> Metric:
@@ -46,7 +46,7 @@ def metric_of(name: str) -> Metric:
     if name in MEASURED_KINDS:
         allowed = ", ".join(names())
         raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {allowed}")
-    cls = class_of(Metric, name, "metric of samples")
+    cls = class_of("metric", name)
     if not isinstance(getattr(cls, "info", None), MetricInfo):
         raise InputError(f"the metric {name} of {origin_of(cls)} has no info = MetricInfo(…), which tables need")
     metric: Metric = cls()
@@ -111,7 +111,7 @@ def column_names() -> list[str]:
 
 def facts() -> dict[str, MetricInfo]:
     """Every metric by the name that claims and searches call it: of measured ones the first column of the kind."""
-    metrics: dict[str, type[Metric]] = classes(Metric)
+    metrics: dict[str, type[Metric]] = classes("metric")
     measured: dict[str, MetricInfo] = {}
     for column in MEASURED:
         measured.setdefault(column.kind, column)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result
-from ablations.grids.grid import Grid, Run
+from ablations.grids.grid import Grid
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import set_size
 from ablations.metrics.measured import SCALE
@@ -16,6 +16,7 @@ from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.choices import scored_unlabelled
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import parameters
+from ablations.stages.run import Run
 from diffusion_core.encodings import GreyLevels
 
 

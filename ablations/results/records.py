@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.engine.journal import Curves, Failure, Journal, Result
-from ablations.grids.grid import Run
 from ablations.settings.identity import parameters
 from ablations.stages.graph import needed_by
+from ablations.stages.run import Run
 from ablations.stages.stage import FINISHED_AT, Stage
 from analysis.schema import FIRST_RESULT, MACHINE, NUMERICS, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
 

@@ -24,7 +24,6 @@ from ablations.driver.pages import REST, WRITE_SECONDS, deliver
 from ablations.driver.progress import Bar, bar
 from ablations.engine.journal import Journal
 from ablations.engine.scheduler import Scheduler
-from ablations.grids.grid import Run
 from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.search.optimizer import Optimizer
@@ -32,6 +31,7 @@ from ablations.search.space import said
 from ablations.search.trial import Course, SearchPlan
 from ablations.settings.identity import parameters
 from ablations.settings.registry import is_whole
+from ablations.stages.run import Run
 from ablations.stages.stage import Stage
 from ablations.tracking.runs import trial_run
 from ablations.tracking.tracker import Tracker

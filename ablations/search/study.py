@@ -95,7 +95,7 @@ def _possible(key: str, file: StudyFile, fixed: dict[str, Any], *, asked: bool) 
     having = {name for option in options for name in fields_of(group, str(option))}
     known, what = (having, "/".join(map(str, options))) if asked else (all_fields(group), "any")
     if field not in known:
-        raise no_such(f"field of {group}={what}", field, known, group=group)
+        raise no_such(f"field of {group}={what}", field, known)
     return field in having
 
 

@@ -18,7 +18,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ablations.driver.plan import Conditions, conditions
 from ablations.engine.journal import Failure, Journal
-from ablations.grids.grid import Run
 from ablations.launchers.protocol import launcher_of
 from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names
@@ -34,6 +33,7 @@ from ablations.settings.identity import content_hash
 from ablations.settings.request import SearchRequest
 from ablations.settings.rules import refusal
 from ablations.stages.graph import missing, needed_by, once
+from ablations.stages.run import Run
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.schema import SEARCH, TRIALS

@@ -6,6 +6,7 @@ A backward pass counts as two forward passes, so a training step of one loss is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ from ablations.settings.choices import choices_of, classes_of, scored_unlabelled
 from ablations.settings.evaluation import HeldOut
 from analysis.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
@@ -115,6 +117,18 @@ def sample_flops(cell: Cell, model: Diffusion | Vae) -> float:
     return decode + (sample_passes(cell) * forward_flops(model) if isinstance(model, Diffusion) else 0)
 
 
+@lru_cache
+def _forward_at(choices: Choices, shape: tuple[int, ...], classes: int) -> int:
+    """Operations of a forward pass of data of this shape."""
+    return forward_flops(Diffusion(choices, Continuous(), shape, classes))
+
+
+@lru_cache
+def _coding(space: Latents, encoding: GreyLevels, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Operations of encoding and decoding one image of this shape."""
+    return autoencoder_flops(space.build(encoding, shape), shape, space.shape_of(shape))
+
+
 class TooDear(InputError):
     """An autoencoder takes more operations than its cell's whole budget."""
 
@@ -131,15 +145,15 @@ def matched_steps(cell: Cell) -> int:
         return plan.steps
     assert isinstance(data.encoding, GreyLevels), "images have grey levels"
 
-    def step(shape: tuple[int, ...]) -> float:
-        diffusion = Diffusion(choices_of(cell), Continuous(), shape, classes_of(cell))
-        return train_flops(cell, forward_flops(diffusion), plan.batch)
-
     code = space.shape_of(data.shape)
-    encode, decode = autoencoder_flops(space.build(data.encoding, data.shape), data.shape, code)
+    in_pixels, in_codes = (
+        train_flops(cell, _forward_at(choices_of(cell), shape, classes_of(cell)), plan.batch)
+        for shape in (data.shape, code)
+    )
+    encode, decode = _coding(space, data.encoding, data.shape)
     spent = autoencoder_train_flops(encode, decode, space.steps * space.batch, len(data.images["train"]))
-    budget = plan.steps * step(data.shape)
-    steps = int((budget - spent) / step(code))
+    budget = plan.steps * in_pixels
+    steps = int((budget - spent) / in_codes)
     if steps < 1:
         raise TooDear(
             cell,

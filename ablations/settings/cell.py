@@ -3,7 +3,7 @@
 Its annotations name the axes, here and nowhere else: a field of a cell is
 
     an axis     annotated by the base class of its choices, each named by a file of `configs/<axis>/`, with its default
-    a number    with its default, its least and its greatest value, and why no more
+    a number    with its default, and its type, which has its least and its greatest value
     a word      one of a few, each with a line that explains it; the first is the default
 
 and its seed. Only the text of the annotations is read, so that command lines are understood without torch.
@@ -12,7 +12,9 @@ and its seed. Only the text of the annotations is read, so that command lines ar
 from __future__ import annotations
 
 from dataclasses import Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from annotated_types import Ge, Le
 
 if TYPE_CHECKING:
     import ablations.data.base
@@ -50,9 +52,10 @@ BUDGET = {
     "flops": "as many steps as cost, autoencoder included, what training.steps steps cost in pixels",
 }
 
-LEAST_HORIZON = (0, "2, or 0 for the autoencoder of space=latents alone")
-MOST_HORIZON = (100_000, "a chain of more steps is as good as continuous in time: take objective=vlb_continuous")
-MOST_THREADS = (1024, "no machine has more to give one cell")
+Horizon = Annotated[int, Ge(0), Le(100_000)]
+"""T; 0 is the autoencoder of space=latents alone, and a longer chain is as good as continuous in time."""
+Threads = Annotated[int, Ge(1), Le(1024)]
+"""No machine has more to give one cell."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,12 @@ class Cell:
     conditioning: diffusion_core.conditioning.Conditioning = field(metadata={"axis": "unconditional"})
     guidance: ablations.settings.guidance.Guidance = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
-    horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})
+    horizon: Horizon = field(metadata={"number": 1000, "type": Horizon})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})
     first_step: diffusion_core.choices.FirstStepRule = field(metadata={"words": FIRST_STEP})
     time: diffusion_core.choices.Time = field(metadata={"words": TIME})
     budget: ablations.settings.evaluation.Budget = field(metadata={"words": BUDGET})
-    threads: int = field(metadata={"number": 1, "least": (1, "1"), "most": MOST_THREADS})
+    threads: Threads = field(metadata={"number": 1, "type": Threads})
     seed: int
 
     younger: ClassVar[tuple[str, ...]] = ("coupling", "average", "conditioning", "guidance")
@@ -106,11 +109,8 @@ BASES: dict[str, str] = {name: str(Cell.__annotations__[name]) for name in AXES}
 NUMBERS: dict[str, int] = {name: item.metadata["number"] for name, item in _fields("number").items()}
 """The fields of a cell that are plain numbers, and their defaults."""
 
-LEAST: dict[str, tuple[int, str]] = {name: item.metadata["least"] for name, item in _fields("number").items()}
-"""The least value of each number, in figures and in words; rules refuse values above it that make no sense."""
-
-MOST: dict[str, tuple[int, str]] = {name: item.metadata["most"] for name, item in _fields("number").items()}
-"""The greatest value of each number, and why."""
+TYPES: dict[str, Any] = {name: item.metadata["type"] for name, item in _fields("number").items()}
+"""The type of each number."""
 
 WORDS: dict[str, dict[str, str]] = {name: item.metadata["words"] for name, item in _fields("words").items()}
 """The fields of a cell that are one word of a few, each with a line that explains it."""

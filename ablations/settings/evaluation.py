@@ -98,17 +98,17 @@ class Evaluation:
         return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0, iwae=0)
 
     def __post_init__(self) -> None:
-        judged, quality = f"evaluation.judged_rungs={self.judged_rungs}", f"evaluation.quality={list(self.quality)}"
-        if self.judged_rungs > self.rungs:
-            raise ValueError(f"{judged} are of evaluation.rungs={self.rungs}, and can be no more than there are")
-        if self.judged_rungs and "test" not in self.quality:
+        judged, test = f"evaluation.judged_rungs={self.judged_rungs}", "test" in self.quality
+        if self.judged_rungs > (self.rungs if test else 0):
             raise ValueError(
-                f"{judged} sets stand beside those of the test split, and {quality} has none: leave one out"
+                f"{judged} must be at most evaluation.rungs={self.rungs}, and 0 where evaluation.quality has no test, "
+                "whose sets they stand beside"
             )
         if self.metrics and not self.quality:
-            raise ValueError(f"evaluation.metrics judges samples, and {quality} draws none: leave one of them out")
-        asked = f"evaluation.reference={self.reference} is what samples of the test split are held against"
-        if self.reference is not None and "test" not in self.quality:
-            raise ValueError(f"{asked}, and {quality} judges none: leave one of them out")
-        if self.reference == "test" and self.judged_rungs:
-            raise ValueError(f"{asked}, which is read once, when a training is over: leave {judged} out")
+            raise ValueError("evaluation.metrics judges samples, and evaluation.quality=[] draws none: leave one out")
+        if (self.reference and not test) or (self.reference == "test" and self.judged_rungs):
+            raise ValueError(
+                f"evaluation.reference={self.reference} is what samples of the test split are held against, once, when "
+                f"a training is over, and evaluation.quality={list(self.quality)} judges none, or {judged} before: "
+                "leave one of them out"
+            )

@@ -1,14 +1,11 @@
-"""The exit of every command of this package (`analysis.shell`), which first names packages that cannot be
-used."""
+"""The exit of every command of this package (`analysis.shell`)."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from ablations.settings.plugins import complaints
 from analysis import shell
-from analysis.errors import line
 
 
 def exit_code(main: Callable[[list[str]], int]) -> int:
@@ -17,7 +14,5 @@ def exit_code(main: Callable[[list[str]], int]) -> int:
 
 
 def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """The exit code of a command on these arguments, after packages that cannot be used were named."""
-    for complaint in complaints():
-        print(f"warning: {line(complaint)}", file=sys.stderr)
+    """The exit code of a command on these arguments."""
     return shell.outcome(lambda words: main(list(words)), arguments)

@@ -2,8 +2,8 @@
 
     schedule=linear,cosine                            several values
     network.multipliers=[1,2]                         a list: commas within brackets or quotes separate nothing
-    training.batch=range(16,64,16)                    16, 32, 48; for a search a range
     schedule.beta_T=interval(0.005,0.05)              a range of a search; tag(log,interval(…)) is logarithmic
+    training.batch=range(16,64,16)                    one in steps: 16, 32, 48
 
 A folder of files has `<axis>/<name>.yaml`, `grid/<name>.yaml` and `study/<name>.yaml`: the one that ships, those beside
 the code of packages, and the user's own (`configs=DIR`, by default `configs/` where the command is run). Nothing here
@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,11 @@ from typing import Any
 import yaml
 
 from ablations.settings.plugins import SHIPPED, config_folders, unnamed
-from analysis.errors import InputError, alternatives, nearest, unknown
+from analysis.errors import InputError, nearest, unknown
 from analysis.options import refuse_dashes
 
 DEFAULT = "configs"
 """The user's own folder where no other is named."""
-MOST_BYTES = 1_000_000
-MOST_VALUES = 100_000
-"""The most values of a range, and the most cells of a grid."""
 
 MEANT = {
     "lr": ["training.learning_rate"],
@@ -51,6 +47,7 @@ MEANT = {
     "wandb": ["tracking.uri"],
     "slurm": ["launcher=ray"],
     "gpu": ["device=cuda"],
+    "seed": ["first_seed"],
 }
 """What people type who come from other programs → what it is here."""
 
@@ -97,7 +94,7 @@ def use(folder: str | None) -> None:
     if folder is not None and not Path(folder).is_dir():
         raise InputError(f"configs={folder} is no folder: give one with files such as grid/NAME.yaml")
     _own[:] = [Path(folder or DEFAULT)]
-    _loaded.cache_clear()
+    load.cache_clear()
 
 
 _own = [Path(DEFAULT)]
@@ -113,11 +110,6 @@ def files(group: str) -> dict[str, list[Path]]:
     return {name: found[name] for name in sorted(found, key=lambda name: ("/" in name, name))}
 
 
-def groups() -> list[str]:
-    """The axes, and the other things whose choices are files: grid, study, launcher."""
-    return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())
-
-
 def choice_file(group: str, name: str) -> str:
     """The file of a choice for messages: its path within the folder that ships, or else its whole path."""
     path = files(group).get(name, [SHIPPED])[0]
@@ -126,8 +118,7 @@ def choice_file(group: str, name: str) -> str:
 
 def options_of(group: str) -> dict[str, str]:
     """The choices of a group with a line that explains each: its file's first comment, or its class's docstring."""
-    lines = {option: _first_line(paths[0]) for option, paths in files(group).items()}
-    return unnamed(group) | lines
+    return unnamed(group) | {option: _first_line(paths[0]) for option, paths in files(group).items()}
 
 
 def listed(group: str) -> list[str]:
@@ -136,21 +127,13 @@ def listed(group: str) -> list[str]:
 
 
 def _first_line(path: Path) -> str:
-    try:
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError) as error:
-        return f"cannot be read: {error}"
-    return first.lstrip("# ") if first.startswith("#") else f"{path}, whose first line is no comment that explains it"
-
-
-def load(group: str, option: str) -> dict[str, Any]:
-    """The content of a choice's file; for a class from outside without a file, its name; for a number, its meaning.
-    InputError where there is no such choice, or its file cannot be read."""
-    return _loaded(group, option)
+    return path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].lstrip("# ")
 
 
 @lru_cache
-def _loaded(group: str, option: str) -> dict[str, Any]:
+def load(group: str, option: str) -> dict[str, Any]:
+    """The content of a choice's file; for a class from outside without a file, its name; for a number, its meaning.
+    InputError where there is no such choice, or its file cannot be read."""
     paths = files(group).get(option, [])
     if len(paths) > 1:
         raise InputError(
@@ -163,13 +146,11 @@ def _loaded(group: str, option: str) -> dict[str, Any]:
         return {"name": option}
     if group == "average" and re.fullmatch(r"\d*\.?\d+", option):
         return {"name": "power", "std": float(option)}
-    raise no_such(group, option, options_of(group), group=group)
+    raise no_such(group, option, options_of(group))
 
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"more than {MOST_BYTES} bytes")
         values = read_yaml(path.read_text(encoding="utf-8"))
     except (InputError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
@@ -178,100 +159,59 @@ def _content(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", more: Iterable[str] = ()) -> InputError:
-    """The error that `given` is no `kind`, with what may be meant: one of those `allowed`, a value or field of its
-    `group`, or a word that stands elsewhere. `more` are further dotted names, which are searched and not listed."""
+def no_such(kind: str, given: str, allowed: Iterable[str], more: Iterable[str] = ()) -> InputError:
+    """The error that `given` is no `kind`, with what may be meant: one of those `allowed`, one of `more` names, which
+    are not listed, or the choice of another group."""
     names = list(allowed)
-    file = Path(given)
-    if group and file.suffix in (".yaml", ".yml"):
-        where = "" if file.stem in names else f", and let the file be {_own[0] / group / file.stem}.yaml"
-        return InputError(f"{group}={given}: {group} takes a name and no file: write {group}={file.stem}{where}")
-    known = MEANT.get(given.rpartition(".")[2], [])
-    dotted = list(more)
-    slip = get_close_matches(given, dotted, 1, cutoff=0.85) if "." in given else []
-    elsewhere = [f"{other}={given}" for other in groups() if given in files(other)]
-    return unknown(kind, given, names, known or slip or nearest(given, names) or elsewhere or nearest(given, dotted))
+    known = MEANT.get(given.rpartition(".")[2], []) or nearest(given, [*names, *more])
+    elsewhere = [f"{group.name}={given}" for group in sorted(SHIPPED.iterdir()) if given in files(group.name)]
+    return unknown(kind, given, names, known or elsewhere)
 
 
-def overrides(arguments: Iterable[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
-    """The keys with their values, or with a range where a search allows that. InputError for a word that is not
-    key=value, or is given twice."""
-    seen = set()
-    for argument in arguments:
-        refuse_dashes(argument, lambda word: next(iter(MEANT.get(word, [word]))))
-        key, equals, text = argument.partition("=")
-        if not equals:
-            elsewhere = [f"{group}={key}" for group in groups() if key in files(group)]
-            near = [
-                word if "=" in word else f"{word}=…"
-                for word in [*([key] if key in groups() else []), *MEANT.get(key, []), *elsewhere]
-            ]
-            hint = f"write {alternatives(near)}" if near else "try --help"
-            raise InputError(f"{argument!r} is not key=value: {hint}")
-        if re.fullmatch(r"\w[\w.]*", key) is None:
-            raise InputError(f"{argument!r}: a key has letters, digits, '_' and '.' alone: write key=value")
-        if key in seen:
+def texts(words: Iterable[str]) -> dict[str, str]:
+    """The text of each key; InputError for a word that is not key=value, or a key that is given twice."""
+    found: dict[str, str] = {}
+    for word in words:
+        refuse_dashes(word)
+        key, equals, text = word.partition("=")
+        if not equals or re.fullmatch(r"\w[\w.]*", key) is None:
+            raise InputError(f"{word!r} is not key=value: see --help")
+        if key in found:
             raise InputError(f"{key} is given twice: give it once, with commas for several values")
-        seen.add(key)
-        if not text:
+        if not text.strip():
             raise InputError(f"{key}= has no value")
-        try:
-            values = _values(text, ranges)
-        except InputError as error:
-            raise InputError(f"{argument!r} cannot be read as key=value: {error}") from error
-        if isinstance(values, Range) and not ranges:
-            raise InputError(f"{argument!r}: an interval is for a search: python -m ablations.search {key}=…")
-        yield key, values
+        found[key] = text.strip()
+    return found
 
 
-_NUMBER = r"\s*([^\s,()]+)\s*"
-_INTERVAL = re.compile(rf"(tag\(log,\s*)?interval\({_NUMBER},{_NUMBER}\)(?(1)\))")
-_RANGE = re.compile(rf"range\({_NUMBER},{_NUMBER}(?:,{_NUMBER})?\)")
+_FORM = re.compile(r"(tag\(log,\s*)?(interval|range)\(([^()]*)\)(?(1)\))")
+FORMS = "interval(low,high), tag(log,interval(low,high)) and range(low,end,step) of two numbers or more, upwards"
 
 
-def _values(text: str, ranges: bool) -> list[Any] | Range:
-    if found := _INTERVAL.fullmatch(text):
-        return Range(_number(found[2]), _number(found[3]), bool(found[1]))
-    if found := _RANGE.fullmatch(text):
-        low, end, step = map(_number, (found[1], found[2], found[3] or "1"))
-        if step == 0 or not 0 < (end - low) / step <= MOST_VALUES:
-            raise InputError(f"a range holds 1 to {MOST_VALUES} values, from {low:g} by {step:g} to before {end:g}")
-        numbers = [low + step * i for i in range(math.ceil((end - low) / step - 1e-9))]
-        if not ranges:
-            return numbers
-        if len(numbers) < 2 or step < 0:
-            raise InputError("a range needs two values at least, upwards")
-        return Range(numbers[0], numbers[-1], step=step)
-    if re.match(r"\w+\(", text):
-        raise InputError("there are range(low,end,step), interval(low,high) and tag(log,interval(low,high))")
-    if text.endswith(","):
-        raise InputError("it ends with a comma: values have commas between them, and no space")
-    return [_finite(read_yaml(part)) for part in split(text)]
+def values(key: str, text: str) -> list[Any] | Range:
+    """The values of a key that a text gives, or the range to search; InputError where it is neither."""
+    try:
+        if form := _FORM.fullmatch(text):
+            return _range(bool(form[1]), form[2], read_yaml(f"[{form[3]}]"))
+        if re.match(r"\w+\(", text):
+            raise InputError(f"there are {FORMS}")
+        if text.endswith(","):
+            raise InputError("it ends with a comma: values have commas between them, and no space")
+        found: list[Any] = read_yaml(f"[{text}]")
+    except InputError as error:
+        raise InputError(f"{key}={text} cannot be read: {error}") from error
+    if endless := [value for value in found if isinstance(value, float) and not math.isfinite(value)]:
+        raise InputError(f"{key}={text}: {endless[0]} is not a number that anything can be set to")
+    return found
 
 
-def _number(text: str) -> int | float:
-    value = read_yaml(text)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e15:
-        raise InputError(f"an end or a step must be a number, got {text}")
-    return value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{value} is not a number that anything can be set to")
-    return value
-
-
-def split(text: str) -> list[str]:
-    """The parts of a text between commas; those within brackets or quotes separate nothing."""
-    parts, depth, quote = [""], 0, ""
-    for char in text:
-        if quote or char in "'\"":
-            quote = "" if char == quote else quote or char
-        else:
-            depth += (char in "[{(") - (char in "]})")
-        if char == "," and not depth and not quote:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return parts
+def _range(log: bool, form: str, ends: list[Any]) -> Range:
+    """A range, which ends before its end where it is one in steps, by default of 1."""
+    numbers = [end for end in ends if isinstance(end, int | float) and math.isfinite(end)]
+    if form == "interval" and len(ends) == len(numbers) == 2:
+        return Range(numbers[0], numbers[1], log)
+    if form == "range" and len(ends) == len(numbers) in (2, 3) and not log:
+        low, end, step = (*numbers, 1)[:3]
+        if 0 < step < end - low:
+            return Range(low, low + step * (math.ceil((end - low) / step - 1e-9) - 1), step=step)
+    raise InputError(f"there are {FORMS}")

@@ -61,10 +61,7 @@ class Guidance:
                 f"guidance.scales must be two numbers or more, rising, with 1 among them, got {list(self.scales)}"
             )
         if self.high is not None and not self.high > self.low:
-            raise ValueError(
-                f"guidance.high={self.high:g} is not above guidance.low={self.low:g}, and nothing between them would "
-                "be guided: take a larger one, or null for all noise levels above"
-            )
+            raise ValueError(f"guidance.high={self.high:g} must be above guidance.low={self.low:g}, or null for no end")
         if (self.by == "cell") != bool(self.guide):
             raise ValueError(
                 "guidance.by=cell and guidance.guide, the settings in which the guiding cell differs, go together: "

@@ -7,19 +7,19 @@ training and its loss, but x_t must be the same.
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ablations.settings import grammar
-from ablations.settings.budget import rungs
+from ablations.settings.budget import rungs, sample_passes
 from ablations.settings.cell import WORDS, Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.guidance import Guidance
-from ablations.settings.layers import check_key, plain_value, values_of
-from ablations.settings.registry import build
+from ablations.settings.layers import check_key, fields_set, plain_value, values_of
+from ablations.settings.registry import build, field_names
 from analysis.errors import InputError
 from diffusion_core.averages import Tracked
 from diffusion_core.conditioning import Class
@@ -40,16 +40,14 @@ def guiding_cell(cell: Cell) -> Cell:
     changes = dict(map(_setting, cell.guidance.guide))
     choices: dict[str, Any] = {}
     for axis in dict.fromkeys(key.partition(".")[0] for key in changes):
-        of_axis = {key: value for key, value in changes.items() if key.partition(".")[0] == axis}
         if axis in WORDS:
             choices[axis] = plain_value(axis, changes[axis])
         elif axis in changes:
-            choices[axis] = build(axis, values_of(axis, of_axis))
+            choices[axis] = build(axis, values_of(axis, changes))
         else:
             choice = getattr(cell, axis)
-            now = {field.name: getattr(choice, field.name) for field in fields(choice)}
-            set_fields = {key.partition(".")[2]: value for key, value in of_axis.items()}
-            choices[axis] = build(axis, {"name": choice_name(choice), **now, **set_fields})
+            now = {name: getattr(choice, name) for name in field_names(type(choice))}
+            choices[axis] = build(axis, {"name": choice_name(choice), **now, **fields_set(axis, changes)})
     guide = replace(cell, **choices, guidance=Guidance())
     # As of a cell that stands in a grid itself.
     snapshots = guide.training.snapshots or guide.average.snapshots
@@ -58,7 +56,8 @@ def guiding_cell(cell: Cell) -> Cell:
 
 def _setting(word: str) -> tuple[str, Any]:
     """The key and the value of a word of `guidance.guide`; InputError where a guide may not set it."""
-    ((key, values),) = grammar.overrides([word])
+    ((key, text),) = grammar.texts([word]).items()
+    values = grammar.values(key, text)
     if not isinstance(values, list) or len(values) != 1:
         raise InputError(f"guidance.guide has {word}, and a guide is one cell: give {key} one value")
     check_key(key)
@@ -79,11 +78,10 @@ def rung_step(cell: Cell) -> int:
 def guide_passes(cell: Cell) -> int:
     """Passes of the guide for each sample, roughly: those within the interval; all of them where the times are only
     known after a training."""
-    if not cell.guidance.guides or cell.horizon == 0:
+    if not cell.guidance.guides:
         return 0
     guide = guiding_cell(cell) if cell.guidance.by == "cell" else cell
-    calls = cell.sampler.calls(cell.sampler.start(cell.sampler.steps or cell.horizon))
-    return round(guide.conditioning.passes * calls * _share(cell))
+    return round(sample_passes(replace(cell, conditioning=guide.conditioning)) * _share(cell))
 
 
 @torch.no_grad()
@@ -122,7 +120,7 @@ def guidance_refusal(cell: Cell) -> str | None:
             f"{'' if plan.high is None else f' and up to guidance.high={plan.high:g}'}: take a wider interval"
         )
     if plan.by == "class":
-        return _class_refusal(cell)
+        return None if isinstance(cell.conditioning, Class) and cell.conditioning.dropout else _by_class(asked)
     if cell.schedule.learned:
         return (
             f"guidance.by={plan.by} compares two networks at the same noise, and each training of schedule="
@@ -132,19 +130,11 @@ def guidance_refusal(cell: Cell) -> str | None:
     return _rung_refusal(cell) if plan.by == "rung" else _guide_refusal(cell)
 
 
-def _class_refusal(cell: Cell) -> str | None:
-    asked = f"{cell.guidance.asked} with guidance.by=class"
-    if not isinstance(cell.conditioning, Class):
-        return (
-            f"{asked} goes away from what a network says without the label, and conditioning="
-            f"{choice_name(cell.conditioning)} tells it none: take conditioning=class, or guidance.by=rung or cell"
-        )
-    if cell.conditioning.dropout == 0:
-        return (
-            f"{asked} asks the network without the label, which conditioning.dropout=0 never shows it: take "
-            "conditioning.dropout=0.1, or guidance.by=rung or cell"
-        )
-    return None
+def _by_class(asked: str) -> str:
+    return (
+        f"{asked} with guidance.by=class goes away from what a network says without the label, which is learned beside "
+        "labels alone: take conditioning=class with conditioning.dropout=0.1, or guidance.by=rung or cell"
+    )
 
 
 def _rung_refusal(cell: Cell) -> str | None:
@@ -153,28 +143,17 @@ def _rung_refusal(cell: Cell) -> str | None:
     if not isinstance(cell.average, Tracked):
         return f"{asked}, which is a tracked one: take average=tracked, or guidance.by=cell"
     if plan.rate == "wsd":
+        return f"{asked}, and with training.rate=wsd a rung is a training of its own: take guidance.by=cell"
+    if cell.evaluation.rungs < rung or step not in rungs(plan, cell.evaluation.rungs):
         return (
-            f"{asked}, and with training.rate=wsd a rung is a training of its own: take guidance.by=cell "
-            f"guidance.guide='[\"training.steps={step}\"]'"
+            f"{asked}, a rung that is not kept: take evaluation.rungs={rung} or more, a smaller guidance.rung, or more "
+            f"training.steps beside training.warmup={plan.warmup}"
         )
-    if step not in rungs(plan, max(rung, cell.evaluation.rungs)):
-        return (
-            f"{asked}, a rung that was not kept, since it is not after training.warmup={plan.warmup} and before the "
-            "end: take a smaller guidance.rung, or more training.steps"
-        )
-    if cell.evaluation.rungs < rung:
-        return f"{asked}, a rung that was not kept: take evaluation.rungs={rung}, or more"
     return None
 
 
 def _guide_refusal(cell: Cell) -> str | None:
-    try:
-        guide = guiding_cell(cell)
-    except InputError as error:
-        return f"{cell.guidance.asked}: {error}"
-    if guide == replace(cell, guidance=Guidance()):
-        return f"guidance.guide={list(cell.guidance.guide)} is the cell itself, which guides it nowhere: change it"
-    times = _times(cell)
+    guide, times = guiding_cell(cell), _times(cell)
     between = times is not None and times.is_floating_point() and choices_of(cell).knows_between
     if between and not choices_of(guide).knows_between:
         return (

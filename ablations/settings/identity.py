@@ -12,7 +12,6 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, Cell, default_name
-from ablations.settings.plugins import origin_of
 from ablations.settings.registry import describe
 from analysis.schema import NUMERICS
 
@@ -42,12 +41,6 @@ def average_read(cell: Cell) -> dict[str, Any]:
 def labels_read(cell: Cell) -> dict[str, str]:
     """The part of an identity for the labels that a cell's network is told; empty where it is told none."""
     return {"labels": cell.data.described().labels_digest} if cell.told_labels else {}
-
-
-def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
-    """(axis, choice, origin of its class) for each choice of a cell that does not ship."""
-    choices = [(axis, getattr(cell, axis)) for axis in AXES]
-    return [(axis, choice, origin) for axis, choice in choices if (origin := origin_of(type(choice)))]
 
 
 def cell_id(cell: Cell, digest: str, precision: Precision, extractor: str | None = None) -> str:

@@ -8,15 +8,15 @@ and gives way to a field that is set anywhere. Nothing here imports torch, so th
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 from ablations.settings import grammar
-from ablations.settings.cell import AT_ONCE, AXES, BASES, LEAST, MOST, PLAIN, WORDS
+from ablations.settings.cell import AT_ONCE, AXES, PLAIN, TYPES, WORDS
 from ablations.settings.grammar import choice_file, no_such
-from analysis.errors import InputError, written_out
+from ablations.settings.plugins import base_of
+from ablations.settings.registry import checked, field_names
+from analysis.errors import InputError
 
 Layer = dict[str, Any]
 
@@ -26,29 +26,19 @@ def check_key(key: str, what: str = "setting", also: Iterable[str] = ()) -> None
     meant."""
     axis, _, name = key.partition(".")
     if key not in PLAIN and axis not in AXES:
-        dotted = [f"{single}.{field}" for single in AT_ONCE for field in _fields(single)]
-        raise no_such(what, key, [*also, *AXES, *PLAIN], more=dotted)
-    if name and axis in AT_ONCE and name not in _fields(axis):
-        raise no_such(f"field of {axis}", name, _fields(axis), group=axis)
-
-
-def _fields(axis: str) -> list[str]:
-    module, _, cls = BASES[axis].rpartition(".")
-    return [item.name for item in fields(getattr(importlib.import_module(module), cls))]
+        dotted = [f"{single}.{field}" for single in AT_ONCE for field in field_names(base_of(single))]
+        raise no_such(what, key, [*also, *AXES, *PLAIN], dotted)
+    if name and axis in AT_ONCE and name not in field_names(base_of(axis)):
+        raise no_such(f"field of {axis}", name, field_names(base_of(axis)))
 
 
 def plain_value(key: str, value: Any) -> Any:
     """A value as a field of `PLAIN` has it; InputError where it is not one of the words, or no number in the range."""
-    if key in WORDS:
-        if str(value) not in WORDS[key]:
-            raise no_such(key, str(value), WORDS[key])
-        return str(value)
-    least, most = LEAST[key], MOST[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < least[0]:
-        raise InputError(f"{key} must be a whole number of at least {least[1]}, got {value!r}{written_out(value)}")
-    if value > most[0]:
-        raise InputError(f"{key} must be at most {most[0]}, got {value}: {most[1]}")
-    return value
+    if key in TYPES:
+        return checked(TYPES[key], value, key)
+    if str(value) not in WORDS[key]:
+        raise no_such(key, str(value), WORDS[key])
+    return str(value)
 
 
 def merged(layers: list[Layer]) -> Layer:
@@ -85,7 +75,12 @@ def fields_in(layers: list[Layer]) -> set[str]:
 def values_of(axis: str, settings: Layer) -> Layer:
     """The values that the choice of an axis is built from: its file, and its fields that are set."""
     preset = {key: value for key, value in grammar.load(axis, str(settings[axis])).items() if key != "suggests"}
-    return preset | {key.partition(".")[2]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
+    return preset | fields_set(axis, settings)
+
+
+def fields_set(axis: str, settings: Layer) -> Layer:
+    """The fields of the choice of an axis that are set, by their own names."""
+    return {key.partition(".")[2]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
 
 
 def choices_first(*layers: Layer) -> list[Layer]:

@@ -8,15 +8,13 @@ from typing import Any
 
 from ablations.settings.budget import TooDear, matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell, default_name
-from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import against_test
 from ablations.settings.guidance import Guidance
-from ablations.settings.layers import Layer, fields_in, merged, plain_value, values_of
+from ablations.settings.layers import Layer, fields_in, fields_set, merged, plain_value, values_of
 from ablations.settings.plugins import origin_of
 from ablations.settings.registry import ORIGIN, build
-from ablations.settings.rules import refusal
+from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError
-from diffusion_core.choices import flow_refusal
 
 
 def make_cell(layers: list[Layer], seed: int) -> Cell:
@@ -30,16 +28,11 @@ def make_cell(layers: list[Layer], seed: int) -> Cell:
         training = replace(training, snapshots=training.snapshots or cell.average.snapshots)
     if evaluation.reference == against_test(cell.data.extractor):
         evaluation = replace(evaluation, reference=None)
-    if evaluation.continuous and "evaluation.continuous" not in given and not _has_density(cell):
+    if "evaluation.continuous" not in given and continuous_refusal(cell):
         # An objective suggested it.
         evaluation = replace(evaluation, continuous=0)
     guidance = cell.guidance if cell.guidance.guides else Guidance()
     return _within_budget(replace(cell, training=training, evaluation=evaluation, guidance=guidance))
-
-
-def _has_density(cell: Cell) -> bool:
-    """True where a cell has a likelihood in continuous time."""
-    return cell.space.likelihood and cell.horizon > 0 and flow_refusal(choices_of(cell)) is None
 
 
 def _within_budget(cell: Cell) -> Cell:
@@ -57,8 +50,7 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
     """The cell with these `identity.parameters`; InputError where this version has no such cell."""
     choices: dict[str, Any] = {}
     for axis in AXES:
-        of_axis = {key.partition(".")[2]: text for key, text in parameters.items() if key.startswith(f"{axis}.")}
-        values = {key: _read(text) for key, text in of_axis.items() if text}
+        values = {key: _read(text) for key, text in fields_set(axis, parameters).items() if text}
         name = parameters.get(axis) or (default_name(axis) if axis in Cell.younger else axis)
         origin = values.pop(ORIGIN, "")
         try:
@@ -66,18 +58,20 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         except InputError as error:
             if not origin:
                 raise
-            raise InputError(
-                f"{axis}={name} of this cell is of {origin}, and is not known here ({error}): install its package, or "
-                "give this command in the script that registers it, as ablations.main([…])"
-            ) from error
+            raise _other(axis, name, origin, f"is not known ({error})") from error
         if (now := origin_of(type(choices[axis]))) != origin:
-            raise InputError(
-                f"{axis}={name} of this cell was {origin or 'one that ships'}, and here is {now or 'one that ships'}: "
-                "take the version that the cell was made with, or run its grid again under another name=…"
-            )
+            raise _other(axis, name, origin, f"is of {now or 'what ships'}")
     plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
     plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
     return Cell(**choices, **{key: plain_value(key, value) for key, value in plain.items()}, seed=seed)
+
+
+def _other(axis: str, name: str, origin: str, here: str) -> InputError:
+    """The error that a choice is `here` another one than the one of this origin, which made a cell."""
+    return InputError(
+        f"{axis}={name} of this cell is of {origin or 'what ships'}, and here it {here}: install that version, give "
+        "this command in the script that registers it (ablations.main), or run the grid again under another name=…"
+    )
 
 
 def _read(text: str) -> Any:

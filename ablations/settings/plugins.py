@@ -13,17 +13,18 @@ choices, grids and studies as those that ship are.
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import hashlib
 import importlib
 import inspect
+import linecache
 import pkgutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
-from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,56 +38,74 @@ SHIPPED = Path(__file__).parents[1] / "configs"
 """The files of choices, grids and studies that ship."""
 OURS = ("diffusion_core", "ablations", "analysis")
 """Packages whose classes ship: NUMERICS stands for their source."""
-CLOSED = ("training", "average", "conditioning", "guidance", "evaluation")
-"""Axes that cannot be extended from outside."""
-DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not in CLOSED} | {
+KINDS = BASES | {
+    "launcher": "ablations.launchers.protocol.Launcher",
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",
 }
-"""Axes that a class from outside can extend, with the dotted name of the base class of each."""
+"""The axes, and the other kinds of choices, with the dotted name of the base class of each."""
+CLOSED = ("training", "average", "conditioning", "guidance", "evaluation", "launcher")
+"""Kinds that cannot be extended from outside."""
+EXTENSIBLE = {kind: base for kind, base in KINDS.items() if kind not in CLOSED}
 REGISTERED: dict[tuple[str, str], type] = {}
 """(axis, name) → the class from outside that this process has registered or imported."""
 
 
+def base_of(axis: str) -> type:
+    """The base class of an axis, or of another kind of choices."""
+    module, _, name = KINDS[axis].rpartition(".")
+    cls: type = getattr(importlib.import_module(module), name)
+    return cls
+
+
+@cache
+def shipped(axis: str) -> dict[str, type]:
+    """The final classes of an axis that ship, by name; each choice has a module beside the base's."""
+    package = importlib.import_module(base_of(axis).__module__.rpartition(".")[0])
+    for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(beside.name)
+    found, todo = {}, [base_of(axis)]
+    while todo:
+        cls = todo.pop()
+        todo += cls.__subclasses__()
+        place = cls.__module__.split(".")
+        if place[0] in OURS and "problems" not in place and not inspect.isabstract(cls):
+            found[choice_name(cls)] = cls
+    return found
+
+
 @lru_cache(maxsize=1)
 def offers() -> dict[tuple[str, str], EntryPoint]:
-    """The entry points of installed packages by axis and name."""
-    points = sorted(entry_points(group="diffusion_ablations"), key=lambda point: point.name)
-    return {(point.name.partition(".")[0], point.name.partition(".")[2]): point for point in points}
+    """The entry points of installed packages by axis and name; those that have a name which ships, or none of an axis,
+    are no offers."""
+    points = {tuple(point.name.partition(".")[::2]): point for point in entry_points(group="diffusion_ablations")}
+    return {
+        (axis, name): points[axis, name]
+        for axis, name in sorted(points)
+        if axis in EXTENSIBLE and not (SHIPPED / axis / f"{name}.yaml").is_file()
+    }
 
 
-def complaints() -> list[str]:
-    """A line for each entry point that cannot be used, as far as that shows without importing it."""
-    wrong = {key: point for key, point in offers().items() if not _usable(*key)}
-    return [
-        f"{_package(point)} offers {point.name}, a name that ships, or of no such axis: call it axis.name, of "
-        f"{', '.join(DOORS)}"
-        for point in wrong.values()
-    ]
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+
+
+def _packages() -> dict[str, str]:
+    """The packages that offer something: name of the code → name and version."""
+    return {point.module.partition(".")[0]: _package(point) for point in offers().values()}
 
 
 def unnamed(axis: str) -> dict[str, str]:
     """The names of classes from outside of an axis, with a line on each; none is imported for this."""
-    lines = {
-        name: f"from {_package(point)}" for (of, name), point in offers().items() if of == axis and _usable(of, name)
-    }
-    own = {name: inspect.getdoc(cls) or "a class from outside" for (of, name), cls in REGISTERED.items() if of == axis}
-    return lines | {name: text.partition("\n")[0] for name, text in own.items()}
+    lines = {key: f"from {_package(point)}" for key, point in offers().items()}
+    lines |= {key: inspect.getdoc(cls) or "a class from outside" for key, cls in REGISTERED.items()}
+    return {name: text.partition("\n")[0] for (of, name), text in lines.items() if of == axis}
 
 
 def config_folders() -> Iterator[Path]:
     """The folders `configs/` beside the code of packages that offer something."""
-    for top in dict.fromkeys(point.module.partition(".")[0] for key, point in offers().items() if _usable(*key)):
-        spec = find_spec(top)
+    for spec in map(find_spec, _packages()):
         yield from (Path(place) / "configs" for place in (spec and spec.submodule_search_locations) or ())
-
-
-def _usable(axis: str, name: str) -> bool:
-    return axis in DOORS and not (SHIPPED / axis / f"{name}.yaml").is_file()
-
-
-def _package(point: EntryPoint) -> str:
-    return f"the package {point.dist.name} {point.dist.version}" if point.dist else f"the module {point.module}"
 
 
 def register(cls: C) -> C:
@@ -97,52 +116,36 @@ def register(cls: C) -> C:
 
 def _add(cls: Any) -> tuple[str, str]:
     """The axis and the name under which a class is from now on a choice."""
-    if not isinstance(cls, type):
-        raise InputError(f"only a class can be registered, got {cls!r}")
-    bases = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__[1:]}
-    axis = next((axis for axis, base in DOORS.items() if base in bases), None)
+    bases = {f"{base.__module__}.{base.__qualname__}" for base in getattr(cls, "__mro__", ())[1:]}
+    axis = next((axis for axis, base in EXTENSIBLE.items() if base in bases), None)
     if axis is None:
-        names = ", ".join(base.rpartition(".")[2] for base in DOORS.values())
-        raise InputError(f"the class {cls.__qualname__} is no choice of any axis: derive it from one of {names}")
+        names = ", ".join(base.rpartition(".")[2] for base in EXTENSIBLE.values())
+        raise InputError(f"{cls!r} is no class of any axis: derive it from one of {names}")
     # Extractors are written with hyphens.
     name = choice_name(cls).replace("_", "-") if axis == "extractor" else choice_name(cls)
-    other = REGISTERED.get((axis, name), cls)
-    taken = {path.stem for path in (SHIPPED / axis).glob("*.yaml")} | shipped(_class(DOORS[axis])).keys()
-    lacking = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-    problems = {
-        f"is abstract: {axis}={name} lacks {lacking}": bool(lacking),
-        "is no frozen dataclass, as every choice is: write @dataclass(frozen=True)": axis != "extractor"
-        and not is_frozen(cls),
-        f"would be {axis}={name}, a name that is taken by one that ships: call the class otherwise": name in taken,
-        # A module that is read anew, in a notebook say, brings the same class again.
-        f"is the second {axis}={name}: the other is in {file_of(other)}": (file_of(cls), cls.__qualname__)
-        != (file_of(other), other.__qualname__),
-    }
-    for problem, there in problems.items():
-        if there:
-            raise InputError(f"the class {cls.__qualname__} {problem}")
+    what, other = f"the class {cls.__qualname__}, {axis}={name},", REGISTERED.get((axis, name), cls)
+    if inspect.isabstract(cls):
+        raise InputError(f"{what} lacks {', '.join(sorted(cls.__abstractmethods__))}")
+    if axis != "extractor" and not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False):
+        raise InputError(f"{what} is no frozen dataclass, as every choice is: write @dataclass(frozen=True)")
+    # A module that is read anew, in a notebook say, brings the same class again.
+    if name in shipped(axis) or (file_of(cls), cls.__qualname__) != (file_of(other), other.__qualname__):
+        place = "one that ships" if name in shipped(axis) else f"one in {file_of(other)}"
+        raise InputError(f"{what} has the name of {place}: call the class otherwise")
     REGISTERED[axis, name] = cls
     return axis, name
-
-
-def is_frozen(cls: type) -> bool:
-    """True where a class is a frozen dataclass, as every choice is."""
-    return dataclasses.is_dataclass(cls) and bool(cls.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def imported(axis: str, name: str) -> type:
     """The class from outside with a name; InputError, in one line, where none can be used."""
     if (axis, name) not in REGISTERED:
-        point = offers().get((axis, name))
-        if point is None:
-            raise InputError(f"no {axis} called {name!r} is registered here")
+        point = offers()[axis, name]
         try:
-            found = _add(point.load())
+            if (found := _add(point.load())) != (axis, name):
+                raise InputError(f"its class is {'.'.join(found)}")
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}"
             raise InputError(f"{axis}={name} of {_package(point)} cannot be used ({why}): mend it") from error
-        if found != (axis, name):
-            raise InputError(f"{_package(point)} offers {point.name}, and its class is {'.'.join(found)}: name it so")
     return REGISTERED[axis, name]
 
 
@@ -151,33 +154,9 @@ def outside(axis: str) -> dict[str, type]:
     why it cannot."""
     usable = {}
     for name in unnamed(axis):
-        try:
+        with suppress(InputError):
             usable[name] = imported(axis, name)
-        except InputError:
-            continue
     return usable
-
-
-@cache
-def shipped(base: type) -> dict[str, type]:
-    """The final classes of a base that ship, by name; each choice has a module beside the base's."""
-    package = importlib.import_module(base.__module__.rpartition(".")[0])
-    for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(beside.name)
-    found, todo = {}, [base]
-    while todo:
-        cls = todo.pop()
-        todo += cls.__subclasses__()
-        place = cls.__module__.split(".")
-        if place[0] in OURS and "problems" not in place and not inspect.isabstract(cls):
-            found[choice_name(cls)] = cls
-    return found
-
-
-def _class(dotted: str) -> type:
-    module, _, name = dotted.rpartition(".")
-    cls: type = getattr(importlib.import_module(module), name)
-    return cls
 
 
 def modules() -> list[str]:
@@ -211,43 +190,24 @@ def origin_of(cls: type) -> str:
 @lru_cache
 def _origin(cls: Any) -> str:
     file, top = file_of(cls), cls.__module__.split(".")[0]
-    text = _typed(cls) if file is None else "\n".join(_sources(file, cls.__module__))
-    package = next(iter(packages_distributions().get(top, ())), None)
-    place = f"{package} {version(package)}" if package else file.name if file else "a notebook"
-    return f"{place} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    place = _packages().get(top) or (file.name if file else "a notebook")
+    texts = _cells(cls) if file is None else _sources(file, cls.__module__, packaged=top in _packages())
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return f"{place} {digest[:12]}"
 
 
-def _sources(file: Path, module: str) -> list[str]:
+def _sources(file: Path, module: str, *, packaged: bool) -> list[str]:
     """The source of a module, and those of the modules of its package, or beside its script, that it imports."""
-    root = file.parents[module.count(".") + (file.stem == "__init__")]
-    alone = root.name in ("site-packages", "dist-packages")
-    texts: dict[Path, str] = {}
-    todo = [file]
-    while todo:
-        path = todo.pop()
-        if path in texts or not path.is_file():
-            continue
-        texts[path] = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(texts[path])):
-            if isinstance(node, ast.ImportFrom):
-                folder = path.parents[node.level - 1] if node.level else root
-                dotted = [".".join(filter(None, [node.module, name])) for name in ("", *(a.name for a in node.names))]
-            else:
-                folder, dotted = root, [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for parts in (name.split(".") for name in dotted if name):
-                own = parts[0] == module.split(".")[0] if alone else parts[0] not in OURS
-                if folder != root or own:
-                    todo += [folder.joinpath(*parts).with_suffix(".py"), folder.joinpath(*parts, "__init__.py")]
-    return [texts[path] for path in sorted(texts)]
+    root, top = file.parents[module.count(".") + (file.stem == "__init__")], module.split(".")[0]
+    beside = {found.name for found in pkgutil.iter_modules([str(root)])} if packaged else set(OURS)
+    finder = ModuleFinder([str(root)], excludes=list(beside - {top}))
+    # A script is __main__, or __mp_main__ in its workers.
+    finder.run_script(str(file)) if module.startswith("__") else finder.import_hook(module)
+    paths = {path for found in finder.modules.values() if (path := vars(found)["__file__"])}
+    return [Path(path).read_text(encoding="utf-8") for path in sorted(paths)]
 
 
-def _typed(cls: type) -> str:
-    """What a class in a notebook does: its functions, with the plain values that they read, and its fields."""
-    functions = [value for value in vars(cls).values() if inspect.isfunction(value)]
-    # What a dataclass adds is of no file, or of Python's own.
-    files = [method.__code__.co_filename for method in functions]
-    methods = [m for m, file in zip(functions, files, strict=True) if file != "<string>" and not Path(file).is_file()]
-    read = [(name, method.__globals__.get(name)) for method in methods for name in method.__code__.co_names]
-    fields = [(field.name, field.default) for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-    plain = [entry for entry in (*read, *fields) if isinstance(entry[1], int | float | str | tuple | None)]
-    return "\n".join([*map(inspect.getsource, methods), repr(plain)])
+def _cells(cls: type) -> list[str]:
+    """The texts of a notebook's cells that a class's functions are in."""
+    places = {value.__code__.co_filename for value in vars(cls).values() if inspect.isfunction(value)}
+    return ["".join(linecache.getlines(place)) for place in sorted(places) if not Path(place).is_file()]

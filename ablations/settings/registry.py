@@ -7,81 +7,35 @@ values strictly against the constructor's annotations.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import re
 import typing
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ablations.settings import grammar
-from ablations.settings.cell import BASES, NUMBERS
+from ablations.settings.cell import NUMBERS
 from ablations.settings.grammar import no_such
-from ablations.settings.plugins import DOORS, imported, origin_of, outside, shipped, unnamed
-from analysis.errors import InputError, alternatives, unknown, written_out
+from ablations.settings.plugins import imported, origin_of, outside, shipped, unnamed
+from analysis.errors import InputError, unknown, written_out
 from diffusion_core.named import choice_name
 
 ORIGIN = "origin"
 """The key of a described choice for the origin of a class from outside."""
 
-T = TypeVar("T")
+
+def classes(axis: str) -> dict[str, type]:
+    """The final classes of an axis by name: those that ship, and those from outside that can be imported."""
+    return shipped(axis) | outside(axis)
 
 
-def base_of(axis: str) -> type:
-    """The base class of an axis, or of another thing that a class from outside can be."""
-    module, _, name = {**BASES, **DOORS}[axis].rpartition(".")
-    return typing.cast(type, getattr(importlib.import_module(module), name))
-
-
-def classes(base: type) -> dict[str, type]:
-    """The final classes of a base by name: those that ship, and those from outside that can be imported."""
-    return shipped(base) | outside(_axis(base))
-
-
-def class_of(base: type, name: str, axis: str) -> type:
-    """The class of a base with a name; InputError, which calls it an `axis`, where none can be used."""
-    if (cls := shipped(base).get(name)) is not None:
-        return cls
-    if name in unnamed(_axis(base)):
-        return imported(_axis(base), name)
-    raise no_such(axis, name, classes(base), group=axis)
-
-
-def _axis(base: type) -> str:
-    """The axis of a base class; "" where it cannot be extended from outside."""
-    dotted = f"{base.__module__}.{base.__qualname__}"
-    return next((axis for axis, door in DOORS.items() if door == dotted), "")
-
-
-def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
-    """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong. `base` is
-    the choices' base class where the axis is not one of a cell."""
-    name = str(values.get("name", axis))
-    cls = class_of(base or base_of(axis), name, axis)
-    fields = {key: value for key, value in values.items() if key != "name"}
-    return validated(cls, fields, axis, axis if name == axis else f"{axis}={name}")
-
-
-def fields_of(axis: str, option: str) -> set[str]:
-    """The fields of the choice that an option of an axis names."""
-    name = grammar.load(axis, option).get("name", axis)
-    return set(field_names(class_of(base_of(axis), str(name), axis)))
-
-
-def all_fields(axis: str) -> set[str]:
-    return {name for cls in classes(base_of(axis)).values() for name in field_names(cls)}
-
-
-def is_whole(key: str) -> bool:
-    """True where a field, or a number of a cell, takes whole numbers in every choice that has it."""
-    axis, _, field = key.partition(".")
-    if not field:
-        return key in NUMBERS
-    having = [cls for cls in classes(base_of(axis)).values() if field in field_names(cls)]
-    hints = [typing.get_type_hints(cls)[field] for cls in having]
-    return bool(hints) and all(int in (hint, *typing.get_args(hint)) and hint is not float for hint in hints)
+def class_of(axis: str, name: str) -> type:
+    """The class of an axis with a name; InputError where none can be used."""
+    if name not in shipped(axis) and name not in unnamed(axis):
+        raise no_such(axis, name, classes(axis))
+    return shipped(axis).get(name) or imported(axis, name)
 
 
 def field_names(cls: type) -> list[str]:
@@ -89,53 +43,46 @@ def field_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
-def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T:
-    """cls(**values), with the type and range of each value checked against its annotation."""
-    if foreign := [key for key in values if key not in field_names(cls)]:
-        there = classes(base_of(prefix)) if prefix in BASES else {}
-        having = [f"{prefix}={name}" for name, other in there.items() if foreign[0] in field_names(other)]
-        own = ", ".join(field_names(cls)) or "none"
-        if having:
-            raise InputError(f"{what} has no field {foreign[0]}: {alternatives(having)} has it; its own are {own}")
-        raise no_such(f"field of {what}", foreign[0], field_names(cls), group=prefix)
-    try:
-        built: T = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
-        return built
-    except ValidationError as error:
-        raise InputError(complaint(error, prefix, what)) from error
-    except Exception as error:
-        if not origin_of(cls):
-            raise
-        raise InputError(f"{what} of {origin_of(cls)} cannot be made ({type(error).__name__}: {error})") from error
+def fields_of(axis: str, option: str) -> set[str]:
+    """The fields of the choice that an option of an axis names."""
+    return set(field_names(class_of(axis, str(grammar.load(axis, option).get("name", axis)))))
 
 
-def check_type(key: str, value: Any) -> None:
-    """InputError where a field of an axis that has one class takes no value of this type, whatever its other fields
-    are."""
+def all_fields(axis: str) -> set[str]:
+    """The fields of all choices of an axis."""
+    return {name for cls in classes(axis).values() for name in field_names(cls)}
+
+
+def is_whole(key: str) -> bool:
+    """True where a field, or a number of a cell, takes whole numbers in every choice that has it."""
     axis, _, field = key.partition(".")
+    if not field:
+        return key in NUMBERS
+    hints = [typing.get_type_hints(cls)[field] for cls in classes(axis).values() if field in field_names(cls)]
+    return bool(hints) and all(int in (hint, *typing.get_args(hint)) and hint is not float for hint in hints)
+
+
+def build(axis: str, values: dict[str, Any]) -> Any:
+    """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong."""
+    name = str(values.get("name", axis))
+    cls, what = class_of(axis, name), axis if name == axis else f"{axis}={name}"
+    fields = {key: value for key, value in values.items() if key != "name"}
+    for key in fields.keys() - field_names(cls):
+        raise no_such(f"field of {what}", key, field_names(cls))
+    return checked(cls, fields, axis, what)
+
+
+def checked(kind: Any, value: Any, key: str, what: str = "") -> Any:
+    """The value of a key as its type has it; InputError where it is of another type, or out of its range."""
     try:
-        _adapter(typing.get_type_hints(base_of(axis), include_extras=True)[field]).validate_json(
-            json.dumps(value), strict=True
-        )
+        return _adapter(kind).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise InputError(complaint(error, key)) from error
+        raise InputError(complaint(error, key, what)) from error
 
 
 @lru_cache
-def _adapter(cls: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(cls)
-
-
-KINDS = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "a text",
-    "tuple_type": "a list, written [A,B]",
-    "list_type": "a list, written [A,B]",
-    "dict_type": "a mapping, written {KEY: VALUE}",
-}
-"""Pydantic's name for an error → what the value must be."""
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def complaint(error: ValidationError, prefix: str = "", what: str = "") -> str:
@@ -148,9 +95,8 @@ def complaint(error: ValidationError, prefix: str = "", what: str = "") -> str:
         return f"{what or place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")
     if first["type"] == "missing":
         return f"{what or 'it'} needs {place}, which has no default"
-    kind = KINDS.get(first["type"])
-    said = re.sub("^(?!must )", "is wrong: ", first["msg"].replace("Input should", "must", 1))
-    must = f"must be {kind}" if kind else said
+    said = first["msg"].replace("Input should", "must", 1).replace("a valid array", "a list, written [A,B]")
+    must = re.sub("^(?!must )", "is wrong: ", said)
     words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
     return f"{' '.join([place, must, *words])}, got {first['input']!r}{written_out(first['input'])}"
 

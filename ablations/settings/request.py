@@ -119,14 +119,11 @@ LONGEST = 100
 
 def check_title(title: str) -> None:
     """InputError unless results can have a folder with this title."""
-    if re.fullmatch(r"\w[\w.-]*", title) is None:
-        raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {title!r}")
-    if len(title) > LONGEST:
-        raise InputError(f"name must have at most {LONGEST} characters, got {len(title)}: give a shorter name=…")
     # Some file systems do not tell capitals apart.
-    if title.lower() in OWN:
+    if re.fullmatch(rf"\w[\w.-]{{,{LONGEST - 1}}}", title) is None or title.lower() in OWN:
         raise InputError(
-            f"name must be none of what the suite itself keeps in a results folder, got {title!r}: give another"
+            f"name must be at most {LONGEST} letters, digits, '_', '-' and '.', the first no '.', and nothing that the "
+            f"suite itself keeps in a results folder, got {title!r}: give another name=…"
         )
 
 

@@ -9,44 +9,25 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-import torch
-
 from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
-from ablations.settings.identity import from_outside
-from ablations.settings.plugins import origin_of
 from ablations.settings.registry import field_names
-from analysis.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class
-from diffusion_core.named import choice_name, line_in
+from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
 
 
 def refusal(cell: Cell) -> str | None:
-    """The reason why a cell makes no sense, or why a class from outside in it cannot be built; None if there is
-    none."""
-    try:
-        return _refusal(cell)
-    except Exception as error:
-        outside = from_outside(cell)
-        strangers = [f"{axis}={choice_name(choice)} of {origin}" for axis, choice, origin in outside]
-        if not strangers or isinstance(error, InputError):
-            raise
-        where = line_in(error, [type(choice) for _, choice, _ in outside])
-        return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error}{where})"
-
-
-def _refusal(cell: Cell) -> str | None:
-    """The same without classes from outside. A chain of no steps reads none of the other choices, which must still fit
-    together."""
+    """The reason why a cell makes no sense, or None. A chain of no steps reads none of the other choices, which must
+    still fit together."""
     if cell.horizon == 0:
-        return _chainless_refusal(cell) or _refusal(replace(cell, horizon=NUMBERS["horizon"]))
+        return _chainless_refusal(cell) or refusal(replace(cell, horizon=NUMBERS["horizon"]))
     reason = (
         choices_refusal(choices_of(cell))
         or chain_refusal(choices_of(cell), cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
@@ -79,23 +60,12 @@ def _shape_refusal(cell: Cell) -> str | None:
 
 @lru_cache(maxsize=64)
 def _misshapen(network: Network, shape: tuple[int, ...], channels: int, classes: int) -> str | None:
-    """The reason why a network cannot take data of this shape and labels of so many classes, or, for one from outside,
-    returns something of another shape."""
+    """The reason why a network cannot take data of this shape and labels of so many classes."""
     try:
-        module = built(
-            lambda: network.labelled(shape, channels, classes) if classes else network.build(shape, channels)
-        )
-        if not origin_of(type(network)):
-            return None
-        x, labels = torch.zeros(1, *shape), [torch.zeros(1, dtype=torch.int64)] if classes else []
-        with torch.no_grad():
-            output = list(module(x, torch.ones(1), *labels).shape)
+        built(lambda: network.labelled(shape, channels, classes) if classes else network.build(shape, channels))
     except (ValueError, RuntimeError) as error:
         return str(error).splitlines()[0]
-    wanted = [1, channels, *shape[1:]]
-    if output == wanted:
-        return None
-    return f"network={choice_name(network)} gives {output} for {list(x.shape)}, where {wanted} is asked"
+    return None
 
 
 def _chainless_refusal(cell: Cell) -> str | None:

@@ -19,14 +19,8 @@ COMMITTED = Path(__file__).parents[2] / "results" / "committed"
     ("grid", "levels", "name"),
     [
         ("steps", {"variance": "beta", "steps": "5"}, "β · Steps = 5"),
-        (
-            "latent",
-            {"space": "f4", "prior": "vae", "training.steps": "2000"},
-            "f = 4 · no diffusion, VAE · Steps in pixels = 2000",
-        ),
         ("vdm", {"trained": "continuous", "evaluated": "10"}, "T in training = ∞ · T in evaluation = 10"),
         ("parameterization", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L (learned diagonal Σ)"),
-        ("steps", {"steps": "5"}, "Steps = 5"),
         ("steps", {}, "the baseline"),
     ],
 )

@@ -31,7 +31,7 @@ from tests.ablations.data.fabricated import cifar, fashion, pictures, saved_imag
 SMALL = {"train_images": 40, "held_out_images": 5}
 WHOLE = ("folder", "arrow")
 """Sets of which all images are taken."""
-CLASSES = registry.classes(registry.base_of("data"))
+CLASSES = registry.classes("data")
 
 
 def choice(name: str, root: Path) -> DataSet:

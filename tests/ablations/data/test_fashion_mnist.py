@@ -12,8 +12,8 @@ import torch
 
 from ablations.data.base import SPLITS
 from ablations.data.fashion_mnist import DEBIAN, DIGESTS, FashionMnist, halved, levelled, padded
-from ablations.grids.grid import make
 from ablations.driver.run import main
+from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.registry import describe
 from analysis.errors import InputError

@@ -157,8 +157,8 @@ def test_a_dry_run_says_the_least_and_the_most(scored, tmp_path, capsys):
     [
         ("horizon=25 seeds=auto", "seeds=auto adds seeds until .* needs two cells that can be compared: give seeds=N"),
         ("seeds=auto seeds.max=2", "seeds.max=2: the first look takes 3 seeds, got 2 at most"),
-        ("seeds=auto seeds.max=many", "seeds.max must be a whole number, got 'many'"),
-        ("seeds=automatic", "seeds must be a whole number or 'auto', got 'automatic'"),
+        ("seeds=auto seeds.max=many", "seeds.max must be a valid integer, got 'many'"),
+        ("seeds=automatic", "seeds must be a valid integer or 'auto', got 'automatic'"),
         ("seeds.max=20", "seeds.max says how far seeds=auto goes: give both, or seeds=N alone"),
     ],
 )

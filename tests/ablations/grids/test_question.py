@@ -1,27 +1,11 @@
-"""The question of a grid, and what of its file is left where a command asks for a part of it."""
+"""The question of a grid, what of its file is left where a command asks for a part of it, and the looks at it."""
 
 import pytest
 
-from ablations.grids.file import read
-from ablations.grids.grid import make
+from ablations.grids.grid import looks_of, make
 from ablations.settings.arguments import parse_run
 from analysis.errors import InputError
-from tests.ablations.grids.test_grid import GRIDS, points, shipped
-
-
-@pytest.mark.parametrize("name", GRIDS)
-def test_every_grid_declares_few_comparisons_of_cells_that_are_there(name):
-    made = shipped(name)
-    levels = [point.levels for point in made.points]
-    sides = made.file.sides()
-    assert made.notes == ()
-    assert len(made.file.primary) == len(read(name).primary)
-    for first, second in sides:
-        assert first in levels
-        assert second in levels
-        assert first != second
-    # 80 % of the error rate is theirs: few enough that it is worth having.
-    assert 3 <= len(sides) <= 20
+from tests.ablations.grids.test_grid import points
 
 
 @pytest.mark.parametrize(
@@ -56,3 +40,11 @@ def test_a_question_is_free_text():
     for wrong in (["question="], ["question=a?", "question=b?"]):
         with pytest.raises(InputError, match="question"):
             parse_run(wrong)
+
+
+def test_looks_end_at_the_most_and_begin_at_three():
+    assert looks_of() == looks_of(12) == (3, 5, 8, 12)
+    assert looks_of(10) == (3, 5, 8, 10)
+    assert looks_of(100)[-3:] == (50, 80, 100)
+    with pytest.raises(InputError, match=r"seeds\.max=2: the first look takes 3 seeds, got 2 at most"):
+        looks_of(2)

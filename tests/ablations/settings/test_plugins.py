@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import linecache
-import os
 import re
-import subprocess
 import sys
 import textwrap
 import types
@@ -20,7 +18,7 @@ from ablations.settings import grammar, plugins
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.making import cell_of
-from ablations.settings.plugins import complaints, offers, origin_of
+from ablations.settings.plugins import offers, origin_of
 from analysis.errors import InputError
 from tests.ablations.settings.outside import STEEP, module, package
 from tests.ablations.settings.test_grammar import one_line_error
@@ -53,29 +51,22 @@ def test_its_origin_is_in_the_identity_and_in_the_row(site):
     assert cell_of(parameters(cell), cell.seed) == cell
 
 
-EDITS = {
-    "its own code": ("return Knots(horizon, ENDS)", "return Knots(horizon, ENDS[:1] + (7.0,))", True),
-    "a constant that it reads": ("(-10.0, 6.0)", "(-10.0, 6.5)", True),
-}
-
-
-@pytest.mark.parametrize(("old", "new", "matters"), EDITS.values(), ids=EDITS)
-def test_an_edit_makes_other_cells_where_it_changes_what_the_class_does(old, new, matters, site):
-    registered(site)
-    before = the_cell()
-    ids = [cell_id(before, "data", "float32")]
-    registered(site, STEEP.replace(old, new))
-    ids.append(cell_id(the_cell(), "data", "float32"))
-    assert (ids[0] != ids[1]) is matters
-    if matters:
-        row = parameters(before) | {"schedule.origin": "mine.py 000000000000"}
-        with pytest.raises(InputError, match=r"schedule=steep of this cell was mine.py 0{12}, and here is mine.py"):
-            cell_of(row, 0)
+def test_an_edit_makes_other_cells(site):
+    ids = set()
+    for ends in ("(-10.0, 6.0)", "(-10.0, 6.5)"):
+        registered(site, STEEP.replace("(-10.0, 6.0)", ends))
+        ids.add(cell_id(the_cell(), "data", "float32"))
+    assert len(ids) == 2
+    row = parameters(the_cell()) | {"schedule.origin": "mine.py 000000000000"}
+    with pytest.raises(InputError, match=r"schedule=steep of this cell is of mine.py 0{12}, and here it is of mine.py"):
+        cell_of(row, 0)
 
 
 def test_a_cell_of_a_script_that_is_not_run_says_what_to_do():
     row = parameters(make(parse_run([])).points[0].cell) | {"schedule": "steep", "schedule.origin": "mine.py 0123"}
-    with pytest.raises(InputError, match=r"schedule=steep of this cell is of mine.py 0123, and is not known .*main"):
+    with pytest.raises(
+        InputError, match=r"schedule=steep of this cell is of mine.py 0123, and here it is not known .*main"
+    ):
         cell_of(row, 0)
 
 
@@ -89,16 +80,16 @@ def test_what_a_class_calls_in_modules_beside_it_is_part_of_its_digest(site):
 
 
 def test_a_name_that_ships_or_is_registered_already_is_refused(site):
-    with pytest.raises(InputError, match=r"the class Linear would be schedule=linear, a name that is taken by one"):
+    with pytest.raises(InputError, match=r"the class Linear, schedule=linear, has the name of one that ships: call"):
         registered(site, STEEP.replace("class Steep", "class Linear") + "\n    Steep = Linear\n")
     registered(site, name="first")
-    with pytest.raises(InputError, match=r"the class Steep is the second schedule=steep: the other is in .*first.py"):
+    with pytest.raises(InputError, match=r"the class Steep, schedule=steep, has the name of one in .*first.py: call"):
         registered(site, name="second")
 
 
 @pytest.mark.parametrize("thing", [3, int, "Steep"])
 def test_only_choices_can_be_registered(thing):
-    with pytest.raises(InputError, match=r"only a class can be registered|is no choice of any axis"):
+    with pytest.raises(InputError, match=r"is no class of any axis: derive it from one of"):
         ablations.register(thing)
 
 
@@ -121,40 +112,6 @@ def test_a_class_of_a_notebook_is_known_by_its_functions_and_fields_and_stays_in
         plugins.modules()
 
 
-@pytest.mark.parametrize(
-    ("fails", "how"),
-    [("{}['knots']", "KeyError: 'knots'"), ("__import__('json').loads(None)", "TypeError: the JSON object must be .*")],
-)
-def test_a_class_that_fails_when_it_is_built_is_a_refusal_of_its_cells(fails, how, site):
-    """The line is the author's own, though the error may be raised elsewhere."""
-    text = STEEP.replace("Knots(horizon, ENDS)", fails)
-    registered(site, text)
-    line = textwrap.dedent(text).splitlines().index(f"        return {fails}") + 1
-    reason = rf"^schedule=steep of mine.py .*cannot be built here \({how}; mine.py, line {line}\)$"
-    with pytest.raises(InputError, match=reason):
-        the_cell("horizon=10")
-
-
-BLURRED = """
-    from dataclasses import dataclass
-
-    from diffusion_core.networks.mlp import Mlp
-    from diffusion_core.networks.network import Network
-
-
-    @dataclass(frozen=True)
-    class Steep(Network):
-        def build(self, shape, channels_out):
-            return Mlp().build(shape, channels_out + 1)
-    """
-
-
-def test_a_network_whose_output_has_another_shape_is_a_refusal_that_says_so(site):
-    registered(site, BLURRED)
-    with pytest.raises(InputError, match=r"^network=steep gives \[1, 3\] for \[1, 2\], where \[1, 2\] is asked$"):
-        make(parse_run(["network=steep", "data=mixture2d"]))
-
-
 SHIPS = "steep_package:Steep"
 
 
@@ -171,7 +128,7 @@ def test_a_class_of_a_package_is_a_choice_like_any_other_and_so_are_files_beside
     folder = site / "steep_package" / "configs"
     (folder / "schedule").mkdir(parents=True)
     (folder / "schedule" / "very_steep.yaml").write_text("# As steep as it gets\nname: steep\npower: 9.0\n")
-    assert grammar.options_of("schedule")["steep"] == "from the package steepness 1.2"
+    assert grammar.options_of("schedule")["steep"] == "from steepness 1.2"
     assert grammar.options_of("schedule")["very_steep"] == "As steep as it gets"
     assert "steep_package" not in sys.modules
     assert the_cell("schedule.power=2.0").schedule.power == 2.0
@@ -179,36 +136,25 @@ def test_a_class_of_a_package_is_a_choice_like_any_other_and_so_are_files_beside
     assert parameters(the_cell())["schedule.origin"].startswith("steepness 1.2 ")
     with pytest.raises(InputError, match=r"called 'pwer': there are power, shift, zero_terminal; did you mean"):
         the_cell("schedule.pwer=2.0")
-    with pytest.raises(InputError, match=r"schedule.power must be a number"):
+    with pytest.raises(InputError, match=r"schedule.power must be a valid number"):
         the_cell("schedule.power=much")
 
 
-@pytest.mark.parametrize("point", ["shedule.steep", "schedule.linear"])
-def test_an_offer_that_cannot_be_used_is_a_line_and_all_else_works(point, site):
-    offer(site, {point: SHIPS, "schedule.steep": SHIPS})
-    (line,) = complaints()
-    assert line.startswith(f"the package steepness 1.2 offers {point}, a name that ships, or of no such axis")
+def test_what_has_a_name_that_ships_or_is_of_no_axis_is_no_offer_and_all_else_works(site):
+    offer(site, {"shedule.steep": SHIPS, "schedule.linear": SHIPS, "schedule.steep": SHIPS})
+    assert list(offers()) == [("schedule", "steep")]
     assert type(the_cell().schedule).__name__ == "Steep"
-    code = "import sys; from ablations.settings.exits import exit_code; from ablations.driver import run; "
-    code += "sys.argv = ['run', '--help']; sys.exit(exit_code(run.main))"
-    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stderr == f"warning: {line}\n"
 
 
 BROKEN = {
     "ends the process": ("import sys; sys.exit(3)", r"cannot be used \(SystemExit: 3\)"),
-    "cannot be made": (
-        STEEP + "\n        def __post_init__(self):\n            raise RuntimeError('says no')\n",
-        r"schedule=steep of steepness 1.2 \w{12} cannot be made \(RuntimeError: says no\)",
-    ),
     "is not there": ("", r"cannot be used \(AttributeError: .*Steep"),
-    "is no class": ("Steep = 3", r"only a class can be registered, got 3"),
-    "is of no axis": ("class Steep: pass", r"the class Steep is no choice of any axis: derive it from one of"),
-    "is abstract": (STEEP.replace("def build", "def bild"), r"the class Steep is abstract: schedule=steep lacks build"),
+    "is no class": ("Steep = 3", r"3 is no class of any axis"),
+    "is of no axis": ("class Steep: pass", r"Steep'> is no class of any axis: derive it from one of"),
+    "is abstract": (STEEP.replace("def build", "def bild"), r"the class Steep, schedule=steep, lacks build"),
     "has another name": (
         STEEP.replace("Steep(", "Flat(") + "\n    Steep = Flat\n",
-        r"offers schedule.steep, and its class is schedule.flat: name it so",
+        r"cannot be used \(InputError: its class is schedule.flat\): mend it",
     ),
 }
 

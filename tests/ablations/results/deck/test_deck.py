@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 
 from ablations.data.digits import Digits
 from ablations.driver import pages
+from ablations.driver.run import main
 from ablations.results.deck import mixture
 from ablations.results.deck.files import FRAMES, forward
 from ablations.results.deck.formulas import SCHEDULES
 from ablations.results.sample_sheets import sheet
-from ablations.driver.run import main
 from analysis.frames import read_csv
 from tests.ablations.conftest import said
 from tests.made_once import made_once

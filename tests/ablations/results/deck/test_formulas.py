@@ -95,10 +95,10 @@ def test_weights_over_their_mean(drawn, name):
 
 
 def test_every_objective_that_weighs_by_t_is_shown(drawn):
-    from ablations.settings.registry import base_of, classes
+    from ablations.settings.registry import classes
     from diffusion_core.objectives import Hybrid, Simple
 
     shown = {type(objective) for objective in formulas.OBJECTIVES.values()} | {Hybrid}
-    assert shown == set(classes(base_of("objective")).values())
+    assert shown == set(classes("objective").values())
     assert Simple in shown
     assert drawn["eps_weight"].keys() == formulas.OBJECTIVES.keys()
