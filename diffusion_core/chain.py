@@ -26,6 +26,7 @@ from torch.nn.functional import logsigmoid
 
 from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
+from diffusion_core.refusing import require
 
 __all__ = ["Chain", "FirstStep", "strided_times", "whole"]
 
@@ -37,8 +38,8 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 
     τ_k = 1 + round((k − 1)(T − 1)/(K − 1)), one section of K in Nichol & Dhariwal's code; [0, T] for K = 1.
     """
-    if not 1 <= steps <= horizon:
-        raise ValueError(f"a chain of {steps} steps does not fit a horizon of T={horizon}: take 1 to {horizon}")
+    says = f"a chain of {steps} steps does not fit a horizon of T={horizon}: take 1 to {horizon}"
+    require(1 <= steps <= horizon, says)
     if steps == 1:
         return torch.tensor([0, horizon])
     stride = (horizon - 1) / (steps - 1)

@@ -29,7 +29,6 @@ TimeInput = Literal["t", "log_snr"]
 TIME_SCALE = 1000.0
 """The largest time that a network is told, 1000 t/T or γ on a scale as long: one embedding serves every horizon."""
 
-
 PLACES = 2**21
 """The most pixels, of all examples together, in a call of a network without a gradient.
 
@@ -138,20 +137,7 @@ class Denoiser(nn.Module):
         start, end = self.gamma.input_ends
         return (gamma_t - start) * (TIME_SCALE / (end - start))
 
-    def estimate(self, output: Tensor, x_t: Tensor, step: Step, *, clip: bool) -> tuple[Tensor, Tensor]:
-        """(x̂_0, ε̂) that an output at x_t stands for; `step` is the step that the network was trained on."""
-        x0 = self.parameterization.x0(output, x_t, step)
-        if clip:
-            x0 = clipped(x0)
-        return x0, noise_of(x0, x_t, step)
-
 
 def clipped(x0: Tensor) -> Tensor:
     """x̂_0 held within [−1, 1], where bounded data lie."""
     return x0.clamp(-1, 1)
-
-
-def noise_of(x0: Tensor, x_t: Tensor, step: Step) -> Tensor:
-    """ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ), at the noise level γ_t of `step`."""
-    signal = expand(step.alpha_bar_t.sqrt(), x_t) * x0
-    return (x_t - signal) / expand(step.one_minus_alpha_bar_t.sqrt(), x_t)

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.forward import Step, expand, posterior_mean
+from diffusion_core.refusing import require
 
 __all__ = ["X0", "EdmParameterization", "Epsilon", "Mu", "Parameterization", "V", "Velocity"]
 
@@ -156,7 +157,7 @@ class EdmParameterization(Parameterization):
     sigma_data: float = 0.5
 
     def __post_init__(self) -> None:
-        check_sigma_data(self.sigma_data)
+        require(self.sigma_data > 0, f"edm needs sigma_data > 0, got {self.sigma_data}")
 
     def network_input(self, x_t: Tensor, step: Step) -> Tensor:
         return x_t / expand(self._r(step), x_t)
@@ -179,9 +180,3 @@ class EdmParameterization(Parameterization):
 
     def _out(self, step: Step) -> Tensor:
         return self.sigma_data * step.one_minus_alpha_bar_t.sqrt() / self._r(step)
-
-
-def check_sigma_data(sigma_data: float) -> None:
-    """ValueError where the standard deviation of the data is not above 0."""
-    if not sigma_data > 0:
-        raise ValueError(f"edm needs sigma_data > 0, got {sigma_data}")

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.randomness import excess, spread_normals, uniform
+from diffusion_core.refusing import require
 
 __all__ = ["Stratification", "Stratum"]
 
@@ -69,11 +70,11 @@ class Stratification:
 
     def strata_of(self, steps: int) -> list[Stratum]:
         """The strata of 1..K = `steps`. Those that a short chain leaves over are further draws of its times."""
-        if self.exact < 1 or (self.strata < 1 and 2 * self.exact < steps):
-            raise ValueError(
-                f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
-                f"got exact={self.exact}, strata={self.strata}"
-            )
+        require(
+            self.exact >= 1 and (self.strata >= 1 or 2 * self.exact >= steps),
+            f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
+            f"got exact={self.exact}, strata={self.strata}",
+        )
         first = min(self.exact, steps)
         last = max(first, steps - self.exact)
         runs = min(self.strata, last - first)

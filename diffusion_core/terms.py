@@ -3,7 +3,7 @@
     −log p(x_0) ≤ L_T + Σ_{t=2..T} L_{t−1} + L_0
     L_T     = KL(q(x_T | x_0) ‖ N(0, I))
     L_{t−1} = KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t))
-    L_0     = −log p_θ(x_0 | x_1), which is the encoding's (`encodings.py`)
+    L_0     = −log p_θ(x_0 | x_1), by the encoding's decoder (`encodings.py`)
 
 Each is one draw where the paper has an expectation over x_t ~ q(x_t | x_0).
 """
@@ -11,6 +11,7 @@ Each is one draw where the paper has an expectation over x_t ~ q(x_t | x_0).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -48,6 +49,21 @@ def denoising_term(x0: Tensor, p: Reverse) -> Tensor:
     """
     squared_difference = (expand(p.step.coefficient_x0, x0) * (x0 - p.x0)) ** 2
     return sum_dims(kl_normal(squared_difference, expand(p.step.log_beta_tilde, x0), p.log_variance))
+
+
+def bound_term(x0: Tensor, p: Reverse, decoder: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    """L_{t−1} [B], or L_0 by the `decoder`'s −log p(x_0) at a mean and a log σ² where the step ends in clean data.
+
+    The decoder is asked in every row, at values that cannot overflow where it is not needed: to learn which rows need
+    it, the CPU would have to wait for another device.
+    """
+    later = denoising_term(x0, p)
+    first = p.step.ends_clean
+    if x0.device.type == "cpu" and not first.any():
+        return later
+    rows = expand(first, x0).bool()
+    clean = decoder(x0, torch.where(rows, p.mean, x0), torch.where(rows, p.log_variance, 0))
+    return torch.where(first, clean.to(later.dtype), later)
 
 
 def prior_term(x0: Tensor, gamma_end: Tensor) -> Tensor:
