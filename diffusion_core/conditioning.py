@@ -23,7 +23,6 @@ For bounded data, x̂_0' is shown clipped to the bounds. For others its part in 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,7 +32,7 @@ from torch import Tensor
 from diffusion_core.randomness import GOLDEN, Values, uniform
 from diffusion_core.refusing import require
 
-__all__ = ["TOLD", "Class", "Conditioning", "Unconditional", "check_labels", "sample_labels"]
+__all__ = ["Class", "Conditioning", "Unconditional", "sample_labels"]
 
 HOST = torch.device("cpu")
 
@@ -45,7 +44,7 @@ SHOWN = 0.5
 
 
 @dataclass(frozen=True)
-class Conditioning(ABC):
+class Conditioning:
     """The inputs of a network besides x_t and its time: a label where it is `labelled`, and with `self_conditioning`
     its own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
 
@@ -65,7 +64,6 @@ class Conditioning(ABC):
             return {}
         return {"own": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
 
-    @abstractmethod
     def told(self, draws: Values, classes: int) -> Values:
         """The `TOLD` of each example [B], by its draws and its label; K = `classes`."""
         return {"own": draws["own"]} if self.self_conditioning else {}
@@ -74,9 +72,6 @@ class Conditioning(ABC):
 @dataclass(frozen=True)
 class Unconditional(Conditioning):
     """No label."""
-
-    def told(self, draws: Values, classes: int) -> Values:
-        return super().told(draws, classes)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.compilation import is_compiled
-from diffusion_core.forward import Step, expand
+from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
@@ -105,16 +105,15 @@ class Denoiser(nn.Module):
         blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
         output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
         x0 = self.parameterization.x0(output, x_t, step)
-        return clipped(x0) if self.bounded else expand(step.alpha_bar_t.sqrt(), x_t) * x0
+        return clipped(x0) if self.bounded else step.signal(x0)
 
     def answer(self, asked: Values) -> Tensor:
         """The network's output. Without a gradient, large examples are processed some at a time."""
         if torch.is_grad_enabled():
-            return self.called(asked)["out"]
+            return self.called(asked)
         count = at_once(tuple(asked["x"].shape[1:]), PLACES)
-        parts = zip(*(torch.split(value, count) for value in asked.values()), strict=True)
-        outs = [self.called(dict(zip(asked, part, strict=True)))["out"] for part in parts]
-        return outs[0] if len(outs) == 1 else torch.cat(outs)
+        rows = [slice(i, i + count) for i in range(0, len(asked["x"]), count)]
+        return torch.cat([self.called({name: value[part] for name, value in asked.items()}) for part in rows])
 
     def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """(output, raw) of a network's output at x_t."""
@@ -124,11 +123,11 @@ class Denoiser(nn.Module):
         output, raw = out.chunk(2, dim=1)
         return output, raw
 
-    def called(self, values: Values) -> Values:
+    def called(self, values: Values) -> Tensor:
         """The network's output for these inputs, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
             out = self.network(*values.values())
-        return {"out": out.clone() if is_compiled(self.network) else out}
+        return out.clone() if is_compiled(self.network) else out
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
         """The network's second input, for the time t [B] with the noise level γ_t [B], float64."""

@@ -199,8 +199,8 @@ class P2(Reweighted):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        given = f"k={self.k} and gamma={self.gamma}"
-        require(self.k > 0 and self.gamma >= 0, f"p2 needs k > 0 and gamma >= 0, got {given}")
+        holds = self.k > 0 and self.gamma >= 0
+        require(holds, f"p2 needs k > 0 and gamma >= 0, got k={self.k} and gamma={self.gamma}")
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
         return levels.step.snr_t * (self.k + levels.step.snr_t) ** -self.gamma

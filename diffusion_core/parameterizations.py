@@ -68,8 +68,7 @@ class Epsilon(Parameterization):
         return eps
 
     def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return (x_t - noise) / expand(step.alpha_bar_t.sqrt(), x_t)
+        return (x_t - step.noise(output)) / expand(step.alpha_bar_t.sqrt(), x_t)
 
     def kappa(self, step: Step) -> Tensor:
         return step.snr_t
@@ -110,11 +109,10 @@ class V(Parameterization):
     """v = √ᾱ ε − √(1 − ᾱ) x_0: x̂_0 = √ᾱ x_t − √(1 − ᾱ) v (Salimans & Ho 2022, arXiv:2202.00512)."""
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        return expand(step.alpha_bar_t.sqrt(), eps) * eps - expand(step.one_minus_alpha_bar_t.sqrt(), x0) * x0
+        return step.signal(eps) - step.noise(x0)
 
     def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return expand(step.alpha_bar_t.sqrt(), x_t) * x_t - noise
+        return step.signal(x_t) - step.noise(output)
 
     def kappa(self, step: Step) -> Tensor:
         return 1 / step.one_minus_alpha_bar_t
@@ -132,8 +130,7 @@ class Velocity(Parameterization):
         return eps - x0
 
     def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return (x_t - noise) / expand(self._length(step), x_t)
+        return (x_t - step.noise(output)) / expand(self._length(step), x_t)
 
     def kappa(self, step: Step) -> Tensor:
         return self._length(step) ** 2 / step.one_minus_alpha_bar_t

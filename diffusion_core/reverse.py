@@ -41,5 +41,4 @@ class Reverse:
 
 def noise_of(x0: Tensor, x_t: Tensor, step: Step) -> Tensor:
     """ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ), at the noise level γ_t of `step`."""
-    signal = expand(step.alpha_bar_t.sqrt(), x_t) * x0
-    return (x_t - signal) / expand(step.one_minus_alpha_bar_t.sqrt(), x_t)
+    return (x_t - step.signal(x0)) / expand(step.one_minus_alpha_bar_t.sqrt(), x_t)

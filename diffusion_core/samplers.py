@@ -100,11 +100,8 @@ class Sampler(ABC):
         parts = []
         for at in range(begin, end, batch):
             count = min(batch, end - at)
-            path = self.path(diffusion, at, count, seed=seed)
-            x = next(path)
-            for done in range(1, start + 1):
-                x = next(path)
-                progress((at - begin + count * done / start) / (end - begin))
+            for done, x in enumerate(self.path(diffusion, at, count, seed=seed)):
+                progress((at - begin + len(x) * done / start) / (end - begin))
             parts.append(x)
         return torch.cat(parts)[first - begin :]
 

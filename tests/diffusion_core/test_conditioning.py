@@ -11,7 +11,6 @@ from torch import Tensor
 
 from diffusion_core import iwae, ode
 from diffusion_core.batches import Labelled
-from diffusion_core.choices import Choices
 from diffusion_core.conditioning import TOLD, Class, Conditioning, Unconditional, sample_labels
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
@@ -19,7 +18,6 @@ from diffusion_core.fitting import noise_moments
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
-from diffusion_core.networks.mlp import Mlp
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.problems import denoiser_output
@@ -63,20 +61,6 @@ def test_what_is_told_follows_from_the_seed_the_step_and_the_label_which_is_an_e
         # Of 1536 examples with a label, of which at most three of ten are told none.
         left_out = (values["label"][labels >= 0] == NONE).double().mean().item()
         assert left_out == pytest.approx(conditioning.dropout, abs=4 * (0.3 * 0.7 / 1536) ** 0.5)
-
-
-@every_conditioning
-def test_outputs_depend_on_the_label_only_if_labelled_and_no_label_is_one_more(conditioning):
-    choices = Choices(network=Mlp(width=16, layers=1), horizon=50, conditioning=conditioning)
-    model = Diffusion(choices, Continuous(), (2,), 3)
-    model.initialise(0)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.eval().parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    x, t = torch.ones(4, 2), torch.full((4,), 7)
-    x0 = model.with_labels(torch.arange(4)).reverse(x, model.chain(), t).x0
-    assert len(torch.unique(x0, dim=0)) == (4 if conditioning.labelled else 1)
-    torch.testing.assert_close(model.reverse(x, model.chain(), t).x0, x0[-1:].expand_as(x0), rtol=1e-5, atol=1e-6)
 
 
 def exact(horizon: int = 1000, denoise=MIXTURE.denoise, classes: int = 3, **more) -> Diffusion:

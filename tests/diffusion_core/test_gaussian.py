@@ -55,14 +55,6 @@ def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterizatio
     np.testing.assert_allclose(expected_terms(model, DATA, steps), expected, rtol=1e-8, atol=1e-12)
 
 
-def test_with_beta_the_bound_tends_to_the_entropy_with_a_gap_of_order_one_over_the_horizon():
-    horizons = np.array([800, 3200, 12800])
-    gaps = np.array([gap(int(horizon), Beta(), DATA) for horizon in horizons])
-    order = np.polyfit(np.log(horizons), np.log(gaps), 1)[0]
-    assert order == pytest.approx(-1, abs=0.2)
-    assert gaps[-1] < 0.01
-
-
 def test_with_beta_tilde_the_bound_keeps_a_gap_of_half_the_euler_constant_in_nats():
     """½ Σ_{t≥2} [1/(t−1) − log t/(t−1)] = γ_Euler/2 per dimension, whatever the data; the rest falls as log T/T, the
     slower the faster β rises from β_1.

@@ -18,7 +18,7 @@ from diffusion_core.parameterizations import X0
 from diffusion_core.problems import GaussianData
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
 from diffusion_core.vae import Vae
-from diffusion_core.variances import Beta, BetaTilde, Variance
+from diffusion_core.variances import Beta, Variance
 from tests.diffusion_core.mixture import bayes
 from tests.diffusion_core.problems import diffusion, exact_model
 from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
@@ -84,14 +84,6 @@ POINTS = torch.linspace(-8, 8, 1001, dtype=torch.float64)
 def of_curved(variance: Variance, encoding: Encoding | None = None, shape: tuple[int, ...] = (1,)) -> Diffusion:
     choices = {"parameterization": X0(), "variance": variance, "schedule": NOISY}
     return diffusion(lambda x_t, t: curved(x_t), 3, encoding=encoding, shape=shape, **choices).with_clip(False)
-
-
-def test_of_any_network_the_weights_average_to_the_likelihood():
-    model = of_curved(BetaTilde())
-    sigma = (1 - alpha_bars(model)[1]).sqrt().expand_as(POINTS)
-    x0 = torch.tensor([-0.6, -0.4, 0.1, 0.5])
-    density = Normal(curved(POINTS), sigma).log_prob(x0.double()[:, None]).exp() @ masses(model, POINTS)
-    assert_average(density, weighted(model, x0.repeat_interleave(250)[:, None], draws=100))
 
 
 def assert_average(exact: Tensor, result: Weighted) -> None:

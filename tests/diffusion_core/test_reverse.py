@@ -13,7 +13,7 @@ from diffusion_core.parameterizations import Parameterization
 from diffusion_core.problems import denoiser_output
 from diffusion_core.reverse import Reverse
 from diffusion_core.schedules import Schedule
-from diffusion_core.terms import denoising_term, kl_normal, prior_term
+from diffusion_core.terms import denoising_term, kl_normal
 from diffusion_core.variances import Variance
 from tests.axes import across, go_together, members, paired, spoken
 from tests.diffusion_core.mixture import bayes
@@ -82,17 +82,6 @@ def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, vari
     expected = kl_divergence(Normal(mean_q, variance_q.sqrt()), Normal(mean_p, (log_variance / 2).exp())).sum(1)
     term = denoising_term(x0, Reverse(step, x_t, x0_hat, log_variance))
     torch.testing.assert_close(term, expected, rtol=1e-8, atol=1e-12)
-
-
-@across(schedule=members(Schedule))
-def test_prior_term_is_the_kl_to_the_standard_normal(schedule):
-    generator = torch.Generator().manual_seed(0)
-    gamma = schedule.gamma(HORIZON)(torch.arange(1, HORIZON + 1))
-    x0 = torch.randn(HORIZON, 3, 2, generator=generator, dtype=torch.float64)
-    alpha_bar = torch.sigmoid(-gamma)[:, None, None]
-    q = Normal(alpha_bar.sqrt() * x0, (1 - alpha_bar).sqrt().expand_as(x0))
-    expected = kl_divergence(q, Normal(torch.zeros_like(x0), torch.ones_like(x0))).sum((1, 2))
-    torch.testing.assert_close(prior_term(x0, gamma), expected, rtol=1e-9, atol=1e-13)
 
 
 every = across(go_together, parameterization=members(Parameterization), schedule=members(Schedule))

@@ -92,16 +92,6 @@ def test_real_times_lie_between_the_ends_and_keep_the_mean_of_uniform_ones_if_re
         assert (weight * ((t - 1) / (HORIZON - 1)) ** n).mean().item() == pytest.approx(1 / (n + 1), rel=1e-2)
 
 
-@TIMESTEPS
-def test_adapts_says_whether_the_density_follows_the_losses_and_its_state_is_all_that_it_remembers(timesteps):
-    unbroken, continued = told(timesteps), timesteps.build(gamma_of(HORIZON))
-    assert timesteps.adapts != torch.equal(unbroken.density(), continued.density())
-    continued.load_state_dict({key: value.clone() for key, value in told(timesteps, 9).state_dict().items()})
-    for _ in range(11):
-        continued.record(TIMES, TIMES.double() ** -1.5)
-    assert all(map(torch.equal, continued(grid(77)), unbroken(grid(77))))
-
-
 @pytest.mark.parametrize("u_0", [0.0, 0.31, 0.999])
 def test_a_low_discrepancy_batch_is_spread_evenly(u_0):
     """Each t as often as the batch is longer than T; in real time the gaps are (T − 1)/B."""
