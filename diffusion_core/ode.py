@@ -113,12 +113,12 @@ def _flow(slope: Slope, x: Tensor, probes: int, start: float, end: float, steps:
     h = (end - start) / steps
     for step in range(steps):
         gamma = start + h * step
-        dx_1, dg_1 = slope(x, gamma)
-        dx_2, dg_2 = slope(x + 0.5 * h * dx_1, gamma + 0.5 * h)
-        dx_3, dg_3 = slope(x + 0.5 * h * dx_2, gamma + 0.5 * h)
-        dx_4, dg_4 = slope(x + h * dx_3, gamma + h)
-        x = x + h / 6 * (dx_1 + 2 * dx_2 + 2 * dx_3 + dx_4)
-        gain = gain + h / 6 * (dg_1 + 2 * dg_2 + 2 * dg_3 + dg_4)
+        k_1 = slope(x, gamma)
+        k_2 = slope(x + 0.5 * h * k_1[0], gamma + 0.5 * h)
+        k_3 = slope(x + 0.5 * h * k_2[0], gamma + 0.5 * h)
+        k_4 = slope(x + h * k_3[0], gamma + h)
+        state = zip((x, gain), k_1, k_2, k_3, k_4, strict=True)
+        x, gain = (y + h / 6 * (a + 2 * b + 2 * c + d) for y, a, b, c, d in state)
     return x, gain
 
 

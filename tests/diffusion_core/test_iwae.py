@@ -120,7 +120,7 @@ def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     wide = MODEL.latents()
     wide.autoencoder.encoder.constant += math.log(2)
     for model in (Vae(wide), replace_encoding(of_standard_normal(), wide)):
-        result = weighted(model, raw, draws=48)
+        result = weighted(model, raw, draws=24)
         assert result.looseness.mean() > 0.05
         assert (result.total - exact).mean().item() == pytest.approx(0, abs=4 * own_error(result.halves) + 1e-3)
 
