@@ -51,19 +51,26 @@ def denoising_term(x0: Tensor, p: Reverse) -> Tensor:
     return sum_dims(kl_normal(squared_difference, expand(p.step.log_beta_tilde, x0), p.log_variance))
 
 
-def bound_term(x0: Tensor, p: Reverse, decoder: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-    """L_{t−1} [B], or L_0 by the `decoder`'s −log p(x_0) at a mean and a log σ² where the step ends in clean data.
+Decoder = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""−log p(x_0) [B] of x_0 [B, …] at a mean and a log σ²."""
 
-    The decoder is asked in every row, at values that cannot overflow where it is not needed: to learn which rows need
-    it, the CPU would have to wait for another device.
-    """
-    later = denoising_term(x0, p)
-    first = p.step.ends_clean
-    if x0.device.type == "cpu" and not first.any():
-        return later
-    rows = expand(first, x0).bool()
-    clean = decoder(x0, torch.where(rows, p.mean, x0), torch.where(rows, p.log_variance, 0))
-    return torch.where(first, clean.to(later.dtype), later)
+
+def bound_term(x0: Tensor, p: Reverse, decoder: Decoder) -> Tensor:
+    """L_{t−1} in nats [B], or L_0 by the decoder where the step ends in clean data."""
+    if x0.device.type != "cpu":
+        # To learn which rows end in clean data, the CPU would have to wait for the device.
+        return term_in_all_rows(x0, p, decoder)
+    rows = p.step.ends_clean.nonzero().flatten()
+    clean = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
+    terms = denoising_term(x0, p)
+    return terms.index_copy(0, rows, decoder(*clean).to(terms.dtype)) if len(rows) else terms
+
+
+def term_in_all_rows(x0: Tensor, p: Reverse, decoder: Decoder) -> Tensor:
+    """The same, with the decoder in every row, at values that cannot overflow where it is not needed."""
+    first = expand(p.step.ends_clean, x0).bool()
+    clean = decoder(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
+    return torch.where(p.step.ends_clean, clean, denoising_term(x0, p))
 
 
 def prior_term(x0: Tensor, gamma_end: Tensor) -> Tensor:

@@ -16,10 +16,12 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import MinSnr, Vlb
 from diffusion_core.parameterizations import X0
 from diffusion_core.problems import Function
 from diffusion_core.schedules import Cosine, LearnedLinear, Schedule
+from diffusion_core.terms import bound_term, term_in_all_rows
 from diffusion_core.timesteps import Timesteps
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal
 from tests.axes import across, members, name
@@ -122,6 +124,22 @@ def test_a_variance_is_swapped_for_one_that_no_network_is_taught():
     terms = [each.term(x0, eps, each.chain(), k) for each in (model.with_variance(BetaTilde()), built, model)]
     assert torch.equal(terms[0], terms[1])
     assert not torch.isclose(terms[0], terms[2])[1:40].any(), "near pure noise β̃ is β"
+
+
+@pytest.mark.parametrize("k", [(1, 7, 1, 30), (2, 7, 11, 50)])
+def test_a_term_is_the_same_with_the_decoder_in_its_own_rows_and_in_all(k):
+    """The one is a CPU's way, the other a GPU's; their gradients too."""
+    choices = replace(BASE, objective=Vlb(), network=UNet(channels=8, groups=4))
+    model = Diffusion(choices, GreyLevels(17), (1, 8, 8)).with_clip(False)
+    model.initialise(0)
+    x0 = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = []
+    for term in (bound_term, term_in_all_rows):
+        p = model.reverse(0.9 * x0, model.chain(), torch.tensor(k))
+        terms = term(x0, p, model.encoding.decoder_term)
+        found.append([terms, *torch.autograd.grad(terms.sum(), [*model.network.parameters()][-2:])])
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5, check_dtype=False)
+    assert found[0][0].isfinite().all()
 
 
 def test_examples_that_are_many_pixels_are_shown_some_at_a_time_and_out_come_the_same(monkeypatch):
