@@ -28,7 +28,6 @@ from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Step, diffuse
 from diffusion_core.gamma import Gamma
 from diffusion_core.guide import Guide
-from diffusion_core.named import choice_name
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
 from diffusion_core.refusing import refuse, require
@@ -62,11 +61,12 @@ class Diffusion(nn.Module):
         sensible(choices)
         require(
             bool(classes) or not choices.conditioning.labelled,
-            f"conditioning={choice_name(choices.conditioning)} tells the network labels, and these data have none: "
-            "take data with labels, or conditioning=unconditional",
+            choices.said(
+                "conditioning={conditioning} tells the network labels, and these data have none: take data with "
+            )
+            + "labels, or conditioning=unconditional",
         )
-        self.choices = choices
-        self.encoding, self.shape = encoding, shape
+        self.choices, self.encoding, self.shape = choices, encoding, shape
         self.classes = classes if choices.conditioning.labelled else 0
         unknown = torch.full((choices.horizon + 1,), math.nan, dtype=torch.float64)
         self.register_buffer("all_times", torch.arange(choices.horizon + 1), persistent=False)
@@ -191,11 +191,11 @@ class Diffusion(nn.Module):
 
         A fitted one is not a number until it is fitted (`fitting.with_fitted_variance`).
         """
-        taught = self.choices.variance if self.choices.variance.learned else variance
-        says = f"variance={choice_name(taught)} is taught to a network, and cannot be swapped: train one with it"
-        require(not taught.learned or variance == self.choices.variance, says)
-        unknown = torch.full_like(self.x0_variance, math.nan)
-        return self.view(choices=sensible(replace(self.choices, variance=variance)), x0_variance=unknown)
+        asked = replace(self.choices, variance=variance)
+        taught = self.choices if self.choices.variance.learned else asked
+        says = taught.said("variance={variance} is taught to a network, and cannot be swapped: train one with it")
+        require(not taught.variance.learned or variance == self.choices.variance, says)
+        return self.view(choices=sensible(asked), x0_variance=torch.full_like(self.x0_variance, math.nan))
 
     def with_spacing(self, spacing: Spacing) -> Diffusion:
         """This diffusion with another choice of the times that a chain of fewer steps visits.
@@ -213,18 +213,17 @@ class Diffusion(nn.Module):
 
         Times are rounded, unless they may be `real` and the network knows what lies between 1..T.
         """
+        own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
+        first_step = self.choices.schedule.first_step if own_rule else "beta_1"
         if steps is not None and steps != self.choices.horizon:
             times = self.choices.spacing.times(self.gamma, steps, self.terms)
             kept = times if real and self.choices.knows_between else whole(times)
-            return self._chain(kept.to(self.device))
+            return Chain(self.gamma, kept.to(self.device), first_step)
         # Every training step asks for the full one, and can use what it has computed before, unless γ has moved.
-        full = None if self.gamma.learns else self._full
-        self._full = full if full is not None and full.gamma is self.gamma else self._chain(self.all_times)
-        return self._full
-
-    def _chain(self, times: Tensor) -> Chain:
-        own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
-        return Chain(self.gamma, times, self.choices.schedule.first_step if own_rule else "beta_1")
+        full = self._full
+        if full is None or self.gamma.learns or full.gamma is not self.gamma or full.first_step != first_step:
+            full = self._full = Chain(self.gamma, self.all_times, first_step)
+        return full
 
     def _forget(self, *_: Any) -> None:
         self._full = None
