@@ -59,13 +59,9 @@ class Diffusion(nn.Module):
         the choices do not go together."""
         super().__init__()
         sensible(choices)
-        require(
-            bool(classes) or not choices.conditioning.labelled,
-            choices.said(
-                "conditioning={conditioning} tells the network labels, and these data have none: take data with "
-            )
-            + "labels, or conditioning=unconditional",
-        )
+        says = "conditioning={conditioning} tells the network labels, and these data have none: take data with labels, "
+        told = bool(classes) or not choices.conditioning.labelled
+        require(told, choices.said(says + "or conditioning=unconditional"))
         self.choices, self.encoding, self.shape = choices, encoding, shape
         self.classes = classes if choices.conditioning.labelled else 0
         unknown = torch.full((choices.horizon + 1,), math.nan, dtype=torch.float64)
