@@ -26,8 +26,9 @@ from torch.nn.functional import logsigmoid
 
 from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
+from diffusion_core.refusing import require
 
-__all__ = ["Chain", "FirstStep", "strided_times", "whole"]
+__all__ = ["Chain", "FirstStep", "strided_times"]
 
 FirstStep = Literal["beta_tilde_2", "beta_1"]
 
@@ -37,8 +38,8 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 
     τ_k = 1 + round((k − 1)(T − 1)/(K − 1)), one section of K in Nichol & Dhariwal's code; [0, T] for K = 1.
     """
-    if not 1 <= steps <= horizon:
-        raise ValueError(f"a chain of {steps} steps does not fit a horizon of T={horizon}: take 1 to {horizon}")
+    says = f"a chain of {steps} steps does not fit a horizon of T={horizon}: take 1 to {horizon}"
+    require(1 <= steps <= horizon, says)
     if steps == 1:
         return torch.tensor([0, horizon])
     stride = (horizon - 1) / (steps - 1)
@@ -114,14 +115,11 @@ class Chain:
         return self._step(self.times[1:], self.times[1:] - 1)
 
     def _step(self, t: Tensor, s: Tensor) -> Step:
-        # A learned γ costs a pass of its network, so all noise levels are computed at once.
-        count = len(t)
-        gamma = self.gamma(torch.cat([t, s, self.times[1:3]]))
-        gamma_t, gamma_s, first = gamma[:count], gamma[count : 2 * count], gamma[2 * count :]
-        return Step(gamma_t, gamma_s, self._log_first(first[:1], first[-1:]).expand(count))
-
-    def _log_first(self, gamma_1: Tensor, gamma_2: Tensor) -> Tensor:
-        """log σ_1² [1] from the noise levels of τ_1 and τ_2 [1]."""
+        # A learned γ costs a pass of its network, so all noise levels are computed at once, those of τ_1 and τ_2 too.
+        parts = t, s, self.times[1:2], self.times[:3][-1:]
+        gamma_t, gamma_s, gamma_1, gamma_2 = self.gamma(torch.cat(parts)).split([len(part) for part in parts])
         if self.first_step == "beta_1" or self.steps == 1:
-            return logsigmoid(gamma_1)
-        return torch.log(Step(gamma_2, gamma_1, gamma_1).beta_tilde)
+            log_first = logsigmoid(gamma_1)
+        else:
+            log_first = torch.log(Step(gamma_2, gamma_1, gamma_1).beta_tilde)
+        return Step(gamma_t, gamma_s, log_first.expand(len(t)))

@@ -6,7 +6,9 @@ Every rule states what was asked for, why it has no meaning, and the nearest cho
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Literal
 
 import torch
@@ -15,12 +17,12 @@ from diffusion_core.conditioning import Conditioning, Unconditional
 from diffusion_core.couplings import Coupling, Independent
 from diffusion_core.denoiser import TIME_SCALE, TimeInput
 from diffusion_core.forward import Step
-from diffusion_core.gamma import Gamma
 from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import NoiseLevels, Objective, Simple
 from diffusion_core.parameterizations import Epsilon, Parameterization
+from diffusion_core.refusing import refuse
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.timesteps import Timesteps, Uniform
@@ -74,17 +76,125 @@ class Choices:
         dense = self.in_continuous_time or (self.time_input == "t" and self.horizon >= TIME_SCALE)
         return dense and not self.parameterization.needs_step
 
+    @property
+    def ends_in_noise(self) -> bool:
+        """True where x_T holds nothing of x_0."""
+        return _ends_in_noise(self.schedule, self.horizon)
+
+    @property
+    def from_bound(self) -> str:
+        """The choice that learns from the bound, with its axis; "" where none does."""
+        if self.objective.is_bound or self.objective.learns_variance:
+            return f"objective={choice_name(self.objective)}"
+        return f"schedule={choice_name(self.schedule)}" if self.schedule.learned else ""
+
+    def said(self, text: str) -> str:
+        """A text with the names of these choices in place of their axes in braces."""
+        named: dict[str, str | int] = {"from_bound": self.from_bound}
+        for axis in fields(self):
+            value = getattr(self, axis.name)
+            named[axis.name] = value if isinstance(value, str | int) else choice_name(value)
+        return text.format_map(named)
+
+
+NEEDS_STEP = (
+    "parameterization={parameterization} predicts a mean between two times and has no meaning in continuous time: take "
+    "parameterization=epsilon, x0 or v"
+)
+TO_NOISE = "schedule={schedule} ends in noise alone (x_T holds nothing of x_0), "
+LESS_NOISE = ", or let the schedule end before it (schedule.zero_terminal=false, or schedule.end=0.999 of rectified)"
+FROM_BOUND = "{from_bound} learns from the bound, a mean over "
+
+RULES: tuple[tuple[Callable[[Choices], object], str], ...] = (
+    (
+        lambda c: c.variance.learned and not c.objective.learns_variance,
+        "objective={objective} teaches no variance, so variance={variance} would stay as it was drawn: take "
+        "objective=hybrid (its mean follows the unweighted error) or objective=vlb, or variance=beta or beta_tilde",
+    ),
+    (
+        lambda c: c.objective.needs_learned and not c.variance.learned,
+        "objective={objective} differs from objective=simple only in what a learned variance learns, and "
+        "variance={variance} learns nothing: take objective=simple, or variance=learned",
+    ),
+    (
+        lambda c: c.in_continuous_time and not c.objective.continuous,
+        "objective={objective} sums terms of a chain of steps, which time={time} has not: take time=auto, or "
+        "objective=vlb_continuous for a bound",
+    ),
+    (lambda c: c.in_continuous_time and c.parameterization.needs_step, NEEDS_STEP),
+    (
+        lambda c: c.timesteps.adapts and c.in_continuous_time,
+        "timesteps={timesteps} keeps a history per t in 1..T, and objective={objective} with time={time} draws real t: "
+        "take timesteps=low_discrepancy or uniform",
+    ),
+    (
+        lambda c: c.timesteps.adapts and c.schedule.learned,
+        "timesteps={timesteps} would follow losses whose noise levels schedule={schedule} moves: take "
+        "timesteps=low_discrepancy or uniform",
+    ),
+    (
+        lambda c: c.from_bound and not c.timesteps.reweighted,
+        FROM_BOUND + "uniform t, and timesteps={timesteps} weights each t by its density: take timesteps=uniform, "
+        "low_discrepancy or importance",
+    ),
+    (
+        lambda c: c.from_bound and not c.coupling.independent,
+        FROM_BOUND + "noise that is independent of x_0, and coupling={coupling} pairs the two: take "
+        "coupling=independent, or objective=simple on a fixed schedule",
+    ),
+    # E‖ε‖² − E‖ε̂‖² is the error of ε̂ for independent noise alone.
+    (
+        lambda c: c.variance.needs_independent and not c.coupling.independent,
+        "variance={variance} takes for the error of the noise what is left of its square, which holds for noise that "
+        "is independent of x_0, and coupling={coupling} pairs the two: take variance=analytic_mse",
+    ),
+    (
+        lambda c: c.schedule.learned and c.in_continuous_time and c.time_input == "t",
+        "the bound in continuous time does not depend on schedule={schedule} between its ends only if the network is "
+        "told the noise level, and time_input={time_input} does not tell it: take time_input=log_snr",
+    ),
+    # The bound is that of f(x_t, x̂_0'), but training shows zeros to some, and takes x̂_0' as a constant for the others.
+    (
+        lambda c: c.schedule.learned and c.conditioning.self_conditioning,
+        "schedule={schedule} learns from the bound, and conditioning.self_conditioning=true trains half of all "
+        "examples without the estimate that the bound is of, and the others without its gradient: take a schedule that "
+        "is fixed, or leave it out",
+    ),
+    (
+        lambda c: not c.parameterization.reads_noise and c.ends_in_noise,
+        TO_NOISE + "where parameterization={parameterization} says nothing of x_0: take parameterization=v, velocity, "
+        "edm, x0 or mu" + LESS_NOISE,
+    ),
+    (
+        lambda c: c.time_input == "log_snr" and c.ends_in_noise,
+        TO_NOISE
+        + "and time_input=log_snr would tell the network an infinite noise level: take time_input=t"
+        + LESS_NOISE,
+    ),
+    (
+        lambda c: not c.in_continuous_time and c.ends_in_noise and not math.isfinite(_last_weight(c)),
+        TO_NOISE
+        + "where objective={objective} has no finite weight: take an objective.power of 0 or more"
+        + LESS_NOISE,
+    ),
+)
+"""Where choices make no sense together, and the reason in the form of `Choices.said`; the first that holds is told."""
+
 
 def refusal(choices: Choices) -> str | None:
     """The reason for which these choices cannot be trained; None if they can."""
-    return next((reason for rule in RULES if (reason := rule(choices)) is not None), None)
+    try:
+        reason = next((reason for holds, reason in RULES if holds(choices)), None)
+        if reason is None:
+            choices.timesteps.build(choices.schedule.gamma(choices.horizon))
+    except ValueError as error:
+        return str(error)
+    return reason and choices.said(reason)
 
 
 def sensible(choices: Choices) -> Choices:
     """The choices; ValueError where they cannot be trained."""
-    reason = refusal(choices)
-    if reason is not None:
-        raise ValueError(reason)
+    refuse(refusal(choices))
     return choices
 
 
@@ -98,8 +208,8 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
     if not 1 <= steps <= choices.horizon:
         return f"{steps} steps do not fit horizon={choices.horizon}: take 1 to {choices.horizon}"
     if reads_variance and not choices.variance.strided:
-        return (
-            f"variance={choice_name(choices.variance)} belongs to the steps it was trained on and cannot be strided "
+        return choices.said(
+            "variance={variance} belongs to the steps it was trained on and cannot be strided "
             f"({steps} of {choices.horizon} steps): take all steps, or variance=beta, beta_tilde or learned"
         )
     return None
@@ -107,195 +217,28 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
 
 def level_refusal(choices: Choices) -> str | None:
     """The reason for which the network's output has no meaning at a noise level alone; None if it has one."""
-    if choices.parameterization.needs_step:
-        return (
-            f"parameterization={choice_name(choices.parameterization)} predicts a mean between two times and has no "
-            "meaning in continuous time: take parameterization=epsilon, x0 or v"
-        )
-    return None
+    return choices.said(NEEDS_STEP) if choices.parameterization.needs_step else None
 
 
 def flow_refusal(choices: Choices) -> str | None:
     """The reason for which no integral over all noise levels exists (continuous bound, flow likelihood), or None."""
-    if _schedule(choices) is None and choices.schedule.gamma(choices.horizon).ends_in_noise:
-        return (
-            f"schedule={choice_name(choices.schedule)} ends in noise alone, at an infinite noise level that no "
-            "integral over noise levels reaches: take a schedule that ends before it, or score it by its steps"
+    if refusal(choices) is None and choices.ends_in_noise:
+        return choices.said(
+            "schedule={schedule} ends in noise alone, at an infinite noise level that no integral over noise levels "
+            "reaches: take a schedule that ends before it, or score it by its steps"
         )
     return level_refusal(choices)
 
 
-def _horizon(choices: Choices) -> str | None:
-    try:
-        choices.schedule.check(choices.horizon)
-    except ValueError as error:
-        return str(error)
-    return None
+@cache
+def _ends_in_noise(schedule: Schedule, horizon: int) -> bool:
+    return schedule.gamma(horizon).ends_in_noise
 
 
-def _learned_variance(choices: Choices) -> str | None:
-    if not choices.variance.learned or choices.objective.learns_variance:
-        return None
-    instead = "objective=hybrid (its mean follows the unweighted error)"
-    return (
-        f"objective={choice_name(choices.objective)} teaches no variance, so variance={choice_name(choices.variance)} "
-        f"would stay as it was drawn: take {instead} or objective=vlb, or variance=beta or beta_tilde"
-    )
-
-
-def _hybrid(choices: Choices) -> str | None:
-    if not choices.objective.needs_learned or choices.variance.learned:
-        return None
-    return (
-        f"objective={choice_name(choices.objective)} differs from objective=simple only in what a learned variance "
-        f"learns, and variance={choice_name(choices.variance)} learns nothing: take objective=simple, or "
-        "variance=learned"
-    )
-
-
-def _continuous(choices: Choices) -> str | None:
-    if not choices.in_continuous_time:
-        return None
-    if not choices.objective.continuous:
-        instead = "objective=vlb_continuous" if choices.objective.is_bound else "time=auto"
-        return (
-            f"objective={choice_name(choices.objective)} sums terms of a chain of steps, which time={choices.time} has "
-            f"not: take {instead}"
-        )
-    return level_refusal(choices)
-
-
-def _importance(choices: Choices) -> str | None:
-    if not choices.timesteps.adapts:
-        return None
-    name = f"timesteps={choice_name(choices.timesteps)}"
-    if choices.in_continuous_time:
-        asked = f"time={choices.time}" if choices.objective.discrete else f"objective={choice_name(choices.objective)}"
-        return (
-            f"{name} keeps a history per t in 1..T, and {asked} draws real t: take timesteps=low_discrepancy or uniform"
-        )
-    if choices.schedule.learned:
-        return (
-            f"{name} would follow losses whose noise levels schedule={choice_name(choices.schedule)} moves: take "
-            "timesteps=low_discrepancy or uniform"
-        )
-    return None
-
-
-def _learning_from_the_bound(choices: Choices) -> str:
-    """The choice that learns from the bound, with its axis; "" where none does."""
-    if choices.objective.is_bound or choices.objective.learns_variance:
-        return f"objective={choice_name(choices.objective)}"
-    return f"schedule={choice_name(choices.schedule)}" if choices.schedule.learned else ""
-
-
-def _biased_bound(choices: Choices) -> str | None:
-    """The reason for which a bound would be biased, or None: it is a mean over uniform t and independent noise, which
-    neither reweighted t nor a coupling gives."""
-    timesteps, coupling = choices.timesteps, choices.coupling
-    for unbiased, over, other, instead in (
-        (
-            timesteps.reweighted,
-            "uniform t",
-            f"timesteps={choice_name(timesteps)} weights each t by its density",
-            "timesteps=uniform, low_discrepancy or importance",
-        ),
-        (
-            coupling.independent,
-            "noise that is independent of x_0",
-            f"coupling={choice_name(coupling)} pairs the two",
-            "coupling=independent, or objective=simple on a fixed schedule",
-        ),
-    ):
-        learner = "" if unbiased else _learning_from_the_bound(choices)
-        if learner:
-            return f"{learner} learns from the bound, a mean over {over}, and {other}: take {instead}"
-    return None
-
-
-def _learned_schedule(choices: Choices) -> str | None:
-    if not (choices.schedule.learned and choices.in_continuous_time) or choices.time_input == "log_snr":
-        return None
-    return (
-        f"the bound in continuous time does not depend on schedule={choice_name(choices.schedule)} "
-        f"between its ends only if the network is told the noise level, and time_input={choices.time_input} does not "
-        "tell it: take time_input=log_snr"
-    )
-
-
-def _own_estimate(choices: Choices) -> str | None:
-    """The reason against self-conditioning with a learned schedule, or None: the bound is that of f(x_t, x̂_0'), but
-    training shows some examples zeros, and takes x̂_0' as a constant for the others."""
-    if not (choices.conditioning.self_conditioning and choices.schedule.learned):
-        return None
-    return (
-        f"schedule={choice_name(choices.schedule)} learns from the bound, and conditioning.self_conditioning=true "
-        "trains half of all examples without the estimate that the bound is of, and the others without its gradient: "
-        "take a schedule that is fixed, or leave it out"
-    )
-
-
-def _schedule(choices: Choices) -> str | None:
-    try:
-        choices.timesteps.build(choices.schedule.gamma(choices.horizon))
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _pure_noise(choices: Choices) -> str | None:
-    """The reason for which the choices have no meaning at ᾱ_T = 0, or None."""
-    gamma = choices.schedule.gamma(choices.horizon)
-    if not gamma.ends_in_noise:
-        return None
-    schedule = f"schedule={choice_name(choices.schedule)} ends in noise alone (x_T holds nothing of x_0)"
-    other = "or let the schedule end before it (schedule.zero_terminal=false, or schedule.end=0.999 of rectified)"
-    if not choices.parameterization.reads_noise:
-        return (
-            f"{schedule}, where parameterization={choice_name(choices.parameterization)} says nothing of x_0: take "
-            f"parameterization=v, velocity, edm, x0 or mu, {other}"
-        )
-    if choices.time_input == "log_snr":
-        return (
-            f"{schedule}, and time_input=log_snr would tell the network an infinite noise level: take time_input=t, "
-            f"{other}"
-        )
-    if choices.in_continuous_time or math.isfinite(_last_weight(choices, gamma)):
-        return None
-    name = f"objective={choice_name(choices.objective)}"
-    return f"{schedule}, where {name} has no finite weight: take an objective.power of 0 or more, {other}"
-
-
-def _paired_noise(choices: Choices) -> str | None:
-    """The reason against noise that depends on x_0, or None: E‖ε‖² − E‖ε̂‖² is then not the error of ε̂."""
-    if choices.coupling.independent or not choices.variance.needs_independent:
-        return None
-    return (
-        f"variance={choice_name(choices.variance)} takes for the error of the noise what is left of its square, which "
-        f"holds for noise that is independent of x_0, and coupling={choice_name(choices.coupling)} pairs the two: take "
-        "variance=analytic_mse"
-    )
-
-
-def _last_weight(choices: Choices, gamma: Gamma) -> float:
+def _last_weight(choices: Choices) -> float:
     """The objective's weight of ‖x_0 − x̂_0‖² at t = T, where σ² = 1."""
-    gamma_t, gamma_s = gamma(torch.tensor([choices.horizon, choices.horizon - 1]))[:, None]
+    times = torch.tensor([choices.horizon, choices.horizon - 1])
+    gamma_t, gamma_s = choices.schedule.gamma(choices.horizon)(times)[:, None]
     step = Step(gamma_t, gamma_s, gamma_t)
     levels = NoiseLevels(step, choices.parameterization.kappa(step), choices.horizon, lambda: torch.zeros(1))
     return float(choices.objective.x0_weight(levels, torch.zeros(1)))
-
-
-RULES = (
-    _horizon,
-    _learned_variance,
-    _hybrid,
-    _continuous,
-    _importance,
-    _biased_bound,
-    _learned_schedule,
-    _own_estimate,
-    _schedule,
-    _pure_noise,
-    _paired_noise,
-)
-"""The first that has a reason tells it; later ones may rely on what earlier ones let through."""

@@ -23,7 +23,6 @@ For bounded data, x̂_0' is shown clipped to the bounds. For others its part in 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,8 +30,9 @@ import torch
 from torch import Tensor
 
 from diffusion_core.randomness import GOLDEN, Values, uniform
+from diffusion_core.refusing import require
 
-__all__ = ["TOLD", "Class", "Conditioning", "Unconditional", "check_labels", "sample_labels"]
+__all__ = ["Class", "Conditioning", "Unconditional", "sample_labels"]
 
 HOST = torch.device("cpu")
 
@@ -44,7 +44,7 @@ SHOWN = 0.5
 
 
 @dataclass(frozen=True)
-class Conditioning(ABC):
+class Conditioning:
     """The inputs of a network besides x_t and its time: a label where it is `labelled`, and with `self_conditioning`
     its own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
 
@@ -64,7 +64,6 @@ class Conditioning(ABC):
             return {}
         return {"own": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
 
-    @abstractmethod
     def told(self, draws: Values, classes: int) -> Values:
         """The `TOLD` of each example [B], by its draws and its label; K = `classes`."""
         return {"own": draws["own"]} if self.self_conditioning else {}
@@ -73,9 +72,6 @@ class Conditioning(ABC):
 @dataclass(frozen=True)
 class Unconditional(Conditioning):
     """No label."""
-
-    def told(self, draws: Values, classes: int) -> Values:
-        return super().told(draws, classes)
 
 
 @dataclass(frozen=True)
@@ -91,11 +87,11 @@ class Class(Conditioning):
     labelled: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"conditioning.dropout is the share of labels that training leaves out, at least 0 and below 1, got "
-                f"{self.dropout}: without any label take conditioning=unconditional"
-            )
+        require(
+            0 <= self.dropout < 1,
+            "conditioning.dropout is the share of labels that training leaves out, at least 0 and below 1, got "
+            f"{self.dropout}: without any label take conditioning=unconditional",
+        )
 
     def draws(self, count: int, seed: int, step: int) -> Values:
         draws = super().draws(count, seed, step)
@@ -113,11 +109,10 @@ class Class(Conditioning):
 
 def check_labels(labels: Tensor, classes: int) -> None:
     """ValueError unless these are labels int64 [N] of `classes` classes: 0..K − 1, and −1 or K for none."""
-    if labels.dtype != torch.int64 or labels.ndim != 1:
-        raise ValueError(f"labels must be int64 [N], got {labels.dtype} {list(labels.shape)}")
-    wrong = labels[(labels < -1) | (labels > classes)]
-    if len(wrong):
-        raise ValueError(f"labels of {classes} classes are 0 to {classes - 1}, and -1 for none, got {int(wrong[0])}")
+    listed = labels.dtype == torch.int64 and labels.ndim == 1
+    require(listed, f"labels must be int64 [N], got {labels.dtype} {list(labels.shape)}")
+    wrong = labels[(labels < -1) | (labels > classes)][:1].tolist()
+    require(not wrong, f"labels of {classes} classes are 0 to {classes - 1}, and -1 for none, got {wrong}")
 
 
 def sample_labels(shares: Tensor, count: int, seed: int) -> Tensor:
@@ -127,8 +122,8 @@ def sample_labels(shares: Tensor, count: int, seed: int) -> Tensor:
     nearly these shares, and the class of a sample does not depend on how many are drawn.
     """
     shares = shares.detach().to(HOST, torch.float64)
-    if shares.ndim != 1 or not bool((shares >= 0).all()) or not float(shares.sum()) > 0:
-        raise ValueError(f"shares of classes must be at least 0, and not all of them 0, got {shares.tolist()}")
+    sensible = shares.ndim == 1 and bool((shares >= 0).all()) and float(shares.sum()) > 0
+    require(sensible, f"shares of classes must be at least 0, and not all of them 0, got {shares.tolist()}")
     place = (torch.arange(count, dtype=torch.float64) * GOLDEN + uniform(seed, 0, "sample/label", (1,), HOST)) % 1
     cumulative = shares.cumsum(0)
     return torch.searchsorted(cumulative / cumulative[-1], place, right=True)

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.randomness import send
+from diffusion_core.refusing import require
 
 __all__ = ["Coupling", "Draw", "Immiscible", "Independent", "Optimal"]
 
@@ -80,7 +81,10 @@ class Optimal(Coupling):
         eps = draw(0)
         # Of ‖x_0 − ε‖² only −2 x_0·ε depends on the pairing. In double precision all devices agree on it.
         products = x0.flatten(1).double() @ eps.flatten(1).double().T
-        return eps[send(assignment(products.cpu()), eps.device)]
+        from scipy.optimize import linear_sum_assignment  # Slow to import, and only needed here.
+
+        _, order = linear_sum_assignment(products.cpu().numpy(), maximize=True)
+        return eps[send(torch.from_numpy(order), eps.device)]
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,8 @@ class Immiscible(Coupling):
     k: int = 4
 
     def __post_init__(self) -> None:
-        if not 2 <= self.k <= MOST_DRAWS:
-            raise ValueError(f"immiscible needs k from 2 to {MOST_DRAWS} (1 is coupling=independent), got {self.k}")
+        known = f"immiscible needs k from 2 to {MOST_DRAWS} (1 is coupling=independent)"
+        require(2 <= self.k <= MOST_DRAWS, f"{known}, got {self.k}")
 
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
         nearest = draw(0)
@@ -112,11 +116,3 @@ class Immiscible(Coupling):
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """‖a − b‖² of each example, float64 [B]."""
     return ((a.double() - b.double()) ** 2).flatten(1).sum(1)
-
-
-def assignment(products: Tensor) -> Tensor:
-    """The permutation π of the largest Σ_i products[i, π(i)], int64 [B], of products [B, B] on the CPU."""
-    from scipy.optimize import linear_sum_assignment  # Slow to import, and only needed here.
-
-    _, order = linear_sum_assignment(products.numpy(), maximize=True)
-    return torch.from_numpy(order)

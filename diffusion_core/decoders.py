@@ -10,7 +10,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from diffusion_core.forward import expand
 
@@ -46,15 +45,11 @@ def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> T
     """log p(x_0 | x_1) elementwise, float64: a softmax over `values` v of −½ e^{−γ} (x_1/√ᾱ_1 − v)².
 
     x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values. If examples have many
-    dimensions, some are processed at a time, and a gradient recomputes each part.
+    dimensions, some are processed at a time.
     """
     count = max(1, DISTANCES // (math.prod(x0.shape[1:]) * len(values)))
-    if len(x0) <= count:
-        return _softmax_decoder(x0, eps, gamma, values)
-    parts = zip(*(torch.split(value, count) for value in (x0, eps, gamma)), strict=True)
-    return torch.cat(
-        [checkpoint(_softmax_decoder, *part, values, use_reentrant=False, preserve_rng_state=False) for part in parts]
-    )
+    rows = (slice(i, i + count) for i in range(0, len(x0), count))
+    return torch.cat([_softmax_decoder(x0[part], eps[part], gamma[part], values) for part in rows])
 
 
 def _softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:

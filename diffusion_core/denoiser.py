@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.compilation import is_compiled
-from diffusion_core.forward import Step, expand
+from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
@@ -28,7 +28,6 @@ TimeInput = Literal["t", "log_snr"]
 
 TIME_SCALE = 1000.0
 """The largest time that a network is told, 1000 t/T or γ on a scale as long: one embedding serves every horizon."""
-
 
 PLACES = 2**21
 """The most pixels, of all examples together, in a call of a network without a gradient.
@@ -106,16 +105,15 @@ class Denoiser(nn.Module):
         blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
         output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
         x0 = self.parameterization.x0(output, x_t, step)
-        return clipped(x0) if self.bounded else expand(step.alpha_bar_t.sqrt(), x_t) * x0
+        return clipped(x0) if self.bounded else step.signal(x0)
 
     def answer(self, asked: Values) -> Tensor:
         """The network's output. Without a gradient, large examples are processed some at a time."""
         if torch.is_grad_enabled():
-            return self.called(asked)["out"]
+            return self.called(asked)
         count = at_once(tuple(asked["x"].shape[1:]), PLACES)
-        parts = zip(*(torch.split(value, count) for value in asked.values()), strict=True)
-        outs = [self.called(dict(zip(asked, part, strict=True)))["out"] for part in parts]
-        return outs[0] if len(outs) == 1 else torch.cat(outs)
+        rows = [slice(i, i + count) for i in range(0, len(asked["x"]), count)]
+        return torch.cat([self.called({name: value[part] for name, value in asked.items()}) for part in rows])
 
     def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """(output, raw) of a network's output at x_t."""
@@ -125,11 +123,11 @@ class Denoiser(nn.Module):
         output, raw = out.chunk(2, dim=1)
         return output, raw
 
-    def called(self, values: Values) -> Values:
+    def called(self, values: Values) -> Tensor:
         """The network's output for these inputs, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
-            out = self.network(*values.values())
-        return {"out": out.clone() if is_compiled(self.network) else out}
+            out: Tensor = self.network(*values.values())
+        return out.clone() if is_compiled(self.network) else out
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
         """The network's second input, for the time t [B] with the noise level γ_t [B], float64."""
@@ -138,20 +136,7 @@ class Denoiser(nn.Module):
         start, end = self.gamma.input_ends
         return (gamma_t - start) * (TIME_SCALE / (end - start))
 
-    def estimate(self, output: Tensor, x_t: Tensor, step: Step, *, clip: bool) -> tuple[Tensor, Tensor]:
-        """(x̂_0, ε̂) that an output at x_t stands for; `step` is the step that the network was trained on."""
-        x0 = self.parameterization.x0(output, x_t, step)
-        if clip:
-            x0 = clipped(x0)
-        return x0, noise_of(x0, x_t, step)
-
 
 def clipped(x0: Tensor) -> Tensor:
     """x̂_0 held within [−1, 1], where bounded data lie."""
     return x0.clamp(-1, 1)
-
-
-def noise_of(x0: Tensor, x_t: Tensor, step: Step) -> Tensor:
-    """ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ), at the noise level γ_t of `step`."""
-    signal = expand(step.alpha_bar_t.sqrt(), x_t) * x0
-    return (x_t - signal) / expand(step.one_minus_alpha_bar_t.sqrt(), x_t)

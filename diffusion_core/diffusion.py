@@ -18,22 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.batches import Labelled
-from diffusion_core.chain import Chain, FirstStep, whole
+from diffusion_core.chain import Chain, whole
 from diffusion_core.choices import Choices, level_refusal, sensible
 from diffusion_core.compilation import Compile, compile_network, resolve_compile
 from diffusion_core.conditioning import check_labels
-from diffusion_core.denoiser import Denoiser, clipped, noise_of
+from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Step, diffuse
 from diffusion_core.gamma import Gamma
 from diffusion_core.guide import Guide
-from diffusion_core.named import choice_name
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
-from diffusion_core.reverse import Reverse
+from diffusion_core.refusing import refuse, require
+from diffusion_core.reverse import Reverse, noise_of
 from diffusion_core.spacings import Spacing
-from diffusion_core.terms import denoising_term, prior_term
+from diffusion_core.terms import bound_term, prior_term
 from diffusion_core.variances import Variance
 
 __all__ = ["Diffusion"]
@@ -43,8 +43,8 @@ class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.
 
     Var(x_0 | x_t) and the terms of the bound, which are fitted to a trained network, are not in it. `labels` are those
-    of a view (`given`), and so is a `guide` (`guidance.guided`). If `clip`, x̂_0 of bounded data is held within their
-    bounds (`with_clip`).
+    of a view (`with_labels`), and so is a `guide` (`guidance.guided`). If `clip`, x̂_0 of bounded data is held within
+    their bounds (`with_clip`).
     """
 
     all_times: Tensor
@@ -52,20 +52,17 @@ class Diffusion(nn.Module):
     terms: Tensor
     labels: Tensor | None = None
     clip: bool = True
-    guide: Guide | None = None
+    guide: Guide[Diffusion] | None = None
 
     def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...], classes: int = 0) -> None:
         """A diffusion of data x_0 of `shape` [C, …], of `classes` classes, 0 for data without labels; ValueError where
         the choices do not go together."""
         super().__init__()
         sensible(choices)
-        if choices.conditioning.labelled and not classes:
-            raise ValueError(
-                f"conditioning={choice_name(choices.conditioning)} tells the network labels, and these data have none: "
-                "take data with labels, or conditioning=unconditional"
-            )
-        self.choices = choices
-        self.encoding, self.shape = encoding, shape
+        says = "conditioning={conditioning} tells the network labels, and these data have none: take data with labels, "
+        told = bool(classes) or not choices.conditioning.labelled
+        require(told, choices.said(says + "or conditioning=unconditional"))
+        self.choices, self.encoding, self.shape = choices, encoding, shape
         self.classes = classes if choices.conditioning.labelled else 0
         unknown = torch.full((choices.horizon + 1,), math.nan, dtype=torch.float64)
         self.register_buffer("all_times", torch.arange(choices.horizon + 1), persistent=False)
@@ -126,9 +123,8 @@ class Diffusion(nn.Module):
         before, denoiser.precision = denoiser.precision, precision
         if resolve_compile(compile, self.device) != "none":
             compile_network(self.network)
-        guide = self.guide.other.network_in(precision, compile) if self.guide else nullcontext()
         try:
-            with guide:
+            with self.guide.diffusion.network_in(precision, compile) if self.guide else nullcontext():
                 yield
         finally:
             denoiser.precision = before
@@ -142,46 +138,38 @@ class Diffusion(nn.Module):
             setattr(view, name, value)
         return view
 
-    def given(self, labels: Tensor | None) -> Diffusion:
+    def with_labels(self, labels: Tensor | None) -> Diffusion:
         """p_θ(· | y) with a row for each of the labels int64 [N], 0..K − 1, or −1 or K for none; with None, for any
         number of rows without labels. A diffusion that takes no labels returns itself."""
-        if self.guide is not None:
-            raise ValueError(
-                "labels are given to a diffusion before it is guided: guided(diffusion.given(labels), guide)"
-            )
+        says = "labels are given to a diffusion before it is guided: guided(diffusion.with_labels(labels), guide)"
+        require(self.guide is None, says)
         if not self.classes:
             return self
-        if labels is None:
-            return self.view(labels=None)
-        check_labels(labels, self.classes)
-        return self.view(labels=torch.where(labels < 0, self.classes, labels).to(self.device))
+        if labels is not None:
+            check_labels(labels, self.classes)
+            labels = torch.where(labels < 0, self.classes, labels).to(self.device)
+        return self.view(labels=labels)
 
-    def reading(self, data: Tensor | Labelled) -> tuple[Diffusion, Tensor]:
+    def for_data(self, data: Tensor | Labelled) -> tuple[Diffusion, Tensor]:
         """The diffusion with the labels of stored data, if they have any, and the data [N, …].
 
         ValueError where these are not what it was made for.
         """
         values, labels = data if isinstance(data, Labelled) else (data, None)
         self.encoding.check(values, self.shape)
-        return (self if labels is None else self.given(labels)), values
+        return (self if labels is None else self.with_labels(labels)), values
 
-    def rows(self, first: int, end: int) -> Diffusion:
-        """This view for rows `first`..`end` − 1 alone; the diffusion itself if no labels were given."""
-        return self.picked(slice(first, end))
-
-    def picked(self, places: slice | Tensor) -> Diffusion:
-        """This view for the rows at these places."""
-        guide = self.guide and self.guide.picked(places)
-        if self.labels is None and guide is self.guide:
-            return self
-        return self.view(labels=None if self.labels is None else self.labels[places], guide=guide)
+    def rows(self, places: slice | Tensor) -> Diffusion:
+        """This view for the rows at these places alone; the diffusion itself if no labels were given."""
+        guide = self.guide and replace(self.guide, diffusion=self.guide.diffusion.rows(places))
+        labels = None if self.labels is None else self.labels[places]
+        return self if labels is None and guide is None else self.view(labels=labels, guide=guide)
 
     def denoised(self, x_t: Tensor, t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """(output, raw) of the denoiser at times t [B], with the labels of its rows."""
-        if self.labels is not None and len(self.labels) != len(x_t):
-            raise ValueError(
-                f"labels of {len(self.labels)} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(i, j)"
-            )
+        given = len(x_t) if self.labels is None else len(self.labels)
+        says = f"labels of {given} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
+        require(given == len(x_t), says)
         output: tuple[Tensor, Tensor] = self.denoiser(x_t, t, step, self.labels)
         return output
 
@@ -199,13 +187,11 @@ class Diffusion(nn.Module):
 
         A fitted one is not a number until it is fitted (`fitting.with_fitted_variance`).
         """
-        taught = next((choice for choice in (self.choices.variance, variance) if choice.learned), None)
-        if taught is not None and variance != self.choices.variance:
-            raise ValueError(
-                f"variance={choice_name(taught)} is taught to a network, and cannot be swapped: train one with it"
-            )
-        unknown = torch.full_like(self.x0_variance, math.nan)
-        return self.view(choices=sensible(replace(self.choices, variance=variance)), x0_variance=unknown)
+        asked = replace(self.choices, variance=variance)
+        taught = self.choices if self.choices.variance.learned else asked
+        says = taught.said("variance={variance} is taught to a network, and cannot be swapped: train one with it")
+        require(not taught.variance.learned or variance == self.choices.variance, says)
+        return self.view(choices=sensible(asked), x0_variance=torch.full_like(self.x0_variance, math.nan))
 
     def with_spacing(self, spacing: Spacing) -> Diffusion:
         """This diffusion with another choice of the times that a chain of fewer steps visits.
@@ -223,25 +209,17 @@ class Diffusion(nn.Module):
 
         Times are rounded, unless they may be `real` and the network knows what lies between 1..T.
         """
+        own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
+        first_step = self.choices.schedule.first_step if own_rule else "beta_1"
         if steps is not None and steps != self.choices.horizon:
             times = self.choices.spacing.times(self.gamma, steps, self.terms)
             kept = times if real and self.choices.knows_between else whole(times)
-            return self._chain(kept.to(self.device))
-        if self.gamma.learns:
-            return self._chain(self.all_times)
-        # Every training step asks for it, and can use what it has computed before.
+            return Chain(self.gamma, kept.to(self.device), first_step)
+        # Every training step asks for the full one, and can use what it has computed before, unless γ has moved.
         full = self._full
-        if full is None or full.gamma is not self.gamma or full.first_step != self._first_step:
-            full = self._full = self._chain(self.all_times)
+        if full is None or self.gamma.learns or full.gamma is not self.gamma or full.first_step != first_step:
+            full = self._full = Chain(self.gamma, self.all_times, first_step)
         return full
-
-    @property
-    def _first_step(self) -> FirstStep:
-        own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
-        return self.choices.schedule.first_step if own_rule else "beta_1"
-
-    def _chain(self, times: Tensor) -> Chain:
-        return Chain(self.gamma, times, self._first_step)
 
     def _forget(self, *_: Any) -> None:
         self._full = None
@@ -265,57 +243,39 @@ class Diffusion(nn.Module):
         trained = chain.trained_step(k) if self.choices.parameterization.needs_step and not chain.full else step
         t = chain.times[k]
         output, raw = self.denoised(x_t, t, trained)
-        x0, eps = self.estimate(output, x_t, trained, lambda guide: guide.reverse(x_t, chain, k).x0)
-        return Reverse(step, x_t, x0, eps, self.choices.variance.log_variance(step, raw, x_t, self._fitted(t)))
+        x0 = self.estimate(output, x_t, trained, lambda guide: guide.reverse(x_t, chain, k).x0)
+        return Reverse(step, x_t, x0, self.choices.variance.log_variance(step, raw, x_t, self._fitted(t)))
 
     def _fitted(self, t: Tensor) -> Tensor:
         """Var(x_0 | x_t) at times t [B], linear between whole times."""
-        if not t.is_floating_point():
-            return self.x0_variance[t]
         low = t.long()
-        return torch.lerp(self.x0_variance[low], self.x0_variance[(low + 1).clamp(max=self.choices.horizon)], t - low)
+        high = (low + 1).clamp(max=self.choices.horizon)
+        return torch.lerp(self.x0_variance[low], self.x0_variance[high], t.double() - low)
 
     def estimate(
         self, output: Tensor, x_t: Tensor, trained: Step, of_guide: Callable[[Diffusion], Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """(x̂_0, ε̂) that the denoiser's output at x_t stands for, guided by what is asked `of_guide`, and clipped.
+    ) -> Tensor:
+        """x̂_0 that the denoiser's output at x_t stands for, guided by what is asked `of_guide`, and clipped.
 
         `trained` is the step that it was trained on.
         """
         x0 = self.choices.parameterization.x0(output, x_t, trained)
         if self.guide is not None and of_guide is not None:
             x0 = self.guide.x0(x0, trained.gamma_t, of_guide)
-        x0 = self.clipped(x0)
-        return x0, noise_of(x0, x_t, trained)
+        return self.clipped(x0)
 
     def predict(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) at real times t [B] in [1, T]; ValueError where an output means nothing without a step."""
-        reason = level_refusal(self.choices)
-        if reason is not None:
-            raise ValueError(reason)
+        refuse(level_refusal(self.choices))
         level = Step.level(self.gamma(t))
         output, _ = self.denoised(x_t, t, level)
-        return self.estimate(output, x_t, level, lambda guide: guide.predict(x_t, t)[0])
+        x0 = self.estimate(output, x_t, level, lambda guide: guide.predict(x_t, t)[0])
+        return x0, noise_of(x0, x_t, level)
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor) -> Tensor:
         """L_{k−1} (L_0 where k = 1) in nats [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
-        return self.term_of(x0, self.reverse(diffuse(x0, eps, self.gamma(chain.times[k])), chain, k))
-
-    def term_of(self, x0: Tensor, p: Reverse) -> Tensor:
-        """L_{k−1} (L_0 where the step ends in clean data) in nats [B], of the steps p at data x_0 [B, …]."""
-        if x0.device.type != "cpu":
-            # To learn which rows end in clean data, the CPU would have to wait for the device.
-            return self.term_in_all_rows(x0, p)
-        rows = p.step.ends_clean.nonzero().flatten()
-        clean = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
-        terms = denoising_term(x0, p)
-        return terms.index_copy(0, rows, self.encoding.decoder_term(*clean).to(terms.dtype)) if len(rows) else terms
-
-    def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
-        """The same, with the decoder in every row, at values that cannot overflow where it is not needed."""
-        first = p.step.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
-        decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
-        return torch.where(p.step.ends_clean, decoder, denoising_term(x0, p))
+        p = self.reverse(diffuse(x0, eps, self.gamma(chain.times[k])), chain, k)
+        return bound_term(x0, p, self.encoding.decoder_term)
 
     def prior(self, x0: Tensor) -> Tensor:
         """L_T in nats [B]."""

@@ -7,14 +7,14 @@ x_t], E‖ε‖² − E‖ε̂‖² = E‖ε − ε̂‖², its remaining error 
 The bound of a chain is a sum over its steps, each a function of the x̂_0 at its t. So one pass of the network at every
 t gives the term of every pair s < t, from which `spacing=optimal` chooses (Watson et al. 2021).
 
-A diffusion that was given the labels of all the data (`Diffusion.given`) is fitted as it is used, each example with its
-own label; there is one fit for all classes.
+A diffusion that was given the labels of all the data (`Diffusion.with_labels`) is fitted as it is used, each example
+with its own label; there is one fit for all classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -22,13 +22,12 @@ from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
 from diffusion_core.batches import Labelled
-from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Step, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import OptimalSpacing
-from diffusion_core.terms import kl_normal, mean_dims
+from diffusion_core.terms import bound_term, kl_normal, mean_dims
 from diffusion_core.variances import Fitted, Moments, Variance
 
 __all__ = ["bound_terms", "noise_moments", "with_fitted_variance", "with_optimal_spacing"]
@@ -54,35 +53,45 @@ def noise_moments(
 
     x̂_0 is clipped in `error` as the diffusion clips it, and never in `noise`, whose ε̂ must be the network's own.
     """
-    diffusion, raw = diffusion.reading(data)
-    diffusion, x0 = _drawn(diffusion, raw, draws, seed)
-    chain, own = diffusion.chain(), diffusion.with_clip(False)
-    noise, noise_se, error = torch.zeros(3, chain.steps, dtype=torch.float64, device=raw.device)
-    for t in range(1, chain.steps + 1):
-        eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
-        k = torch.full((draws,), t, device=raw.device)
-        with precision.exact(raw.device):
-            p = own.reverse(diffuse(x0, eps, chain.step(k).gamma_t), chain, k)
-        held = diffusion.clipped(p.x0)
+    diffusion, raw = diffusion.for_data(data)
+    chain, measured = diffusion.chain(), []
+    own, passes = _passes(diffusion.with_clip(False), raw, draws, seed, progress)
+    for x0, eps, k in passes:
+        p = own.reverse(diffuse(x0, eps, chain.step(k).gamma_t), chain, k)
         cleared = mean_dims(eps.double() ** 2 - p.eps.double() ** 2)
-        noise[t - 1], noise_se[t - 1] = cleared.mean(), cleared.std() / math.sqrt(draws) if draws > 1 else math.inf
-        error[t - 1] = mean_dims((x0 - held) ** 2).double().mean()
-        progress(t / chain.steps)
+        own_error = cleared.std() / math.sqrt(draws) if draws > 1 else torch.full_like(cleared[0], math.inf)
+        squares = mean_dims((x0 - diffusion.clipped(p.x0)) ** 2).double()
+        measured.append(torch.stack([cleared.mean(), own_error, squares.mean()]))
     alpha_bar = chain.step(torch.arange(1, chain.steps + 1, device=raw.device)).alpha_bar_t
-    return Moments(noise.cpu(), noise_se.cpu(), error.cpu(), alpha_bar.cpu(), _variance(diffusion, raw, seed).cpu())
+    noise, noise_se, error = torch.stack(measured, 1).cpu()
+    return Moments(noise, noise_se, error, alpha_bar.cpu(), _variance(diffusion, raw, seed).cpu())
+
+
+Pass = tuple[Tensor, Tensor, Tensor]
+"""x_0, ε, both [B, …], and k = t [B]."""
+
+
+def _passes(
+    diffusion: Diffusion, raw: Tensor, draws: int, seed: int, progress: Callable[[float], None]
+) -> tuple[Diffusion, Iterator[Pass]]:
+    """The diffusion with the labels of drawn examples, if it has the labels of all, and their pass at each t = 1..T,
+    to be computed in float32 throughout."""
+    places = _some(raw, draws, seed, "fit/image")
+    x0 = diffusion.encoding.draw(diffusion.encoding.store(raw[places]), seed, 0, "fit/dequantise")
+
+    def passes() -> Iterator[Pass]:
+        for t in range(1, diffusion.choices.horizon + 1):
+            eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
+            with precision.exact(raw.device):
+                yield x0, eps, torch.full((draws,), t, device=raw.device)
+            progress(t / diffusion.choices.horizon)
+
+    return diffusion.rows(places), passes()
 
 
 def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:
     """The places of `count` of the stored data [N, …], drawn with replacement."""
     return send(torch.randint(len(raw), (count,), generator=draw(seed, 0, purpose)), raw.device)
-
-
-def _drawn(diffusion: Diffusion, raw: Tensor, draws: int, seed: int) -> tuple[Diffusion, Tensor]:
-    """The diffusion with the labels of drawn examples, if it has the labels of all; and the x_0 [B, …] of these
-    examples."""
-    places = _some(raw, draws, seed, "fit/image")
-    stored = diffusion.encoding.store(raw[places])
-    return diffusion.picked(places), diffusion.encoding.draw(stored, seed, 0, "fit/dequantise")
 
 
 def _variance(diffusion: Diffusion, raw: Tensor, seed: int) -> Tensor:
@@ -106,45 +115,33 @@ def bound_terms(
     Over `draws` images of stored data [N, …]. Where s = 0 it is L_0 at σ² = 1 − ᾱ_t, whatever the chain's own rule:
     that depends on the step before, and differs little from it.
     """
-    diffusion, raw = diffusion.reading(data)
-    diffusion, x0 = _drawn(diffusion, raw, draws, seed)
+    diffusion, raw = diffusion.for_data(data)
+    diffusion, passes = _passes(diffusion, raw, draws, seed, progress)
     chain = diffusion.chain()
     levels = diffusion.gamma(chain.times)
     terms = torch.full((chain.steps + 1, chain.steps + 1), torch.inf, dtype=torch.float64, device=raw.device)
-    for t in range(1, chain.steps + 1):
-        eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
-        with precision.exact(raw.device):
-            terms[t, :t] = _terms_from(diffusion, x0, eps, chain, levels[: t + 1])
-        progress(t / chain.steps)
+    for t, (x0, eps, k) in enumerate(passes, 1):
+        terms[t, :t] = _terms_from(diffusion, x0, eps, chain.trained_step(k), k, levels[: t + 1])
     return terms
 
 
-def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, levels: Tensor) -> Tensor:
+def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, trained: Step, t: Tensor, levels: Tensor) -> Tensor:
     """The mean terms [t] of the steps from t to s = 0..t − 1, whose noise levels γ_0..γ_t are `levels`."""
-    times = torch.full((len(x0),), len(levels) - 1, device=x0.device)
-    trained = chain.trained_step(times)
     x_t = diffuse(x0, eps, trained.gamma_t)
-    output, raw = diffusion.denoised(x_t, times, trained)
-    estimate, fitted = diffusion.estimate(output, x_t, trained), diffusion.x0_variance[times]
+    output, raw = diffusion.denoised(x_t, t, trained)
+    x0_hat, fitted = diffusion.estimate(output, x_t, trained), diffusion.x0_variance[t]
     variance = diffusion.choices.variance
 
-    def to(level: Tensor, count: int) -> Step:
-        gamma_t = levels[-1:].expand(count)
+    def to(level: Tensor) -> Step:
+        gamma_t = levels[-1:].expand(len(level))
         return Step(gamma_t, level, logsigmoid(gamma_t))
 
-    clean = to(levels[:1].expand(len(x0)), len(x0))
-    p = Reverse(clean, x_t, *estimate, variance.log_variance(clean, raw, x_t, fitted))
-    first = diffusion.term_of(x0, p).double().mean()
-    later = [
-        _mean_terms(variance, to(part, len(part)), x0 - p.x0, raw, fitted)
-        for part in torch.split(levels[1:-1], _rows(variance, raw))
-    ]
-    return torch.cat([first[None], *later])
-
-
-def _rows(variance: Variance, raw: Tensor) -> int:
-    """The number of times s that are processed at once."""
-    return max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
+    clean = to(levels[:1].expand(len(x0)))
+    p = Reverse(clean, x_t, x0_hat, variance.log_variance(clean, raw, x_t, fitted))
+    first = bound_term(x0, p, diffusion.encoding.decoder_term).double().mean()
+    at_once = max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
+    parts = torch.split(levels[1:-1], at_once)
+    return torch.cat([first[None], *(_mean_terms(variance, to(part), x0 - x0_hat, raw, fitted) for part in parts)])
 
 
 def _mean_terms(variance: Variance, step: Step, error: Tensor, raw: Tensor, fitted: Tensor) -> Tensor:
@@ -152,14 +149,13 @@ def _mean_terms(variance: Variance, step: Step, error: Tensor, raw: Tensor, fitt
 
     A term is linear in the squared error, so a σ² that all dimensions share needs only the mean of it.
     """
-    dims = error[0].numel()
+    dims, count = error[0].numel(), len(step.gamma_t)
     if variance.learned:
-        error, raw = error[:LEARNED_DRAWS].reshape(1, -1), raw[:LEARNED_DRAWS].reshape(1, -1)
-        raw = raw.expand(len(step.gamma_t), -1)
+        error, raw = error[:LEARNED_DRAWS].reshape(1, -1), raw[:LEARNED_DRAWS].reshape(1, -1).expand(count, -1)
     else:
-        error, raw = error.double().square().mean().sqrt().reshape(1, 1), error.new_zeros(len(step.gamma_t), 0)
-    like = error.expand(len(step.gamma_t), -1)
-    log_variance = variance.log_variance(step, raw, like, fitted[:1].expand(len(step.gamma_t)))
+        error, raw = error.double().square().mean().sqrt().reshape(1, 1), error.new_zeros(count, 0)
+    like = error.expand(count, -1)
+    log_variance = variance.log_variance(step, raw, like, fitted[:1].expand(count))
     difference = expand(step.coefficient_x0, like) * like
     kl = kl_normal(difference**2, expand(step.log_beta_tilde, like), log_variance)
     return dims * mean_dims(kl.expand_as(like)).double()

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["Gaussian", "Step", "diffuse", "expand", "marginal", "posterior", "posterior_mean"]
+__all__ = ["Gaussian", "Step", "diffuse", "expand", "posterior", "posterior_mean"]
 
 
 def expand(coefficient: Tensor, like: Tensor) -> Tensor:
@@ -64,6 +64,14 @@ class Step:
         names = [name for name, of in vars(Step).items() if isinstance(of, cached_property)]
         vars(found).update({name: getattr(self, name)[rows] for name in names})
         return found
+
+    def signal(self, x: Tensor) -> Tensor:
+        """√ᾱ_t x."""
+        return expand(self.alpha_bar_t.sqrt(), x) * x
+
+    def noise(self, x: Tensor) -> Tensor:
+        """√(1 − ᾱ_t) x."""
+        return expand(self.one_minus_alpha_bar_t.sqrt(), x) * x
 
     @cached_property
     def ends_clean(self) -> Tensor:
@@ -119,12 +127,6 @@ class Step:
     def coefficient_xt(self) -> Tensor:
         """c_t, the weight of x_t in the posterior's mean."""
         return torch.exp(0.5 * self.log_alpha) * torch.sigmoid(self.gamma_s) / self.one_minus_alpha_bar_t
-
-
-def marginal(x0: Tensor, gamma_t: Tensor) -> Gaussian:
-    """q(x_t | x_0) at noise levels γ_t [B]."""
-    mean = expand(torch.sigmoid(-gamma_t).sqrt(), x0) * x0
-    return Gaussian(mean, expand(logsigmoid(gamma_t), x0))
 
 
 def diffuse(x0: Tensor, eps: Tensor, gamma_t: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.refusing import require
+
 __all__ = ["Gamma", "GammaCurve", "GammaTable", "Knots", "LearnedGamma", "MonotoneNet", "StraightGamma"]
 
 BISECTIONS = 60
@@ -88,6 +90,12 @@ def bisected(rising: Callable[[Tensor], Tensor], wanted: Tensor, end: float) -> 
     return (low + high) / 2
 
 
+def interpolated(values: Tensor, place: Tensor, first: int = 0) -> Tensor:
+    """Values at real places between `first` and the last index, linear between their neighbours."""
+    low = (place.detach().ceil().long() - 1).clamp(first, len(values) - 2)
+    return torch.lerp(values[low], values[low + 1], place - low)
+
+
 class GammaTable(Gamma):
     """A fixed γ by its values at t = 1..T, linear between them."""
 
@@ -98,27 +106,21 @@ class GammaTable(Gamma):
         super().__init__(len(log_alpha_bar))
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
         last = gamma[-1]
-        if last.isposinf():
-            raise ValueError(
-                f"at T={self.horizon} this schedule's β reaches 1, noise alone, before which a table cannot be "
-                "interpolated: keep β_T below 1 and take schedule.zero_terminal=true"
-            )
-        first = gamma[~gamma.isfinite()][:1]
-        if bool(first.isnan().any()):
-            raise ValueError(
-                f"at T={self.horizon} this schedule's ᾱ is no number between 0 and 1 from "
-                f"t={int(gamma.isnan().nonzero()[0]) + 1} on: keep every β above 0 and below 1"
-            )
-        if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
-            raise ValueError(
-                f"at T={self.horizon} this schedule's noise does not rise from step to step: take a smaller horizon, "
-                "or schedule fields that add more noise at the start"
-            )
-        if last > LARGEST:
-            raise ValueError(
-                f"at T={self.horizon} this schedule leaves a share of 1e-{int(last / math.log(100))} of x_0, too "
-                "small to divide by in float32: take a smaller horizon, or schedule fields that add less noise"
-            )
+        require(
+            not last.isposinf(),
+            f"at T={self.horizon} this schedule's β reaches 1, noise alone, before which no table can be interpolated: "
+            "keep β_T below 1 and take schedule.zero_terminal=true",
+        )
+        require(
+            bool(gamma.isfinite().all() and (gamma.diff() > 0).all()),
+            f"at T={self.horizon} this schedule's noise does not rise from step to step, for which every β is above 0 "
+            "and below 1: take a smaller horizon, or schedule fields that add more noise at the start",
+        )
+        require(
+            bool(last <= LARGEST),
+            f"at T={self.horizon} this schedule leaves a share of 1e-{int(last / math.log(100))} of x_0, too small to "
+            "divide by in float32: take a smaller horizon, or schedule fields that add less noise",
+        )
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
 
     @classmethod
@@ -127,9 +129,7 @@ class GammaTable(Gamma):
         return cls(torch.log1p(-beta).cumsum(0))
 
     def at(self, t: Tensor) -> Tensor:
-        low = (t.detach().ceil().long() - 1).clamp(1, max(1, self.horizon - 1))
-        high = (low + 1).clamp(max=self.horizon)
-        return torch.lerp(self.gamma[low], self.gamma[high], t - low)
+        return interpolated(self.gamma, t, 1)
 
 
 class GammaCurve(Gamma):
@@ -167,9 +167,7 @@ class Knots(GammaCurve):
         self.register_buffer("knots", torch.tensor(knots, dtype=torch.float64))
 
     def curve(self, u: Tensor) -> Tensor:
-        place = u * (len(self.knots) - 1)
-        low = (place.detach().ceil().long() - 1).clamp(0, len(self.knots) - 2)
-        return torch.lerp(self.knots[low], self.knots[low + 1], place - low)
+        return interpolated(self.knots, u * (len(self.knots) - 1))
 
 
 class MonotoneNet(nn.Module):

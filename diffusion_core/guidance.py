@@ -20,6 +20,7 @@ import torch
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.guide import Guide
+from diffusion_core.refusing import require
 
 __all__ = ["guided"]
 
@@ -33,18 +34,18 @@ def guided(
 
     ValueError where these are no scale and no interval, or the guide is of another chain or another space.
     """
-    if not 0 <= scale < math.inf:
-        raise ValueError(f"a guidance scale is at least 0 (0 is the guide alone, 1 no guidance), got {scale}")
-    if not 0 <= low < high:
-        raise ValueError(f"guidance acts at noise levels low < sigma <= high, 0 <= low < high, got {low} to {high}")
-    if diffusion.shape != guide.shape or diffusion.encoding.bounded != guide.encoding.bounded:
-        shapes = list(diffusion.shape), list(guide.shape)
-        raise ValueError(f"a guide is of the diffusion's space: x_0 of {shapes[0]}, got {shapes[1]}")
-    if diffusion.guide is not None:
-        raise ValueError("this diffusion is guided already, and has one guide: guide it as it was before")
-    times = diffusion.all_times
-    if len(times) != len(guide.all_times) or not torch.equal(diffusion.gamma(times), guide.gamma(times)):
-        raise ValueError("a guide has the diffusion's T and its noise levels at every t: take one of the same schedule")
+    allowed = 0 <= scale < math.inf
+    require(allowed, f"a guidance scale is at least 0 (0 is the guide alone, 1 no guidance), got {scale}")
+    between = f"{low} to {high}"
+    require(0 <= low < high, f"guidance acts at noise levels low < sigma <= high, 0 <= low < high, got {between}")
+    of_space = diffusion.shape == guide.shape and diffusion.encoding.bounded == guide.encoding.bounded
+    shapes = list(diffusion.shape), list(guide.shape)
+    require(of_space, f"a guide is of the diffusion's space: x_0 of {shapes[0]}, got {shapes[1]}")
+    alone = diffusion.guide is None
+    require(alone, "this diffusion is guided already, and has one guide: guide it as it was before")
+    levels = (each.gamma(each.all_times) for each in (diffusion, guide))
+    of_schedule = "a guide has the diffusion's T and its noise levels at every t: take one of the same schedule"
+    require(torch.equal(*levels), of_schedule)
     if scale == 1:
         return diffusion
     return diffusion.view(guide=Guide(guide.with_clip(False), scale, low, high))

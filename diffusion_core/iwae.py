@@ -36,9 +36,10 @@ from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import diffuse, expand, posterior
 from diffusion_core.randomness import normal
+from diffusion_core.refusing import require
 from diffusion_core.reverse import Reverse
 from diffusion_core.stratified import HALVES
-from diffusion_core.terms import sum_dims
+from diffusion_core.terms import bound_term, sum_dims
 from diffusion_core.units import bits_per_dim
 from diffusion_core.vae import Vae
 
@@ -93,9 +94,8 @@ def importance_weighted(
 
     `progress` is told the share that is done. ValueError below 2 draws.
     """
-    if draws < 2:
-        raise ValueError(f"the importance-weighted bound needs at least 2 draws, got {draws}: by 1 it is the bound")
-    model, raw = model.reading(data)
+    require(draws >= 2, f"the importance-weighted bound needs at least 2 draws, got {draws}: by 1 it is the bound")
+    model, raw = model.for_data(data)
     path = _of_no_steps if isinstance(model, Vae) else partial(_path, model, model.chain(steps))
     nats = []
     for draw in range(HALVES * draws):
@@ -115,7 +115,7 @@ def _of_no_steps(x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
 
 def _path(diffusion: Diffusion, chain: Chain, x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
     """−log w of one path of each x_0 [N, …], whose x_{τ_k} is by noise(k) [N, …]; in nats, float64 [N]."""
-    eps = noise(chain.steps)
+    eps, decoder = noise(chain.steps), diffusion.encoding.decoder_term
     gamma = diffusion.gamma(chain.times[-1:]).expand(len(x0))
     x = diffuse(x0, eps, gamma)
     nats = 0.5 * sum_dims((x**2 - eps**2).double() - expand(logsigmoid(gamma), eps))
@@ -124,8 +124,8 @@ def _path(diffusion: Diffusion, chain: Chain, x0: Tensor, noise: Callable[[int],
         parts = []
         for rows in torch.split(torch.arange(len(x0), device=x0.device), CHUNK):
             with precision.exact(x0.device):
-                p = diffusion.picked(rows).reverse(x[rows], chain, torch.full_like(rows, k))
-            parts.append((diffusion.term_of(x0[rows], p), x[rows]) if k == 1 else _step(x0[rows], eps[rows], p))
+                p = diffusion.rows(rows).reverse(x[rows], chain, torch.full_like(rows, k))
+            parts.append(_step(x0[rows], eps[rows], p) if k > 1 else (bound_term(x0[rows], p, decoder), x[rows]))
         terms, x = (torch.cat(part) for part in zip(*parts, strict=True))
         nats = nats + terms
     return nats

@@ -26,12 +26,13 @@ If x_0 is drawn by an encoder q(z | x) and read by a decoder p(x | z), x_0 being
 reconstruction, entropy and prior, each at the one z that is drawn per image (`latents.py`). With a chain of no steps
 the prior is N(0, I), and this is the evidence bound of a variational autoencoder (Kingma & Welling 2014).
 
-With labels given (`Diffusion.given`) all likelihoods are p(x | y), with each image's own y.
+With labels given (`Diffusion.with_labels`) all likelihoods are p(x | y), with each image's own y.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
+from diffusion_core.refusing import refuse, require
 from diffusion_core.stratified import HALVES, USUAL, Stratification, draws, with_less_variance
 from diffusion_core.terms import sum_dims
 from diffusion_core.timesteps import TimestepSampler
@@ -118,7 +120,7 @@ def bound(
 ) -> Bound:
     """The bound on stored data [N, …] over the full chain or one of `steps` steps, by the terms at the times of a
     stratification, the suite's own by default. With `Labelled` data it is that of p(x | y)."""
-    diffusion, raw = diffusion.reading(data)
+    diffusion, raw = diffusion.for_data(data)
     chain = diffusion.chain(steps)
     codes = codes_of(diffusion.encoding, raw, seed)
     count = torch.zeros(chain.steps + 1, dtype=torch.float64, device=raw.device)
@@ -128,12 +130,8 @@ def bound(
     per_nat = bits_per_nat(math.prod(diffusion.shape))
 
     def term_at(x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
-        with precision.exact(raw.device):
-            parts = [
-                diffusion.rows(i, i + batch).term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch])
-                for i in range(0, len(raw), batch)
-            ]
-        return (torch.cat(parts) * per_nat).double()
+        nats = _by_batches(diffusion, batch, lambda view, *rows: view.term(*rows[:2], chain, rows[2]), x0, eps, k)
+        return (nats * per_nat).double()
 
     strata = stratification.strata_of(chain.steps)
     for draw in draws(diffusion.encoding, raw, codes, strata, seed):
@@ -150,6 +148,13 @@ def bound(
         for half, code in enumerate(codes)
     ]
     return bound_of_halves(terms, (total / count * diffusion.encoding.share)[1:].cpu(), count[1:].cpu())
+
+
+def _by_batches(diffusion: Diffusion, batch: int, of: Callable[..., Tensor], *values: Tensor) -> Tensor:
+    """of(diffusion, *values) [N, …], in float32 throughout, for `batch` rows of the values [N, …] at a time."""
+    with precision.exact(values[0].device):
+        places = [slice(i, i + batch) for i in range(0, len(values[0]), batch)]
+        return torch.cat([of(diffusion.rows(place), *(value[place] for value in values)) for place in places])
 
 
 def codes_of(encoding: Encoding, raw: Tensor, seed: int) -> list[Code]:
@@ -183,12 +188,9 @@ def continuous_bound(
     diffusion: Diffusion, data: Tensor | Labelled, *, draws: int, seed: int, batch: int = 512
 ) -> Terms:
     """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
-    if draws < 1:
-        raise ValueError(f"the bound in continuous time needs at least 1 draw, got {draws}")
-    reason = flow_refusal(diffusion.choices)
-    if reason is not None:
-        raise ValueError(reason)
-    diffusion, raw = diffusion.reading(data)
+    require(draws >= 1, f"the bound in continuous time needs at least 1 draw, got {draws}")
+    refuse(flow_refusal(diffusion.choices))
+    diffusion, raw = diffusion.for_data(data)
     code = diffusion.encoding.code(raw, seed, "bound/dequantise")
     x0 = code.x0
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
@@ -199,16 +201,11 @@ def continuous_bound(
         t = diffusion.gamma.inverse(start + (end - start) * (j + u) / draws)
         eps = normal(seed, j, "continuous/eps", tuple(x0.shape), x0.device)
         x_t = diffuse(x0, eps, diffusion.gamma(t))
-        with precision.exact(x0.device):
-            parts = [
-                diffusion.rows(i, i + batch).predict(x_t[i : i + batch], t[i : i + batch])[1]
-                for i in range(0, len(x0), batch)
-            ]
-        Lt += 0.5 * (end - start) / draws * sum_dims((eps - torch.cat(parts)) ** 2).double()
+        predicted = _by_batches(diffusion, batch, lambda view, *rows: view.predict(*rows)[1], x_t, t)
+        Lt += 0.5 * (end - start) / draws * sum_dims((eps - predicted) ** 2).double()
     eps_0 = normal(seed, 0, "continuous/eps_0", tuple(x0.shape), x0.device)
-    direct = [diffusion.direct(x0[i : i + batch], eps_0[i : i + batch]) for i in range(0, len(x0), batch)]
     per_nat = bits_per_nat(math.prod(diffusion.shape))
-    L0 = (torch.cat(direct) * per_nat).double()
+    L0 = (_by_batches(diffusion, batch, Diffusion.direct, x0, eps_0) * per_nat).double()
     return Terms(**stored_terms(L0, Lt * per_nat, diffusion.prior(x0) * per_nat, code, diffusion.encoding, raw))
 
 
@@ -223,8 +220,7 @@ def estimate_variance(
     and nor has L_0, which as in the paper counts as known, so that t = 1 adds nothing. For independent t it is the
     mean over images of Var[T L_{t−1} [t > 1]]. Images [N, …] beyond the last whole batch are left out.
     """
-    if draws < 2:
-        raise ValueError(f"a variance needs at least 2 draws, got {draws}")
+    require(draws >= 2, f"a variance needs at least 2 draws, got {draws}")
     diffusion.encoding.check(raw, diffusion.shape)
     chain, n, per_nat = diffusion.chain(), min(batch, len(raw)), bits_per_nat(math.prod(diffusion.shape))
     variances = []
@@ -235,7 +231,7 @@ def estimate_variance(
             t, weight = timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
-                term = diffusion.rows(i, i + n).term(x0, eps, chain, t) * per_nat
+                term = diffusion.rows(slice(i, i + n)).term(x0, eps, chain, t) * per_nat
             scale = torch.where(t > 1, weight * chain.steps * diffusion.encoding.share, 0)
             means.append((scale * term.double()).mean())
         variances.append(n * torch.stack(means).var())

@@ -29,7 +29,8 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from diffusion_core.forward import Step
-from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V, check_sigma_data
+from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V
+from diffusion_core.refusing import require
 from diffusion_core.units import bits_per_nat
 
 __all__ = [
@@ -108,11 +109,8 @@ class Objective(ABC):
 def per_example(objective: Objective, example: Example) -> Tensor:
     """The loss of each example [B]; ValueError where the objective gives another shape, which would train silently."""
     loss, expected = objective.loss(example), tuple(example.error.shape)
-    if tuple(loss.shape) != expected:
-        raise ValueError(
-            f"{type(objective).__name__}.loss must give one loss an example, a tensor {list(expected)}: "
-            f"got {list(loss.shape)}"
-        )
+    says = f"{type(objective).__name__}.loss must give one loss an example, a tensor {list(expected)}"
+    require(tuple(loss.shape) == expected, f"{says}: got {list(loss.shape)}")
     return loss
 
 
@@ -142,8 +140,7 @@ class Hybrid(Objective):
     continuous: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise ValueError(f"hybrid needs weight > 0, got {self.weight}")
+        require(self.weight > 0, f"hybrid needs weight > 0, got {self.weight}")
 
     def loss(self, example: Example) -> Tensor:
         return example.error + self.weight * example.levels.horizon * example.variance_term()
@@ -188,8 +185,7 @@ class MinSnr(Reweighted):
     gamma: float = 5.0
 
     def __post_init__(self) -> None:
-        if not self.gamma > 0:
-            raise ValueError(f"min_snr needs gamma > 0, got {self.gamma}")
+        require(self.gamma > 0, f"min_snr needs gamma > 0, got {self.gamma}")
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
         return levels.step.snr_t.clamp(max=self.gamma)
@@ -203,8 +199,8 @@ class P2(Reweighted):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.k > 0 and self.gamma >= 0):
-            raise ValueError(f"p2 needs k > 0 and gamma >= 0, got k={self.k} and gamma={self.gamma}")
+        holds = self.k > 0 and self.gamma >= 0
+        require(holds, f"p2 needs k > 0 and gamma >= 0, got k={self.k} and gamma={self.gamma}")
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
         return levels.step.snr_t * (self.k + levels.step.snr_t) ** -self.gamma
@@ -220,7 +216,7 @@ class EdmObjective(Reweighted):
     sigma_data: float = 0.5
 
     def __post_init__(self) -> None:
-        check_sigma_data(self.sigma_data)
+        EdmParameterization(self.sigma_data)
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
         return EdmParameterization(self.sigma_data).kappa(levels.step)

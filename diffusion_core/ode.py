@@ -25,6 +25,7 @@ from diffusion_core.denoiser import PLACES_WITH_GRADIENT, at_once
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
+from diffusion_core.refusing import refuse, require
 from diffusion_core.terms import sum_dims
 from diffusion_core.units import bits_per_nat
 
@@ -66,13 +67,11 @@ def flow_likelihood(
 
     ValueError where the network says nothing between two times, or the schedule ends in noise alone.
     """
-    reason = flow_refusal(diffusion.choices)
-    if reason is not None:
-        raise ValueError(reason)
-    if steps < 1 or probes < 1:
-        raise ValueError(f"the flow's likelihood needs at least 1 step and 1 probe, got {steps} and {probes}")
+    refuse(flow_refusal(diffusion.choices))
+    some = steps >= 1 and probes >= 1
+    require(some, f"the flow's likelihood needs at least 1 step and 1 probe, got {steps} and {probes}")
     # The flow's ε̂ is the network's own.
-    diffusion, raw = diffusion.with_clip(False).reading(data)
+    diffusion, raw = diffusion.with_clip(False).for_data(data)
     encoding, dims = diffusion.encoding, math.prod(diffusion.shape)
     code = encoding.density_code(raw, seed, "ode/dequantise")
     x0 = code.x0
@@ -80,12 +79,13 @@ def flow_likelihood(
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
     start, end = diffusion.gamma(ends).tolist()
     log_alpha_bar = -math.log1p(math.exp(start))
-    time = _times(diffusion)
+    # Found once for all batches: each costs a bisection.
+    time = cache(lambda gamma: diffusion.gamma.inverse(torch.full((1,), gamma, dtype=torch.float64, device=raw.device)))
     batch = min(BATCH, at_once(diffusion.shape, PLACES_WITH_GRADIENT))
     parts = []
     for i in range(0, len(x0), batch):
         x_1 = math.exp(0.5 * log_alpha_bar) * x0[i : i + batch].double()
-        slope = partial(_slope, diffusion.rows(i, i + batch), directions[:, i : i + batch], time)
+        slope = partial(_slope, diffusion.rows(slice(i, i + batch)), directions[:, i : i + batch], time)
         x, gain = _flow(slope, x_1, len(directions), start, end, steps)
         prior = -0.5 * (sum_dims(x**2) + dims * math.log(2 * math.pi))
         parts.append(prior + gain + 0.5 * dims * log_alpha_bar)
@@ -113,23 +113,13 @@ def _flow(slope: Slope, x: Tensor, probes: int, start: float, end: float, steps:
     h = (end - start) / steps
     for step in range(steps):
         gamma = start + h * step
-        dx_1, dg_1 = slope(x, gamma)
-        dx_2, dg_2 = slope(x + 0.5 * h * dx_1, gamma + 0.5 * h)
-        dx_3, dg_3 = slope(x + 0.5 * h * dx_2, gamma + 0.5 * h)
-        dx_4, dg_4 = slope(x + h * dx_3, gamma + h)
-        x = x + h / 6 * (dx_1 + 2 * dx_2 + 2 * dx_3 + dx_4)
-        gain = gain + h / 6 * (dg_1 + 2 * dg_2 + 2 * dg_3 + dg_4)
+        k_1 = slope(x, gamma)
+        k_2 = slope(x + 0.5 * h * k_1[0], gamma + 0.5 * h)
+        k_3 = slope(x + 0.5 * h * k_2[0], gamma + 0.5 * h)
+        k_4 = slope(x + h * k_3[0], gamma + h)
+        state = zip((x, gain), k_1, k_2, k_3, k_4, strict=True)
+        x, gain = (y + h / 6 * (a + 2 * b + 2 * c + d) for y, a, b, c, d in state)
     return x, gain
-
-
-def _times(diffusion: Diffusion) -> Callable[[float], Tensor]:
-    """The time t [1] of a noise level γ, found once for all batches: each costs a bisection."""
-
-    @cache
-    def time(gamma: float) -> Tensor:
-        return diffusion.gamma.inverse(torch.full((1,), gamma, dtype=torch.float64, device=diffusion.device))
-
-    return time
 
 
 def _slope(

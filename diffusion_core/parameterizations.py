@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.forward import Step, expand, posterior_mean
+from diffusion_core.refusing import require
 
 __all__ = ["X0", "EdmParameterization", "Epsilon", "Mu", "Parameterization", "V", "Velocity"]
 
@@ -67,8 +68,7 @@ class Epsilon(Parameterization):
         return eps
 
     def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return (x_t - noise) / expand(step.alpha_bar_t.sqrt(), x_t)
+        return (x_t - step.noise(output)) / expand(step.alpha_bar_t.sqrt(), x_t)
 
     def kappa(self, step: Step) -> Tensor:
         return step.snr_t
@@ -109,11 +109,10 @@ class V(Parameterization):
     """v = √ᾱ ε − √(1 − ᾱ) x_0: x̂_0 = √ᾱ x_t − √(1 − ᾱ) v (Salimans & Ho 2022, arXiv:2202.00512)."""
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        return expand(step.alpha_bar_t.sqrt(), eps) * eps - expand(step.one_minus_alpha_bar_t.sqrt(), x0) * x0
+        return step.signal(eps) - step.noise(x0)
 
     def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return expand(step.alpha_bar_t.sqrt(), x_t) * x_t - noise
+        return step.signal(x_t) - step.noise(output)
 
     def kappa(self, step: Step) -> Tensor:
         return 1 / step.one_minus_alpha_bar_t
@@ -131,8 +130,7 @@ class Velocity(Parameterization):
         return eps - x0
 
     def x0(self, output: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        noise = expand(step.one_minus_alpha_bar_t.sqrt(), x_t) * output
-        return (x_t - noise) / expand(self._length(step), x_t)
+        return (x_t - step.noise(output)) / expand(self._length(step), x_t)
 
     def kappa(self, step: Step) -> Tensor:
         return self._length(step) ** 2 / step.one_minus_alpha_bar_t
@@ -156,7 +154,7 @@ class EdmParameterization(Parameterization):
     sigma_data: float = 0.5
 
     def __post_init__(self) -> None:
-        check_sigma_data(self.sigma_data)
+        require(self.sigma_data > 0, f"edm needs sigma_data > 0, got {self.sigma_data}")
 
     def network_input(self, x_t: Tensor, step: Step) -> Tensor:
         return x_t / expand(self._r(step), x_t)
@@ -179,9 +177,3 @@ class EdmParameterization(Parameterization):
 
     def _out(self, step: Step) -> Tensor:
         return self.sigma_data * step.one_minus_alpha_bar_t.sqrt() / self._r(step)
-
-
-def check_sigma_data(sigma_data: float) -> None:
-    """ValueError where the standard deviation of the data is not above 0."""
-    if not sigma_data > 0:
-        raise ValueError(f"edm needs sigma_data > 0, got {sigma_data}")

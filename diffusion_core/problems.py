@@ -1,8 +1,8 @@
 """A problem whose answer is known, Gaussian data, and a network that is a given function.
 
     GaussianData      data with their exact denoiser and entropy
-    exact_model       a diffusion of Gaussian data whose network is that denoiser
-    expected_bound    its bound: expectations over x_0 and ε are exact, not drawn
+    denoiser_output   a network that is a given denoiser
+    expected_bound    a diffusion's bound: expectations over x_0 and ε are exact, not drawn
 
 Everything is float64 and follows the definitions, without the code under test: a `Diffusion` whose network is the exact
 denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.choices import Choices
-from diffusion_core.conditioning import Class
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, Encoding
 from diffusion_core.forward import Step
 from diffusion_core.networks.network import Network
-from diffusion_core.parameterizations import Epsilon, Parameterization, V
-from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.variances import Variance
+from diffusion_core.parameterizations import Parameterization
+from diffusion_core.schedules import Schedule
 
 Output = Callable[..., Tensor]
 """A network as a function of x_t, t and, for data with classes, the label."""
@@ -61,34 +56,6 @@ class FunctionModule(nn.Module):
     def forward(self, x_t: Tensor, time: Tensor, *label: Tensor) -> Tensor:
         t = time * self.horizon / 1000
         return self.output(x_t, t.clamp(1, self.horizon) if self.real else t.round().long(), *label)
-
-
-def diffusion(
-    output: Output,
-    horizon: int,
-    *,
-    encoding: Encoding | None = None,
-    shape: tuple[int, ...] = (2,),
-    real: bool = False,
-    classes: int = 0,
-    **others: Any,
-) -> Diffusion:
-    """A `Diffusion` whose network is `output`, which gets t as an integer unless `real` is set, and a label if
-    `classes`.
-
-    `others` are fields of `Choices`; those left out or None have its defaults. A fitted variance is half-way between β̃
-    and β at every t, until a test fits it.
-    """
-    named = {name: choice for name, choice in others.items() if choice is not None}
-    if classes:
-        named.setdefault("conditioning", Class())
-    choices = Choices(network=Function(output, horizon, real), horizon=horizon, **named)
-    if choices.schedule.learned and choices.in_continuous_time:
-        choices = replace(choices, time_input="log_snr")
-    model = Diffusion(choices, encoding or Continuous(), shape, classes)
-    with torch.no_grad():
-        model.fit(0.5 * torch.sigmoid(model.gamma(model.all_times[1:])))
-    return model
 
 
 def column(value: Tensor, like: Tensor) -> Tensor:
@@ -145,20 +112,6 @@ class GaussianData:
 
 
 DATA = GaussianData((0.3, 1.7))
-
-
-def exact_model(
-    horizon: int,
-    variance: Variance,
-    data: GaussianData = DATA,
-    parameterization: Parameterization | None = None,
-    schedule: Schedule | None = None,
-) -> Diffusion:
-    """A diffusion whose network knows E[x_0 | x_t], and predicts ε, or v if the schedule ends in noise alone."""
-    schedule = schedule or Linear()
-    parameterization = parameterization or (V() if schedule.gamma(horizon).ends_in_noise else Epsilon())
-    output = denoiser_output(data.denoise, parameterization, schedule, horizon)
-    return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)
 
 
 def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = None) -> Tensor:

@@ -22,6 +22,7 @@ from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Step, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
+from diffusion_core.refusing import require
 from diffusion_core.reverse import Reverse
 
 __all__ = ["Ancestral", "Ddim", "Noise", "Sampler"]
@@ -47,10 +48,9 @@ class Sampler(ABC):
     reads_variance: ClassVar[bool]
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"sampler.steps must be at least 1 or null for all, got {self.steps}")
-        if not 0 <= self.skip < 1:
-            raise ValueError(f"sampler.skip must be a share of the steps in [0, 1), got {self.skip}")
+        some = self.steps is None or self.steps >= 1
+        require(some, f"sampler.steps must be at least 1 or null for all, got {self.steps}")
+        require(0 <= self.skip < 1, f"sampler.skip must be a share of the steps in [0, 1), got {self.skip}")
 
     @property
     def between_times(self) -> bool:
@@ -93,19 +93,15 @@ class Sampler(ABC):
         progress: Callable[[float], None] = lambda share: None,
     ) -> Tensor:
         """Samples x̂_0 `first`..`first + n` of a seed [n, …], in the space of x_0; `progress` is told the share done."""
-        if n < 1:
-            raise ValueError(f"at least one sample can be drawn, got n={n}")
+        require(n >= 1, f"at least one sample can be drawn, got n={n}")
         batch = math.ceil(batch / BLOCK) * BLOCK
         start = self.start(diffusion.chain(self.steps).steps)
         begin, end = first // BLOCK * BLOCK, first + n
         parts = []
         for at in range(begin, end, batch):
             count = min(batch, end - at)
-            path = self.path(diffusion, at, count, seed=seed)
-            x = next(path)
-            for done in range(1, start + 1):
-                x = next(path)
-                progress((at - begin + count * done / start) / (end - begin))
+            for done, x in enumerate(self.path(diffusion, at, count, seed=seed)):
+                progress((at - begin + len(x) * done / start) / (end - begin))
             parts.append(x)
         return torch.cat(parts)[first - begin :]
 
@@ -115,7 +111,7 @@ class Sampler(ABC):
 
         `first` is a multiple of the noise's BLOCK. Where labels are given, sample i has the i-th.
         """
-        diffusion = diffusion.rows(first, first + count)
+        diffusion = diffusion.rows(slice(first, first + count))
 
         def noise(t: int) -> Tensor:
             return normal_blocks(seed, t, first, count, diffusion.shape, diffusion.device)
@@ -166,8 +162,7 @@ class Ddim(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.eta <= 1:
-            raise ValueError(f"sampler.eta must lie in [0, 1], got {self.eta}")
+        require(0 <= self.eta <= 1, f"sampler.eta must lie in [0, 1], got {self.eta}")
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -21,6 +22,8 @@ from torch import Tensor
 from diffusion_core.chain import FirstStep
 from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
 from diffusion_core.moved import Shifted, ZeroTerminal
+from diffusion_core.named import choice_name
+from diffusion_core.refusing import require
 
 __all__ = [
     "Cosine",
@@ -49,32 +52,29 @@ class Schedule(ABC):
     learned: ClassVar[bool] = False
     younger: ClassVar[tuple[str, ...]] = ("zero_terminal", "shift")
 
-    def check(self, horizon: int) -> None:
-        """ValueError where its fields alone show that it has no meaning for T = `horizon` steps."""
-        if horizon < 2:
-            raise ValueError(f"horizon must be at least 2, got {horizon}")
-        if self.learned and (self.shift != 1 or self.zero_terminal):
-            asked = "zero_terminal=true" if self.zero_terminal else f"shift={self.shift:g}"
-            raise ValueError(
-                f"schedule.{asked} moves noise levels that stay, and this schedule learns its own: let it start from "
-                "others (schedule.gamma_min, schedule.gamma_max), or move one that is fixed (schedule=log_snr_linear)"
-            )
-
     @abstractmethod
     def build(self, horizon: int) -> Gamma:
         """The schedule's own γ for T = `horizon` steps, not moved; ValueError where it has no meaning at that T."""
 
     def gamma(self, horizon: int) -> Gamma:
         """γ for T = `horizon` steps, moved as asked for; ValueError where it has no meaning at that T."""
-        self.check(horizon)
+        require(horizon >= 2, f"horizon must be at least 2, got {horizon}")
+        moved = "zero_terminal=true" if self.zero_terminal else f"shift={self.shift:g}"
+        require(
+            not self.learned or (self.shift == 1 and not self.zero_terminal),
+            f"schedule.{moved} moves noise levels that stay, and this schedule learns its own: let it start from "
+            "others (schedule.gamma_min, schedule.gamma_max), or move one that is fixed (schedule=log_snr_linear)",
+        )
         gamma = self.build(horizon)
-        if gamma.horizon != horizon:
-            raise ValueError(f"build({horizon}) of {type(self).__name__} gives γ of {gamma.horizon} steps")
+        says = f"build({horizon}) of {type(self).__name__} gives γ of {gamma.horizon} steps"
+        require(gamma.horizon == horizon, says)
         if self.shift != 1:
             gamma = Shifted(gamma, self.shift)
-        if self.zero_terminal and gamma.ends_in_noise:
-            raise ValueError("schedule.zero_terminal=true moves an end to noise alone, where this one is: leave it out")
-        return ZeroTerminal(gamma) if self.zero_terminal else gamma
+        if not self.zero_terminal:
+            return gamma
+        at_end = "schedule.zero_terminal=true moves an end to noise alone, where this one is: leave it out"
+        require(not gamma.ends_in_noise, at_end)
+        return ZeroTerminal(gamma)
 
 
 @dataclass(frozen=True)
@@ -91,65 +91,56 @@ class Linear(Schedule):
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
     def __post_init__(self) -> None:
-        if not 0 < self.beta_1 <= self.beta_T < 1:
-            raise ValueError(
-                f"linear needs 0 < beta_1 <= beta_T < 1, got beta_1={self.beta_1} and beta_T={self.beta_T}"
-            )
-
-    def _scale(self, horizon: int) -> float:
-        return 1000 / horizon if self.rescale else 1.0
-
-    def check(self, horizon: int) -> None:
-        super().check(horizon)
-        beta_T = self._scale(horizon) * self.beta_T
-        if beta_T >= 1:
-            raise ValueError(
-                f"linear rescaled to T={horizon} has beta_T={beta_T:g}, which must stay below 1: "
-                f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false"
-            )
+        given = f"beta_1={self.beta_1} and beta_T={self.beta_T}"
+        require(0 < self.beta_1 <= self.beta_T < 1, f"linear needs 0 < beta_1 <= beta_T < 1, got {given}")
 
     def build(self, horizon: int) -> GammaTable:
-        scale = self._scale(horizon)
+        scale = 1000 / horizon if self.rescale else 1.0
+        require(
+            scale * self.beta_T < 1,
+            f"linear rescaled to T={horizon} has beta_T={scale * self.beta_T:g}, which must stay below 1: "
+            f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false",
+        )
         beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
         return GammaTable.of_beta(beta)
 
 
-def capped(alpha_bar: Tensor, beta_max: float) -> Tensor:
-    """β_t = 1 − ᾱ_t/ᾱ_{t−1} [T] from ᾱ at t = 0..T [T + 1], held at `beta_max` at most."""
-    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max)
+class Capped(Schedule):
+    """β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T), held at `beta_max` at most, by a function ᾱ(u) up to a factor."""
 
-
-def check_beta_max(name: str, beta_max: float) -> None:
-    """ValueError for a β_max outside (0, 1)."""
-    if not 0 < beta_max < 1:
-        raise ValueError(f"{name} needs 0 < beta_max < 1, got beta_max={beta_max}")
-
-
-@dataclass(frozen=True)
-class Cosine(Schedule):
-    """ᾱ(u) ∝ cos²((u + `s`)/(1 + s) · π/2), β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T) ≤ `beta_max`.
-
-    (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17.)
-    """
-
-    s: float = 0.008
-    beta_max: float = 0.999
+    beta_max: float
 
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
     def __post_init__(self) -> None:
-        if not self.s >= 0:
-            raise ValueError(f"cosine needs s >= 0, got s={self.s}")
-        check_beta_max("cosine", self.beta_max)
+        require(0 < self.beta_max < 1, f"{choice_name(self)} needs 0 < beta_max < 1, got beta_max={self.beta_max}")
+
+    @abstractmethod
+    def alpha_bar(self, u: Tensor) -> Tensor:
+        """ᾱ at evenly spaced u from 0 to 1, or a multiple of it."""
 
     def build(self, horizon: int) -> GammaTable:
-        u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
-        beta = capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
-        return GammaTable.of_beta(beta)
+        alpha_bar = self.alpha_bar(torch.arange(horizon + 1, dtype=torch.float64) / horizon)
+        return GammaTable.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=self.beta_max))
 
 
 @dataclass(frozen=True)
-class Sigmoid(Schedule):
+class Cosine(Capped):
+    """ᾱ(u) ∝ cos²((u + `s`)/(1 + s) · π/2), β_t ≤ `beta_max` (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17)."""
+
+    s: float = 0.008
+    beta_max: float = 0.999
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.s >= 0, f"cosine needs s >= 0, got s={self.s}")
+
+    def alpha_bar(self, u: Tensor) -> Tensor:
+        return torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2
+
+
+@dataclass(frozen=True)
+class Sigmoid(Capped):
     """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)], S(u) = sigmoid((`start` + (`end` − start) u)/`tau`), β_t ≤ `beta_max`.
 
     (Jabri et al. 2022, arXiv:2212.11972.)
@@ -160,20 +151,14 @@ class Sigmoid(Schedule):
     tau: float = 1.0
     beta_max: float = 0.999
 
-    first_step: ClassVar[FirstStep] = "beta_tilde_2"
-
     def __post_init__(self) -> None:
-        if not (self.start < self.end and self.tau > 0):
-            raise ValueError(
-                f"sigmoid needs start < end and tau > 0, got start={self.start}, end={self.end} and tau={self.tau}"
-            )
-        check_beta_max("sigmoid", self.beta_max)
+        super().__post_init__()
+        given = f"start={self.start}, end={self.end} and tau={self.tau}"
+        require(self.start < self.end and self.tau > 0, f"sigmoid needs start < end and tau > 0, got {given}")
 
-    def build(self, horizon: int) -> GammaTable:
-        u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
+    def alpha_bar(self, u: Tensor) -> Tensor:
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
-        beta = capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
-        return GammaTable.of_beta(beta)
+        return (s[-1] - s) / (s[-1] - s[0])
 
 
 @dataclass(frozen=True)
@@ -186,66 +171,56 @@ class Rectified(Schedule):
     end: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.end <= 1:
-            raise ValueError(f"rectified needs 0 < end <= 1, got end={self.end}")
+        require(0 < self.end <= 1, f"rectified needs 0 < end <= 1, got end={self.end}")
 
     def build(self, horizon: int) -> StraightGamma:
         return StraightGamma(horizon, self.end)
 
 
-def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:
-    """ValueError for ends between which γ does not rise."""
-    if not gamma_min < gamma_max:
-        raise ValueError(f"{name} needs gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
-
-
 @dataclass(frozen=True)
-class LogSnrLinear(Schedule):
-    """γ(u) linear from `gamma_min` to `gamma_max`, the fixed schedule of Kingma et al. 2021 (arXiv:2107.00630)."""
+class BetweenEnds(Schedule):
+    """γ(u) from `gamma_min` to `gamma_max`."""
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0
 
     def __post_init__(self) -> None:
-        check_ends("log_snr_linear", self.gamma_min, self.gamma_max)
+        low, high = self.gamma_min, self.gamma_max
+        require(low < high, f"{choice_name(self)} needs gamma_min < gamma_max, got {low} and {high}")
+
+
+@dataclass(frozen=True)
+class LogSnrLinear(BetweenEnds):
+    """γ(u) linear between its ends, the fixed schedule of Kingma et al. 2021 (arXiv:2107.00630)."""
 
     def build(self, horizon: int) -> Knots:
         return Knots(horizon, (self.gamma_min, self.gamma_max))
 
 
 @dataclass(frozen=True)
-class LearnedLinear(Schedule):
-    """γ(u) linear between two ends that are learned; they start at `gamma_min` and `gamma_max`."""
-
-    gamma_min: float = -13.3
-    gamma_max: float = 5.0
+class LearnedLinear(BetweenEnds):
+    """γ(u) linear between two ends that are learned, and start at those given."""
 
     learned: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_ends("learned_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> LearnedGamma:
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
 
 
 @dataclass(frozen=True)
-class LearnedSchedule(Schedule):
-    """γ(u) by a monotone network of `width` units between learned ends, which start at `gamma_min` and `gamma_max`.
+class LearnedSchedule(BetweenEnds):
+    """γ(u) by a monotone network of `width` units between learned ends, which start at those given.
 
     (Kingma et al. 2021, arXiv:2107.00630.)
     """
 
-    gamma_min: float = -13.3
-    gamma_max: float = 5.0
     width: int = 64
 
     learned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_ends("learned", self.gamma_min, self.gamma_max)
-        if self.width < 2:
-            raise ValueError(f"learned needs width >= 2, got {self.width}")
+        super().__post_init__()
+        require(self.width >= 2, f"learned needs width >= 2, got {self.width}")
 
     def build(self, horizon: int) -> LearnedGamma:
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, MonotoneNet(self.width))
@@ -258,8 +233,8 @@ class Saved(Schedule):
     knots: tuple[float, ...] = (-13.3, 5.0)
 
     def __post_init__(self) -> None:
-        if len(self.knots) < 2 or not all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False)):
-            raise ValueError(f"saved needs at least 2 knots, each above the one before, got {self.knots}")
+        rising = len(self.knots) > 1 and all(a < b for a, b in pairwise(self.knots))
+        require(rising, f"saved needs at least 2 knots, each above the one before, got {self.knots}")
 
     def build(self, horizon: int) -> Knots:
         return Knots(horizon, self.knots)

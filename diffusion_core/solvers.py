@@ -21,6 +21,7 @@ from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Step, expand
+from diffusion_core.refusing import require
 from diffusion_core.samplers import Noise, Sampler, ddim, reverse_at
 
 __all__ = ["DpmSolver", "Heun"]
@@ -51,11 +52,11 @@ class Heun(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.churn >= 0 and 0 <= self.churn_min <= self.churn_max and self.churn_noise > 0):
-            raise ValueError(
-                "sampler.churn must be at least 0, 0 <= sampler.churn_min <= sampler.churn_max and "
-                f"sampler.churn_noise > 0, got {self.churn}, {self.churn_min}, {self.churn_max} and {self.churn_noise}"
-            )
+        require(
+            self.churn >= 0 and 0 <= self.churn_min <= self.churn_max and self.churn_noise > 0,
+            "sampler.churn must be at least 0, 0 <= sampler.churn_min <= sampler.churn_max and "
+            f"sampler.churn_noise > 0, got {self.churn}, {self.churn_min}, {self.churn_max} and {self.churn_noise}",
+        )
 
     @property
     def between_times(self) -> bool:

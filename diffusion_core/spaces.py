@@ -14,9 +14,13 @@ from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fast.forms import accelerated
 from diffusion_core.networks.autoencoder import Decoder, Encoder
+from diffusion_core.refusing import require
 from diffusion_core.training import Training
 
 __all__ = ["Latents", "Pixels", "Space"]
+
+FACTORS = (1, 2, 4, 8)
+"""The f there are."""
 
 
 class Space(ABC):
@@ -78,20 +82,17 @@ class Latents(Space):
     encoded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.f not in (1, 2, 4, 8):
-            raise ValueError(f"space.f must be 1, 2, 4 or 8, got {self.f}")
+        require(self.f in FACTORS, f"space.f must be 1, 2, 4 or 8, got {self.f}")
         for name in ("channels", "width", "blocks", "groups", "steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"space.{name} must be at least 1, got {getattr(self, name)}")
-        if self.width % self.groups:
-            raise ValueError(f"space.width must be a multiple of space.groups={self.groups}, got {self.width}")
-        if not (self.kl_weight >= 0 and self.commitment >= 0 and self.learning_rate > 0):
-            raise ValueError(
-                "latents need kl_weight >= 0, commitment >= 0 and learning_rate > 0, got "
-                f"{self.kl_weight}, {self.commitment} and {self.learning_rate}"
-            )
-        if self.codes < 2:
-            raise ValueError(f"space.codes must be at least 2, got {self.codes}")
+            require(getattr(self, name) >= 1, f"space.{name} must be at least 1, got {getattr(self, name)}")
+        whole = self.width % self.groups == 0
+        require(whole, f"space.width must be a multiple of space.groups={self.groups}, got {self.width}")
+        require(
+            self.kl_weight >= 0 and self.commitment >= 0 and self.learning_rate > 0,
+            "latents need kl_weight >= 0, commitment >= 0 and learning_rate > 0, got "
+            f"{self.kl_weight}, {self.commitment} and {self.learning_rate}",
+        )
+        require(self.codes >= 2, f"space.codes must be at least 2, got {self.codes}")
 
     @property
     def likelihood(self) -> bool:
@@ -107,15 +108,12 @@ class Latents(Space):
         return self.f.bit_length() - 1
 
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(shape) != 3:
-            raise ValueError(f"space=latents is a code of images [C, H, W], got {list(shape)}: take space=pixels")
-        if shape[1] % self.f or shape[2] % self.f:
-            fitting = [f for f in (1, 2, 4, 8) if shape[1] % f == shape[2] % f == 0]
-            raise ValueError(
-                f"space.f={self.f} does not divide images of {shape[1]}×{shape[2]}: take space.f="
-                + " or ".join(map(str, fitting))
-            )
-        return (self.channels, shape[1] // self.f, shape[2] // self.f)
+        require(len(shape) == 3, f"space=latents is a code of images [C, H, W], got {list(shape)}: take space=pixels")
+        _, height, width = shape
+        fitting = [f for f in FACTORS if height % f == width % f == 0]
+        says = f"space.f={self.f} does not divide images of {height}×{width}: take space.f="
+        require(self.f in fitting, says + " or ".join(map(str, fitting)))
+        return (self.channels, height // self.f, width // self.f)
 
     def build(self, levels: GreyLevels, shape: tuple[int, ...]) -> Autoencoder:
         """The autoencoder of images of this shape."""

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from diffusion_core.chain import strided_times, whole
 from diffusion_core.gamma import Gamma, bisected
+from diffusion_core.refusing import require
 
 __all__ = [
     "KarrasSpacing",
@@ -127,8 +128,7 @@ class KarrasSpacing(LevelSpacing):
     rho: float = 7.0
 
     def __post_init__(self) -> None:
-        if not self.rho > 0:
-            raise ValueError(f"karras needs rho > 0, got {self.rho}")
+        require(self.rho > 0, f"karras needs rho > 0, got {self.rho}")
 
     def scale(self, gamma: Tensor) -> Tensor:
         return torch.exp(gamma / (2 * self.rho))
@@ -147,8 +147,8 @@ class OptimalSpacing(Spacing):
 
     def chosen(self, gamma: Gamma, steps: int, terms: Tensor) -> Tensor:
         horizon = gamma.horizon
-        if terms.shape != (horizon + 1, horizon + 1):
-            raise ValueError("spacing=optimal reads the terms of a trained network's bound: fit it first")
+        fitted = terms.shape == (horizon + 1, horizon + 1)
+        require(fitted, "spacing=optimal reads the terms of a trained network's bound: fit it first")
         cost, came_from = terms[:, 0].cpu(), []
         for _ in range(steps - 1):
             # Entry [t, s] is the least cost from t if the first step goes to s; entries with s ≥ t are infinite.

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -32,8 +32,9 @@ from torch import Tensor
 
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.randomness import excess, spread_normals, uniform
+from diffusion_core.refusing import require
 
-__all__ = ["Stratification", "Stratum"]
+__all__ = ["Stratification"]
 
 HALVES = 2
 """The halves of the draws, which share the images alone."""
@@ -69,26 +70,24 @@ class Stratification:
 
     def strata_of(self, steps: int) -> list[Stratum]:
         """The strata of 1..K = `steps`. Those that a short chain leaves over are further draws of its times."""
-        if self.exact < 1 or (self.strata < 1 and 2 * self.exact < steps):
-            raise ValueError(
-                f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
-                f"got exact={self.exact}, strata={self.strata}"
-            )
+        require(
+            self.exact >= 1 and (self.strata >= 1 or 2 * self.exact >= steps),
+            f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
+            f"got exact={self.exact}, strata={self.strata}",
+        )
         first = min(self.exact, steps)
         last = max(first, steps - self.exact)
         runs = min(self.strata, last - first)
-        edges = [first]
+        edges = list(range(first + 1))
         place = [math.log(t / first) + EVEN * (t - first) / steps for t in range(first, last + 1)]
         for j in range(1, runs + 1):
             even = first + bisect_left(place, place[-1] * j / runs)
             edges.append(min(max(even, edges[-1] + 1), last - (runs - j)))
-        once = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
-        once += [Stratum(t, t) for t in range(last + 1, steps + 1)]
-        more = [times - 1 for times in FRONT[:first]]
+        edges += range(last + 1, steps + 1)
+        front = [*FRONT[:first], *[1] * steps]
         # Strata that a short chain cannot use are further draws of its times, from the first on.
-        spare = self.strata - runs
-        more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(once))) for i in range(len(once))]
-        return [replace(stratum, draws=1 + extra) for stratum, extra in zip(once, more, strict=True)]
+        spare = [len(range(i, self.strata - runs, len(edges) - 1)) for i in range(len(edges) - 1)]
+        return [Stratum(a + 1, b, front[i] + spare[i]) for i, (a, b) in enumerate(pairwise(edges))]
 
     def count(self, steps: int) -> int:
         """The number of terms of a chain of K = `steps` that are computed per image."""

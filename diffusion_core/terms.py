@@ -3,7 +3,7 @@
     −log p(x_0) ≤ L_T + Σ_{t=2..T} L_{t−1} + L_0
     L_T     = KL(q(x_T | x_0) ‖ N(0, I))
     L_{t−1} = KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t))
-    L_0     = −log p_θ(x_0 | x_1), which is the encoding's (`encodings.py`)
+    L_0     = −log p_θ(x_0 | x_1), by the encoding's decoder (`encodings.py`)
 
 Each is one draw where the paper has an expectation over x_t ~ q(x_t | x_0).
 """
@@ -11,6 +11,7 @@ Each is one draw where the paper has an expectation over x_t ~ q(x_t | x_0).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -48,6 +49,28 @@ def denoising_term(x0: Tensor, p: Reverse) -> Tensor:
     """
     squared_difference = (expand(p.step.coefficient_x0, x0) * (x0 - p.x0)) ** 2
     return sum_dims(kl_normal(squared_difference, expand(p.step.log_beta_tilde, x0), p.log_variance))
+
+
+Decoder = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""−log p(x_0) [B] of x_0 [B, …] at a mean and a log σ²."""
+
+
+def bound_term(x0: Tensor, p: Reverse, decoder: Decoder) -> Tensor:
+    """L_{t−1} in nats [B], or L_0 by the decoder where the step ends in clean data."""
+    if x0.device.type != "cpu":
+        # To learn which rows end in clean data, the CPU would have to wait for the device.
+        return term_in_all_rows(x0, p, decoder)
+    rows = p.step.ends_clean.nonzero().flatten()
+    clean = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
+    terms = denoising_term(x0, p)
+    return terms.index_copy(0, rows, decoder(*clean).to(terms.dtype)) if len(rows) else terms
+
+
+def term_in_all_rows(x0: Tensor, p: Reverse, decoder: Decoder) -> Tensor:
+    """The same, with the decoder in every row, at values that cannot overflow where it is not needed."""
+    first = expand(p.step.ends_clean, x0).bool()
+    clean = decoder(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
+    return torch.where(p.step.ends_clean, clean, denoising_term(x0, p))
 
 
 def prior_term(x0: Tensor, gamma_end: Tensor) -> Tensor:

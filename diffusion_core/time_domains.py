@@ -21,6 +21,7 @@ from diffusion_core.forward import Step
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
 from diffusion_core.reverse import Reverse
+from diffusion_core.terms import bound_term
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim
 
@@ -70,9 +71,9 @@ class Discrete(TimeDomain):
         variance = diffusion.choices.variance.trained_as
 
         def term(output: Tensor) -> Tensor:
-            estimate = diffusion.denoiser.estimate(output, x_t, step, clip=False)
-            p = Reverse(step, x_t, *estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
-            return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
+            estimate = diffusion.choices.parameterization.x0(output, x_t, step)
+            p = Reverse(step, x_t, estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
+            return bits_per_dim(bound_term(x0, p, diffusion.encoding.decoder_term), x0[0].numel())
 
         return term
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.gamma import Gamma
+from diffusion_core.named import choice_name
+from diffusion_core.refusing import require
 
 __all__ = ["Importance", "LogNormal", "LogitNormal", "LowDiscrepancy", "TimestepSampler", "Timesteps", "Uniform"]
 
@@ -134,10 +136,9 @@ class ImportanceSampler(TimestepSampler):
         Losses that later ones of the same batch push out go to a spare column: to leave them out, the CPU would have
         to wait for the device to count them.
         """
-        index = t - 1
-        length = self.history.shape[1]
-        earlier = (index[:, None] == index[None, :]).tril(-1).sum(1)
-        later = (index[:, None] == index[None, :]).triu(1).sum(1)
+        index, length = t - 1, self.history.shape[1]
+        equal = index[:, None] == index
+        earlier, later = equal.tril(-1).sum(1), equal.triu(1).sum(1)
         slot = torch.where(later < length, (self.count[index] + earlier) % length, length)
         written = torch.cat([self.history, self.history[:, :1]], dim=1)
         written[index, slot] = loss.double()
@@ -161,13 +162,11 @@ class Importance(Timesteps):
     adapts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.history < 1 or not 0 < self.floor <= 1:
-            raise ValueError(f"importance needs history >= 1 and 0 < floor <= 1, got {self.history} and {self.floor}")
-        if self.history > MOST_HISTORY:
-            raise ValueError(
-                f"importance needs history <= {MOST_HISTORY}, got {self.history}: it is uniform until each t has that "
-                "many losses"
-            )
+        require(
+            1 <= self.history <= MOST_HISTORY and 0 < self.floor <= 1,
+            f"importance needs 1 <= history <= {MOST_HISTORY} (it is uniform until each t has that many losses) and "
+            f"0 < floor <= 1, got {self.history} and {self.floor}",
+        )
 
     def build(self, gamma: Gamma) -> ImportanceSampler:
         return ImportanceSampler(gamma.horizon, self)
@@ -182,8 +181,7 @@ class LogitNormalSampler(TimestepSampler):
         self.deviation = deviation
 
     def share(self, u: Tensor) -> Tensor:
-        share: Tensor = torch.sigmoid(self.mean + self.deviation * torch.special.ndtri(u))
-        return share
+        return torch.sigmoid(self.mean + self.deviation * torch.special.ndtri(u))
 
     def density(self) -> Tensor:
         s = torch.arange(self.horizon + 1, dtype=torch.float64) / self.horizon
@@ -191,14 +189,20 @@ class LogitNormalSampler(TimestepSampler):
         return density
 
 
-def check_normal(name: str, std: float) -> None:
-    """ValueError where a standard deviation is not above 0."""
-    if not std > 0:
-        raise ValueError(f"{name} needs std > 0, got {std}")
+class Normal(Timesteps):
+    """A normal density on some scale of time, of mean `mean` and standard deviation `std`, and no weight."""
+
+    mean: float
+    std: float
+
+    reweighted: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require(self.std > 0, f"{choice_name(self)} needs std > 0, got {self.std}")
 
 
 @dataclass(frozen=True)
-class LogitNormal(Timesteps):
+class LogitNormal(Normal):
     """u = t/T with logit u ~ N(`mean`, `std`²), and no weight: most at the middle of the path.
 
     (Esser et al. 2024, arXiv:2403.03206, §3.1.)
@@ -206,11 +210,6 @@ class LogitNormal(Timesteps):
 
     mean: float = 0.0
     std: float = 1.0
-
-    reweighted: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_normal("logit_normal", self.std)
 
     def build(self, gamma: Gamma) -> LogitNormalSampler:
         return LogitNormalSampler(gamma.horizon, self.mean, self.std)
@@ -254,7 +253,7 @@ class LevelSampler(TimestepSampler):
 
 
 @dataclass(frozen=True)
-class LogNormal(Timesteps):
+class LogNormal(Normal):
     """ln σ = γ/2 ~ N(`mean`, `std`²), cut off at the schedule's ends, and no weight.
 
     (Karras et al. 2022, arXiv:2206.00364, §5.) On the path of `schedule=rectified` this and `logit_normal` are one
@@ -264,18 +263,12 @@ class LogNormal(Timesteps):
     mean: float = -1.2
     std: float = 1.2
 
-    reweighted: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_normal("log_normal", self.std)
-
     def build(self, gamma: Gamma) -> LevelSampler:
         sampler = LevelSampler(gamma, lambda level: torch.special.ndtr((level / 2 - self.mean) / self.std))
-        if not sampler.held >= LEAST_HELD:
-            low, high = (end / 2 for end in sampler.ends)
-            raise ValueError(
-                f"timesteps=log_normal with mean={self.mean:g} and std={self.std:g} has {100 * sampler.held:.2g} % of "
-                f"its density at the schedule's ln sigma, {low:.3g} to {high:.3g}: take a mean between these, or a "
-                "larger std"
-            )
+        low, high = (end / 2 for end in sampler.ends)
+        require(
+            sampler.held >= LEAST_HELD,
+            f"timesteps=log_normal with mean={self.mean:g} and std={self.std:g} has {100 * sampler.held:.2g} % of its "
+            f"density at the schedule's ln sigma, {low:.3g} to {high:.3g}: take a mean between these, or a larger std",
+        )
         return sampler

@@ -34,7 +34,7 @@ class Vae:
     def device(self) -> torch.device:
         return self.encoding.mean.device
 
-    def reading(self, data: Tensor | Labelled) -> tuple[Vae, Tensor]:
+    def for_data(self, data: Tensor | Labelled) -> tuple[Vae, Tensor]:
         """The model, and stored data [N, …] without labels, which it knows none of; ValueError for other data."""
         raw = data.values if isinstance(data, Labelled) else data
         self.encoding.check(raw, self.encoding.code_shape)
@@ -43,7 +43,7 @@ class Vae:
     @torch.no_grad()
     def bound(self, data: Tensor | Labelled, *, seed: int) -> Bound:
         """The bound on stored data [N, …], at the codes that `likelihood.bound` draws in its halves."""
-        _, raw = self.reading(data)
+        _, raw = self.for_data(data)
         nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
         terms = []
         for code in codes_of(self.encoding, raw, seed):

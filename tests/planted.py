@@ -54,8 +54,8 @@ ERRORS = {
     ),
     "noise_moments_of_the_clipped_estimate": Error(
         "diffusion_core/fitting.py",
-        "diffusion.chain(), diffusion.with_clip(False)",
-        "diffusion.chain(), diffusion",
+        "_passes(diffusion.with_clip(False), ",
+        "_passes(diffusion, ",
         (CORE + "test_variances.py",),
     ),
     "sampler_noise_by_step_and_not_by_time": Error(
@@ -102,8 +102,8 @@ ERRORS = {
     ),
     "guidance_by_one_more_than_its_scale": Error(
         "diffusion_core/guide.py",
-        ".bool(), guide + self.scale * (own - guide), own)",
-        ".bool(), own + self.scale * (own - guide), own)",
+        "guided = guide + self.scale * (own - guide)",
+        "guided = own + self.scale * (own - guide)",
         (CORE + "test_guidance.py",),
     ),
     "dpm_solver_extrapolates_by_the_inverse": Error(

@@ -132,7 +132,7 @@ class BoundStage(Stage):
 
     def _unlabelled(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         assert isinstance(model, Diffusion), "only a chain is told labels"
-        return self._kept("nll_unlabelled", bound_of(self.cell, model.given(None), images), bench.folder)
+        return self._kept("nll_unlabelled", bound_of(self.cell, model.with_labels(None), images), bench.folder)
 
     def _flow(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         assert isinstance(model, Diffusion), "only a chain has a probability flow"

@@ -137,4 +137,4 @@ def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
 
 def given(model: M, labels: Tensor | None) -> M:
     """The model of data with these labels; the same model where it is told none."""
-    return model if labels is None or not isinstance(model, Diffusion) else model.given(labels)
+    return model if labels is None or not isinstance(model, Diffusion) else model.with_labels(labels)

@@ -191,7 +191,7 @@ def sampled(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
     if not plan.guides or isinstance(labelled, Vae):
         return labelled
     assert plan.scale != "auto", "a scale is chosen before samples are drawn"
-    guide = labelled.given(None) if other is None else given(other, labels)
+    guide = labelled.with_labels(None) if other is None else given(other, labels)
     high = math.inf if plan.high is None else plan.high
     return guided(labelled, guide, scale=plan.scale, low=plan.low, high=high)
 

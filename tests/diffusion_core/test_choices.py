@@ -9,26 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.choices import Choices, Time, chain_refusal, level_refusal, refusal
+from diffusion_core.choices import Choices, Time, chain_refusal, refusal
 from diffusion_core.conditioning import Unconditional
 from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
 from diffusion_core.denoiser import TimeInput
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.named import choice_name
 from diffusion_core.networks.mlp import Mlp
-from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Hybrid, MinSnr, Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Mu, Parameterization, V
-from diffusion_core.problems import diffusion
-from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Rectified, Schedule
-from diffusion_core.spaces import Space
-from diffusion_core.spacings import Spacing
-from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Timesteps
-from diffusion_core.variances import Analytic, Beta, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import classes, crossings, ends_in_noise, members, name, pairwise
+from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Uniform
+from diffusion_core.variances import Analytic, Beta, LearnedDiagonal, LearnedVariance
+from tests.axes import crossings, ends_in_noise, members, name, pairwise
 
 BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
 
@@ -40,8 +34,8 @@ REFUSED = [
     ({"variance": LearnedVariance(), "objective": VlbContinuous()}, "vlb_continuous teaches no variance, so variance"),
     ({"objective": Hybrid()}, "hybrid differs from objective=simple only in what a learned variance learns, and var"),
     ({"parameterization": Mu(), "objective": VlbContinuous()}, "mu predicts a mean between two times and has no mea"),
-    ({"timesteps": Importance(), "objective": VlbContinuous()}, "keeps a history .* objective=vlb_continuous draws"),
-    ({"timesteps": Importance(), "time": "continuous"}, "keeps a history per t in 1..T, and time=continuous draws"),
+    ({"timesteps": Importance(), "objective": VlbContinuous()}, "keeps a history .* objective=vlb_continuous with ti"),
+    ({"timesteps": Importance(), "time": "continuous"}, "keeps a history per t in 1..T, .* time=continuous draws rea"),
     ({"timesteps": Importance(), "schedule": LearnedLinear()}, "would follow losses whose noise levels schedule=lea"),
     ({"schedule": LearnedLinear(), "objective": VlbContinuous()}, "time_input=t does not tell it: take time_input=l"),
     ({"objective": Vlb(), "time": "continuous"}, "vlb sums terms of a chain of steps, which time=continuous has no"),
@@ -113,7 +107,7 @@ def combinations(objective: Objective) -> list[dict[str, Any]]:
         "parameterization": members(Parameterization),
         "variance": (Beta(), LearnedVariance(), LearnedDiagonal(), Analytic()),
         "schedule": OF_EACH_KIND,
-        "timesteps": members(Timesteps),
+        "timesteps": (Uniform(), Importance(), LogNormal()),
         "time_input": get_args(TimeInput),
         "time": get_args(Time),
         "coupling": (Independent(), Optimal()),
@@ -122,7 +116,7 @@ def combinations(objective: Objective) -> list[dict[str, Any]]:
     return [crossing | others for crossing in crossings(goes, axes)]
 
 
-@pytest.mark.parametrize("objective", [Simple(), MinSnr(), Hybrid(), Vlb(), VlbContinuous()], ids=name)
+@pytest.mark.parametrize("objective", [Simple(), Hybrid(), Vlb(), VlbContinuous()], ids=name)
 def test_every_combination_of_choices_is_refused_or_gives_finite_losses_with_gradients(objective):
     """Losses are asked of few in which every two choices meet."""
     raw = torch.linspace(-1, 1, 60).reshape(30, 2)
@@ -134,24 +128,3 @@ def test_every_combination_of_choices_is_refused_or_gives_finite_losses_with_gra
         except Exception as error:
             error.add_note(f"at {fields}")
             raise
-
-
-def test_between_two_times_a_mean_is_no_prediction():
-    """The continuous bound and the flow's likelihood ask for x̂_0 and ε̂ at a noise level alone."""
-    model = diffusion(lambda x_t, t: 0.1 * x_t, 50, parameterization=Mu())
-    with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times") as error:
-        model.predict(torch.ones(3, 2), torch.tensor([1.0, 7.5, 50.0]))
-    assert str(error.value) == level_refusal(model.choices)
-    assert level_refusal(BASE) is None
-
-
-AXES = (Parameterization, Variance, Schedule, Objective, Timesteps, Network, Sampler, Spacing, Coupling, Space)
-
-
-@pytest.mark.parametrize("axis", AXES)
-def test_a_choices_name_is_its_class_without_the_axis_in_snake_case(axis):
-    names = {choice: choice_name(choice) for choice in classes(axis)}
-    assert len(set(names.values())) == len(names)
-    for choice, given in names.items():
-        assert choice_name(choice()) == given == given.lower().strip("_")
-        assert given.replace("_", "") == choice.__name__.removesuffix(axis.__name__).lower()

@@ -57,14 +57,6 @@ def test_it_is_torchs_clipping_of_the_normalised_loss(learner_of, optimizer):
 
 
 @LEARNERS
-def test_a_norm_that_nothing_reaches_is_no_clipping_bit_by_bit(learner_of):
-    *_, (_, losses, state) = run(learner_of, replace(PLAN, clip=1e30))
-    *_, (_, expected, without) = run(learner_of)
-    assert losses == expected
-    assert_same({name: value for name, value in state.items() if not name.startswith("clip/")}, without)
-
-
-@LEARNERS
 def test_a_run_continued_from_a_report_clips_as_the_unbroken_one(learner_of):
     plan = replace(PLAN, clip=1e-2)
     unbroken = run(learner_of, plan)

@@ -101,20 +101,6 @@ def test_pairs_are_those_of_the_whole_batch_in_whatever_pieces_it_is_taken(seen,
     assert all(torch.equal(parts[key], whole[key]) for key in whole)
 
 
-def test_losses_see_each_x0_with_its_own_time_and_the_nearest_noise_of_the_batch(seen):
-    """Of images, whose x_0 holds what they are dequantised by; no two of a batch gain by changing their noise."""
-    paired, plain = (given(seen, image_learner, coupling) for coupling in (Optimal(), Independent()))
-    assert all(torch.equal(paired[key], plain[key]) for key in paired if key != "eps")
-    x0 = image_learner()[0].diffusion.encoding.encode(paired["raw"], paired["encoding"])
-    for step in range(PLAN.steps):
-        batch = slice(step * PLAN.batch, (step + 1) * PLAN.batch)
-        mine, eps, drawn = x0[batch], paired["eps"][batch], plain["eps"][batch]
-        assert sorted(eps.flatten(1).tolist()) == sorted(drawn.flatten(1).tolist())
-        least = min(cost(mine, drawn[list(order)]) for order in itertools.permutations(range(PLAN.batch)))
-        assert cost(mine, eps) == pytest.approx(least, rel=1e-12)
-        assert least < cost(mine, drawn)
-
-
 @pytest.mark.parametrize("coupling", PAIRING, ids=name)
 def test_noise_is_paired_within_a_class_where_labels_are_told(seen, coupling):
     """Else noise given a label would lie where the class does, and no sample of the class starts there."""

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.parameterizations import X0, Epsilon, Parameterization, V
-from diffusion_core.problems import GaussianData, Output, denoiser_output, diffusion
+from diffusion_core.problems import GaussianData, Output, denoiser_output
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.variances import Beta, BetaTilde, Variance
 from tests.axes import across, paired
 from tests.diffusion_core.mixture import MixtureData
+from tests.diffusion_core.problems import diffusion
 
 HORIZON = 41
 STEPS = 11

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.parameterizations import EdmParameterization, Epsilon
-from diffusion_core.problems import GaussianData, denoiser_output, diffusion
+from diffusion_core.problems import GaussianData, denoiser_output
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import Heun
 from tests.axes import across
 from tests.diffusion_core.mixture import MixtureData
+from tests.diffusion_core.problems import diffusion
 
 SIGMA_DATA = 0.7
 ENDS = LogSnrLinear(2 * math.log(0.002), 2 * math.log(80))
@@ -80,11 +81,11 @@ def in_sigma(data: GaussianData | MixtureData):
 
 @across(
     data=(GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)),
-    settings=[(0.0, 0.0, 1e9, 1.0), (4.0, 0.0, 1e9, 1.0), (40.0, 0.05, 50.0, 1.003), (1.0, 0.3, 0.3, 1.0)],
+    settings=[(0.0, 0.0, 1e9, 1.0), (40.0, 0.05, 50.0, 1.003)],
     real=(True, False),
 )
 def test_heun_with_churn_is_algorithm_2(data, settings, real):
-    """Algorithm 1, churn from the start, the paper's for ImageNet, and churn nowhere: five paths of the same draws.
+    """Algorithm 1, and churn as the paper's for ImageNet: five paths of the same draws.
 
     From σ_max on their σ̂ would leave the schedule, so it is not among the σ that are raised. The real t at which our
     network is asked is found by bisection of γ, to the last digits of float64. One that knows 1..T alone rounds σ̂ to

@@ -15,11 +15,11 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Velocity
-from diffusion_core.problems import diffusion
 from diffusion_core.samplers import Ddim
 from diffusion_core.schedules import Rectified
 from diffusion_core.spacings import TrailingSpacing
 from diffusion_core.time_domains import levels_of
+from tests.diffusion_core.problems import diffusion
 
 HORIZON = 20
 SHIFT = pytest.mark.parametrize("shift", [1.0, 3.0])

@@ -9,25 +9,24 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core import iwae
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.iwae import Weighted, importance_weighted
 from diffusion_core.likelihood import own_error
 from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
-from diffusion_core.problems import GaussianData, diffusion, exact_model
+from diffusion_core.problems import GaussianData
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
 from diffusion_core.vae import Vae
-from diffusion_core.variances import Beta, BetaTilde, Variance
+from diffusion_core.variances import Beta, Variance
 from tests.diffusion_core.mixture import bayes
+from tests.diffusion_core.problems import diffusion, exact_model
 from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
 
 HORIZON = 4
 SCHEDULE = LogSnrLinear(gamma_min=-4, gamma_max=5)
 DATA = GaussianData((0.3, 1.7))
 LN2 = math.log(2)
-FIXED = pytest.mark.parametrize("variance", [Beta(), BetaTilde()])
 
 
 def weighted(model: Diffusion | Vae, raw: Tensor, draws: int = 16, seed: int = 0, **more) -> Weighted:
@@ -51,7 +50,7 @@ def alpha_bars(model: Diffusion) -> Tensor:
 
 
 @pytest.mark.parametrize("schedule", [SCHEDULE, Rectified(), LearnedLinear(gamma_min=-4)], ids=choice_name)
-@pytest.mark.parametrize("steps", [None, 3, 1])
+@pytest.mark.parametrize("steps", [None, 1])
 def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule, steps):
     """N(0, I) stays N(0, I) under noise, and β is the variance of its reverse steps."""
     data = GaussianData((1.0, 1.0))
@@ -87,15 +86,6 @@ def of_curved(variance: Variance, encoding: Encoding | None = None, shape: tuple
     return diffusion(lambda x_t, t: curved(x_t), 3, encoding=encoding, shape=shape, **choices).with_clip(False)
 
 
-@FIXED
-def test_of_any_network_the_weights_average_to_the_likelihood(variance):
-    model = of_curved(variance)
-    sigma = (1 - alpha_bars(model)[1]).sqrt().expand_as(POINTS)
-    x0 = torch.tensor([-0.6, -0.4, 0.1, 0.5])
-    density = Normal(curved(POINTS), sigma).log_prob(x0.double()[:, None]).exp() @ masses(model, POINTS)
-    assert_average(density, weighted(model, x0.repeat_interleave(250)[:, None], draws=100))
-
-
 def assert_average(exact: Tensor, result: Weighted) -> None:
     """The mean weight of each of a few examples, given many times over, is its exact likelihood [B]."""
     weights = torch.exp(-result.nats.movedim(-1, 0)).reshape(len(exact), -1) * 2 ** (-result.offset)
@@ -121,7 +111,7 @@ def test_of_dequantised_grey_levels_the_weights_average_to_their_probability():
 
 def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     """The encoder's exact posterior leaves nothing to be weighted, a wider one has the likelihood as its limit."""
-    raw = torch.randint(1, 255, (20, *SHAPE), generator=generator).to(torch.uint8)
+    raw = torch.randint(1, 255, (8, *SHAPE), generator=generator).to(torch.uint8)
     exact = MODEL.bits(raw)
     for model in (Vae(MODEL.latents()), of_standard_normal()):
         result = weighted(model, raw)
@@ -130,7 +120,7 @@ def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     wide = MODEL.latents()
     wide.autoencoder.encoder.constant += math.log(2)
     for model in (Vae(wide), replace_encoding(of_standard_normal(), wide)):
-        result = weighted(model, raw, draws=64)
+        result = weighted(model, raw, draws=24)
         assert result.looseness.mean() > 0.05
         assert (result.total - exact).mean().item() == pytest.approx(0, abs=4 * own_error(result.halves) + 1e-3)
 
@@ -142,20 +132,11 @@ def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
 
 def test_the_own_errors_are_those_of_repetitions():
     model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
-    results = [weighted(model, raw, 2, seed) for seed in range(40)]
+    results = [weighted(model, raw, 2, seed) for seed in range(30)]
     for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
         means = torch.tensor([getattr(result, value).mean() for result in results])
         claimed = torch.tensor([own_error(getattr(result, halves)) for result in results]).square().mean().sqrt()
         assert 0.7 < claimed / means.std() < 1.4
-
-
-def test_equal_seeds_give_equal_results_in_any_batch(monkeypatch):
-    model, raw = exact_model(HORIZON, BetaTilde(), DATA, schedule=SCHEDULE), points_of(DATA, 50)
-    one, other = (weighted(model, raw, 4, seed) for seed in (0, 1))
-    monkeypatch.setattr(iwae, "CHUNK", 7)
-    torch.testing.assert_close(one.nats, weighted(model, raw, 4).nats, rtol=1e-5, atol=1e-5)
-    assert not torch.equal(one.nats, other.nats)
-    assert not torch.equal(one.nats[0], one.nats[1])
 
 
 def test_weights_of_which_one_is_all_are_no_trouble_and_one_draw_is_refused():

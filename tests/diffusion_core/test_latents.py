@@ -19,11 +19,12 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.ode import flow_likelihood
-from diffusion_core.problems import column, diffusion
+from diffusion_core.problems import column
 from diffusion_core.schedules import Linear, LogSnrLinear
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
+from tests.diffusion_core.problems import diffusion
 
 HORIZON = 12
 SHAPE, CODE = (1, 2, 2), (2, 1, 1)

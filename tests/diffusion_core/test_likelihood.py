@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Encoding, GreyLevels
+from diffusion_core.encodings import Encoding
 from diffusion_core.likelihood import Bound, bound, estimate_variance
 from diffusion_core.parameterizations import X0, Mu
-from diffusion_core.problems import DATA, diffusion
+from diffusion_core.problems import DATA
 from diffusion_core.stratified import Stratification, unexplained
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import BetaTilde
+from tests.diffusion_core.problems import diffusion
 
 HORIZON = 30
 Seen = list[tuple[Tensor, Tensor]]
@@ -57,47 +58,6 @@ def terms_by_hand(alpha_bar: Tensor, x0: Tensor, error: Tensor) -> Tensor:
     return torch.cat([first, rest]) / (2 * math.log(2))
 
 
-def by_hand(alpha_bar: Tensor, seen: Seen, x0: Tensor) -> tuple[Tensor, Tensor]:
-    """(terms of t = 1.., [K, N], how often each was taken) from the x_t that the network was shown, the halves in turn.
-
-    From each term goes what the other half's slope on the noise's excess (‖ε‖² − 2)/2 says.
-    """
-    times = {float(t): k for k, t in enumerate(dict.fromkeys(float(t[0]) for _, t in seen))}
-    terms, count = torch.zeros(len(times), len(x0)).double(), torch.zeros(len(times))
-    for first in range(0, len(seen), 2):
-        pair, k = seen[first : first + 2], times[float(seen[first][1][0])]
-        values, excess = [], []
-        for x_t, t in pair:
-            error = torch.zeros(len(times), len(x0)).double()
-            error[k] = ((x0 - shrink(x_t, t)) ** 2).sum(1)
-            values.append(terms_by_hand(alpha_bar, x0, error)[k])
-            eps = (x_t - alpha_bar[k + 1].sqrt() * x0) / (1 - alpha_bar[k + 1]).sqrt()
-            excess.append(((eps**2).sum(1) - 2) / 2)
-        for mine, other in ((0, 1), (1, 0)):
-            slope = torch.cov(torch.stack([values[other], excess[other]]))[0, 1]
-            terms[k] += values[mine] - slope * excess[mine]
-        count[k] += 2
-    return terms / count[:, None], count
-
-
-@pytest.mark.parametrize("steps", [1, 7, HORIZON])
-def test_with_every_step_taken_the_bound_is_the_sum_of_terms_computed_one_by_one(steps):
-    """From the x_t that the network was shown, of the strided chain's own times."""
-    seen: Seen = []
-    raw = points(40)
-    result = estimate(spied(seen), raw, steps=steps)
-    times = list(dict.fromkeys(int(t[0]) for _, t in seen))
-    alpha_bar = torch.sigmoid(-model().gamma(torch.tensor([0, *times])))
-    terms, count = by_hand(alpha_bar, seen, raw)
-    prior = 0.5 * (alpha_bar[-1] * (raw.double() ** 2 - 1) - torch.log1p(-alpha_bar[-1])).sum(1) / (2 * math.log(2))
-    assert len(times) == steps
-    torch.testing.assert_close(result.L0, terms[0], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(result.Lt, terms[1:].sum(0), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(result.LT, prior, rtol=1e-5, atol=1e-8)
-    torch.testing.assert_close(result.per_step, terms.mean(1), rtol=1e-5, atol=1e-5)
-    assert result.per_step_count.tolist() == (40 * count).tolist()
-
-
 def exact_expectation(x0: Tensor) -> Tensor:
     """E over noise of each term at one x_0 [2], in bits/dim [K]: E‖x_0 − 0.8 x_t‖² in closed form."""
     alpha_bar = torch.sigmoid(-model().gamma(torch.arange(HORIZON + 1)))
@@ -106,7 +66,7 @@ def exact_expectation(x0: Tensor) -> Tensor:
     return terms_by_hand(alpha_bar, x0, error[:, None]).squeeze(1)
 
 
-@pytest.mark.parametrize(("exact", "strata"), [(1, 1), (3, 7), (HORIZON, 1)])
+@pytest.mark.parametrize(("exact", "strata"), [(1, 1), (3, 7)])
 def test_the_stratified_estimate_is_unbiased(exact, strata):
     n = 20_000
     x0 = torch.tensor([0.7, -0.4])
@@ -159,17 +119,6 @@ def test_halves_draw_their_times_and_noise_independently_and_strata_their_times(
         assert correlation.abs().max() < 5 / n**0.5
 
 
-def test_the_offset_of_dequantised_data_goes_to_L0():
-    raw = torch.randint(17, (30, 1, 2, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    fine = diffusion(shrink, HORIZON, parameterization=X0(), encoding=GreyLevels(17), shape=(1, 2, 2))
-    values = 15 * raw.double() + 7
-    coarse = estimate(fine, raw)
-    at_centres = diffusion(shrink, HORIZON, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
-    centred = estimate(at_centres, values.to(torch.uint8))
-    assert coarse.L0.mean().item() == pytest.approx(centred.L0.mean().item() - math.log2(15), abs=0.3)
-    assert coarse.LT.mean().item() == pytest.approx(centred.LT.mean().item(), rel=0.05)
-
-
 def test_the_variance_of_an_estimate_is_that_of_one_time_an_image(monkeypatch):
     """Of L_{t−1} = t²/100 bits/dim; at t = 1, L_0 is known: it has no part. Five variances of 400 draws each."""
     made, t = model(), torch.arange(1, HORIZON + 1, dtype=torch.float64)
@@ -203,7 +152,7 @@ def of_terms(monkeypatch: pytest.MonkeyPatch, term: Term, encoding: Encoding | N
 
 
 def test_strata_partition_the_steps_with_single_times_at_both_ends():
-    for steps, exact, strata in product(range(1, 25), range(1, 27), range(1, 27)):
+    for steps, exact, strata in product((1, 2, 7, 24), (1, 3, 12, 26), (1, 2, 5, 26)):
         found = Stratification(exact, strata).strata_of(steps)
         assert [t for one in found for t in range(one.first, one.last + 1)] == list(range(1, steps + 1))
         alone = {one.first for one in found if one.length == 1}

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from diffusion_core import trainable
+from diffusion_core import diffusion, trainable
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
@@ -39,12 +39,12 @@ def autocast(monkeypatch):
 def steps(recipe):
     """A training step, a term of the bound and a step of a sampler by these choices."""
     learner = DiffusionLearner(model(torch.device("cpu"), **RECIPES[recipe])).to(META)
-    diffusion, raw = learner.diffusion, torch.zeros(16, 1, 8, 8, dtype=torch.uint8, device=META)
+    made, raw = learner.diffusion, torch.zeros(16, 1, 8, 8, dtype=torch.uint8, device=META)
     losses = Trainer(learner, PLAN, META).step(raw, 0, 1)
-    x, k, chain = torch.zeros(16, 1, 8, 8, device=META), torch.full((16,), 3, device=META), diffusion.chain()
+    x, k, chain = torch.zeros(16, 1, 8, 8, device=META), torch.full((16,), 3, device=META), made.chain()
     with torch.no_grad():
-        term = diffusion.term(x, x, chain, k)
-        drawn = [of.step(diffusion, x, chain, 3, lambda: torch.zeros_like(x)) for of in (Ancestral(), Ddim())]
+        term = made.term(x, x, chain, k)
+        drawn = [of.step(made, x, chain, 3, lambda: torch.zeros_like(x)) for of in (Ancestral(), Ddim())]
     assert {value.device for value in (*losses.values(), term, *drawn)} == {META}
 
 
@@ -66,7 +66,7 @@ def on_the_host(self, steps=None, real=False):
     return Chain(self.gamma, torch.arange(101), "beta_1")
 
 
-def rows_by_mask(self, x0, p):
+def rows_by_mask(x0, p, decoder):
     first = p.step.ends_clean.expand(len(x0))
     return sum_dims((p.mean - x0)[first] ** 2)
 
@@ -75,7 +75,7 @@ PLANTED = {
     "times stay on the host": (Diffusion, "chain", on_the_host),
     "draws are not sent": (trainable, "send", lambda value, device: value),
     "a loss is read": (Simple, "loss", watched),
-    "rows are chosen by a mask": (Diffusion, "term_of", rows_by_mask),
+    "rows are chosen by a mask": (diffusion, "bound_term", rows_by_mask),
     "a history is no buffer": (
         ImportanceSampler,
         "register_buffer",

@@ -15,21 +15,16 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.parameterizations import Epsilon
-from diffusion_core.problems import denoiser_output, diffusion
+from diffusion_core.problems import denoiser_output
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Linear
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import part, train
 from diffusion_core.training import Training
 from tests.diffusion_core.mixture import MixtureData
+from tests.diffusion_core.problems import diffusion
 
 DATA = MixtureData()
-
-
-def test_entropy_of_the_mixture_agrees_with_its_samples():
-    n = 200_000
-    bits = -DATA.density.log_prob(DATA.sample(n, 0)) / (2 * math.log(2))
-    assert DATA.entropy == pytest.approx(bits.mean().item(), abs=5 * bits.std().item() / n**0.5)
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +79,11 @@ def test_with_the_exact_score_the_continuous_bound_has_no_gap():
     """½ ∫ E‖ε − ε̂‖² dγ is the information that the noise takes away (Guo et al. 2005): with the density at γ_1 and L_T
     it makes up the entropy of data with noise of variance e^{γ_1}, under every schedule.
     """
-    points = DATA.sample(20_000, 8)
+    points = DATA.sample(4000, 8)
     output = denoiser_output(DATA.denoise, Epsilon(), Linear(), 1000)
     model = diffusion(output, 1000, schedule=Linear(), real=True)
-    total = continuous_bound(model, points, draws=64, seed=0, batch=20_000).total
+    total = continuous_bound(model, points, draws=64, seed=0, batch=4000).total
     gap = total + DATA.density.log_prob(points) / (2 * math.log(2))
     error = gap.std().item() / len(gap) ** 0.5
-    assert error < 0.012
+    assert error < 0.03
     assert abs(gap.mean().item()) < 3.5 * error

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core import ode
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.likelihood import continuous_bound
 from diffusion_core.ode import flow_likelihood
-from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
-from diffusion_core.problems import GaussianData, denoiser_output, diffusion
-from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
-from tests.axes import across, before_noise, ends_in_noise, members, name
+from diffusion_core.parameterizations import EdmParameterization, Epsilon, Mu, Parameterization, V
+from diffusion_core.problems import GaussianData, denoiser_output
+from diffusion_core.schedules import Linear, LogSnrLinear, Rectified, Saved, Schedule
+from tests.axes import name
 from tests.diffusion_core.mixture import MixtureData
+from tests.diffusion_core.problems import diffusion
 
 DATA = GaussianData((0.3, 1.7))
 HORIZON = 1000
@@ -42,15 +42,10 @@ def gaussian_flow(x0: Tensor, model: Diffusion) -> Tensor:
     return -log_density.mean(1) / math.log(2)
 
 
-FIXED = [schedule for schedule in before_noise() if not schedule.learned]
-AT_A_LEVEL = [parameterization for parameterization in members(Parameterization) if not parameterization.needs_step]
-
-
 @pytest.mark.parametrize(
-    ("parameterization", "schedule"), [(p, FIXED[i % len(FIXED)]) for i, p in enumerate(AT_A_LEVEL)], ids=name
+    ("parameterization", "schedule"), [(Epsilon(), Linear()), (EdmParameterization(), Saved())], ids=name
 )
 def test_on_gaussian_data_the_flow_has_its_closed_form(parameterization, schedule):
-    """Each parameterization under a schedule of its own."""
     x0 = torch.tensor([[0.5, -1.0], [0.0, 0.0], [2.0, 3.0]])
     model = exact_model(DATA, schedule, parameterization)
     ours = flow_likelihood(model, x0, steps=50, probes=2, seed=0)
@@ -63,26 +58,26 @@ def test_the_solver_is_of_fourth_order():
     model = exact_model(DATA, LogSnrLinear())
     exact = gaussian_flow(x0.double(), model)
     errors = [
-        (flow_likelihood(model, x0, steps=steps, probes=2, seed=0).total - exact).abs().item() for steps in (8, 16, 32)
+        (flow_likelihood(model, x0, steps=steps, probes=2, seed=0).total - exact).abs().item() for steps in (8, 16)
     ]
     orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
     assert orders.min() > 3.5
 
 
-MIXTURE = MixtureData(components=8, radius=1.0, width=0.2)
+MIXTURE = MixtureData(components=4, radius=1.0, width=0.2)
 
 
 def test_on_a_mixture_with_the_exact_score_the_flow_gives_the_exact_density():
     """Within 0.01 bits/dim, point by point: what is left is the noise at γ_1 and N(0, I) in place of q(x_T)."""
-    x0 = MIXTURE.sample(300, 0)
+    x0 = MIXTURE.sample(100, 0)
     exact = -MIXTURE.density.log_prob(x0) / (2 * math.log(2))
-    ours = flow_likelihood(exact_model(MIXTURE, LogSnrLinear()), x0, steps=64, probes=2, seed=0)
+    ours = flow_likelihood(exact_model(MIXTURE, LogSnrLinear()), x0, steps=48, probes=2, seed=0)
     assert ours.total.mean().item() == pytest.approx(exact.mean().item(), abs=0.01)
     assert (ours.total - exact).abs().max() < 0.05
 
 
 def test_hutchinsons_estimate_is_unbiased_and_its_error_is_stated():
-    x0 = MIXTURE.sample(600, 1)
+    x0 = MIXTURE.sample(200, 1)
     model = exact_model(MIXTURE, LogSnrLinear())
     exact = flow_likelihood(model, x0, steps=24, probes=2, seed=0).total
     one = diffusion(  # The same problem with a dimension more than there are probes.
@@ -92,11 +87,11 @@ def test_hutchinsons_estimate_is_unbiased_and_its_error_is_stated():
         real=True,
         shape=(3,),
     )
-    third = torch.randn(600, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    third = torch.randn(200, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ours = flow_likelihood(one, torch.cat([x0, third], dim=1), steps=24, probes=2, seed=0)
     alone = -Normal(0.0, 1.0).log_prob(third).flatten() / math.log(2)
     difference = (3 * ours.total - 2 * exact - alone).mean().item() / 3
-    assert 0 < ours.probe_error < 0.02
+    assert 0 < ours.probe_error < 0.04
     assert abs(difference) < 4 * ours.probe_error + 1e-3
 
 
@@ -105,10 +100,9 @@ def standard(x_t: Tensor, t: Tensor, model: Diffusion) -> Tensor:
     return torch.sigmoid(model.gamma(t)).sqrt()[:, None].to(x_t.dtype) * x_t
 
 
-@pytest.mark.parametrize("levels", [17, 256])
-def test_the_offset_makes_a_density_a_probability_of_grey_levels(levels):
+def test_the_offset_makes_a_density_a_probability_of_grey_levels():
     """One pixel, x_0 ~ N(0, 0.3): mean bits per level are those of E_u log ∫ of the density over the level's share."""
-    data = GaussianData((0.3,))
+    data, levels = GaussianData((0.3,)), 17
     model = exact_model(data, LogSnrLinear(), encoding=GreyLevels(levels), shape=(1, 1, 1))
     raw = torch.arange(levels, dtype=torch.uint8).repeat(700 // levels)[:, None, None, None]
     ours = flow_likelihood(model, raw, steps=16, probes=1, seed=0).total.reshape(-1, levels).mean(0)
@@ -119,27 +113,14 @@ def test_the_offset_makes_a_density_a_probability_of_grey_levels(levels):
     torch.testing.assert_close(ours, expected, rtol=0, atol=0.05)
 
 
-def test_large_examples_go_along_the_flow_some_at_a_time_as_they_do_together(monkeypatch):
-    """7 images of 4×4 pixels, as many at once as 3 have: each with its own probes."""
-    images = {"encoding": GreyLevels(), "shape": (1, 4, 4), "real": True}
-    made = diffusion(lambda x_t, t: torch.tanh(x_t) * t[:, None, None, None] / 1000, 1000, **images)
-    raw = torch.randint(256, (7, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    whole = flow_likelihood(made, raw, steps=1, probes=2, seed=0)
-    monkeypatch.setattr(ode, "PLACES_WITH_GRADIENT", 3 * 16)
-    parts = flow_likelihood(made, raw, steps=1, probes=2, seed=0)
-    torch.testing.assert_close(parts.total, whole.total, rtol=1e-6, atol=1e-6)
-    assert whole.total.std() > 0.01
-
-
 def test_a_mean_between_two_times_has_no_flow():
     model = exact_model(DATA, Linear(), Mu())
     with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times"):
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
 
 
-@across(schedule=[s for s in members(Schedule) if ends_in_noise(s)])
-def test_from_noise_alone_there_is_no_flow(schedule):
-    model = exact_model(DATA, schedule, V())
+def test_from_noise_alone_there_is_no_flow():
+    model = exact_model(DATA, Rectified(), V())
     reason = "ends in noise alone, at an infinite noise level that no integral over noise levels reaches"
     with pytest.raises(ValueError, match=reason):
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)

@@ -23,10 +23,10 @@ from diffusion_core.forward import diffuse, posterior
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
-from diffusion_core.problems import diffusion
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance
+from tests.diffusion_core.problems import diffusion
 
 FILES = sorted((Path(__file__).parents[1] / "reference").glob("improved_diffusion_*.npz"))
 SCHEDULES = {"linear": Linear(), "cosine": Cosine()}

@@ -161,7 +161,7 @@ def test_a_step_of_training_and_all_that_is_scored_and_sampled_draw_from_streams
     next(steps)
     # t, ε and two further draws of it, dequantisation, self-conditioning, the label; the batch, its flips, dropout.
     assert len(names) == 10
-    model = learner.diffusion.given(LABELS).eval()
+    model = learner.diffusion.with_labels(LABELS).eval()
     for score in (
         lambda: bound(model, RAW, Stratification(1, 2), seed=0),
         lambda: continuous_bound(model, RAW, draws=2, seed=0),

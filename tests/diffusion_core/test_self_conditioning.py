@@ -20,13 +20,14 @@ from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import X0, EdmParameterization, Parameterization
-from diffusion_core.problems import DATA, diffusion, exact_model, expected_bound
+from diffusion_core.problems import DATA, expected_bound
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import Heun
 from diffusion_core.stratified import Stratification
 from diffusion_core.variances import Beta, LearnedVariance
 from tests.axes import members, name
 from tests.diffusion_core.learners import BASE, learner_of_points
+from tests.diffusion_core.problems import diffusion, exact_model
 
 SHOWN = Unconditional(self_conditioning=True)
 HORIZON = 40
@@ -96,7 +97,7 @@ def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterizati
     part = step.alpha_bar_t.sqrt().float()[:, None] * estimate
     second = made.network(torch.cat([shown, part], 1), time, labels)
     expected = parameterization.x0(second, x, step)
-    p = made.given(labels).reverse(x, chain, k)
+    p = made.with_labels(labels).reverse(x, chain, k)
     torch.testing.assert_close(p.x0, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(p.x0, estimate, rtol=1e-2)
     if isinstance(parameterization, EdmParameterization):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,14 +12,12 @@ from torch import Tensor
 
 from diffusion_core.chain import Chain, strided_times, whole
 from diffusion_core.choices import Choices
-from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import bound_terms, with_optimal_spacing
 from diffusion_core.objectives import Vlb, VlbContinuous
 from diffusion_core.parameterizations import Mu, V
-from diffusion_core.problems import denoiser_output, diffusion
-from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved
+from diffusion_core.problems import denoiser_output
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified
 from diffusion_core.spacings import (
     KarrasSpacing,
     LevelSpacing,
@@ -34,6 +31,7 @@ from diffusion_core.spacings import (
 from diffusion_core.variances import Analytic, LearnedVariance
 from tests.axes import across, members
 from tests.diffusion_core.mixture import MixtureData
+from tests.diffusion_core.problems import diffusion
 
 NOTHING = torch.zeros(0, 0)
 
@@ -46,8 +44,8 @@ def some_terms(horizon: int) -> Tensor:
 
 @across(
     spacing=members(Spacing),
-    schedule=(Linear(rescale=False), Cosine(), LogSnrLinear(), Rectified()),
-    horizon=(2, 3, 31, 250),
+    schedule=(Linear(rescale=False), Rectified()),
+    horizon=(2, 3, 31),
 )
 def test_every_spacing_visits_as_many_times_as_asked_for_the_last_among_them(spacing, schedule, horizon):
     """0 = τ_0 < 1 ≤ τ_1 < … < τ_K = T for every K and T, also as rounded, whatever the terms of a fit."""
@@ -82,7 +80,7 @@ def test_uniform_and_quadratic_are_their_formulas():
     assert found[1] == [1 + round(999 * (i / 9) ** 2) for i in k.tolist()]
 
 
-@pytest.mark.parametrize("steps", [2, 3, 5, 7, 10, 13, 50, 333])
+@pytest.mark.parametrize("steps", [2, 7, 333])
 def test_trailing_is_lin_et_als_and_diffusers(steps):
     """round(arange(T, 0, −T/K)) (§3.3), whose times are told from 0 on by the library."""
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -115,45 +113,36 @@ def test_optimal_is_the_best_of_all_chains():
         assert cost(terms, times) == pytest.approx(best, rel=1e-12)
 
 
-def taught(horizon: int) -> Diffusion:
-    """A mixture's exact denoiser that says something of its variance."""
-    output = denoiser_output(MixtureData().denoise, V(), Cosine(), horizon)
-    return diffusion(
-        lambda x_t, t: torch.cat([output(x_t, t), 0.3 * torch.tanh(x_t)], dim=1),
-        horizon,
-        parameterization=V(),
-        variance=LearnedVariance(),
-        schedule=Cosine(),
-        objective=Vlb(),
-    )
+@pytest.mark.parametrize("learned", [False, True])
+def test_terms_are_those_that_the_likelihood_takes(learned):
+    """Of every pair s < t, at the same images and noises: the mean of `Diffusion.term` of a chain that has the step.
 
-
-def model_of(kind: str, horizon: int) -> Diffusion:
-    if kind == "learned":
-        return taught(horizon)
-    output = denoiser_output(MixtureData().denoise, Mu(), Cosine(), horizon)
-    return diffusion(output, horizon, parameterization=Mu(), schedule=Cosine())
-
-
-@pytest.mark.parametrize("kind", ["mu", "learned"])
-def test_terms_are_those_that_the_likelihood_takes(kind):
-    """Of every pair s < t, at the same images and noises: the mean of `Diffusion.term` of a chain that has the step."""
+    For an exact denoiser in μ, and for one in v that says something of its variance.
+    """
     points = MixtureData().sample(1, 0)  # One point, which every draw is of.
-    model, draws = model_of(kind, 8), 16
+    parameterization, draws, horizon = V() if learned else Mu(), 16, 5
+    output = denoiser_output(MixtureData().denoise, parameterization, Cosine(), horizon)
+    choices = {"parameterization": parameterization, "schedule": Cosine()}
+    if learned:
+        choices |= {"variance": LearnedVariance(), "objective": Vlb()}
+    model = diffusion(
+        lambda x_t, t: torch.cat([output(x_t, t), 0.3 * torch.tanh(x_t)], 1)[:, : 4 if learned else 2],
+        horizon,
+        **choices,
+    )
     seen: list[Tensor] = []
     model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     terms = bound_terms(model, points, draws=draws, seed=0)
-    assert (terms.isinf() == torch.ones(9, 9).triu().bool()).all()
+    assert (terms.isinf() == torch.ones(horizon + 1, horizon + 1).triu().bool()).all()
     spaced = with_optimal_spacing(model, points, draws=draws, seed=0)
     assert torch.equal(spaced.chain(3).times, OptimalSpacing().times(model.gamma, 3, terms))
     x0 = Continuous().draw(points, 0, 0, "fit/dequantise").expand(draws, 2)
-    for t, x_t in enumerate(seen[:8], start=1):
+    for t, x_t in enumerate(seen[:horizon], start=1):
         alpha_bar = torch.sigmoid(-model.gamma(torch.tensor(t)))
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
         for s in range(t):
-            chain = Chain(model.gamma, torch.tensor(sorted({0, s, t, 8})), "beta_1")
-            k = torch.full((draws,), 2 if s else 1)
-            expected = model.term(x0, eps, chain, k).mean()
+            chain = Chain(model.gamma, torch.tensor(sorted({0, s, t, horizon})), "beta_1")
+            expected = model.term(x0, eps, chain, torch.full((draws,), 2 if s else 1)).mean()
             torch.testing.assert_close(terms[t, s], expected.double(), rtol=1e-5, atol=1e-6)
 
 
@@ -172,23 +161,20 @@ def wanted(spacing: LevelSpacing, first: float, last: float, steps: int) -> np.n
     return np.geomspace(first, last, steps)
 
 
-SCHEDULES = (Linear(), Cosine(), LogSnrLinear(shift=3.0), Rectified(end=0.999), Saved((-12.0, -3.0, 4.0)))
-
-
-@across(schedule=(*SCHEDULES, LearnedSchedule()), spacing=(KarrasSpacing(), KarrasSpacing(3.0), LogSnrSpacing()))
+@across(schedule=(Linear(), LogSnrLinear(shift=3.0)), spacing=(KarrasSpacing(3.0), LogSnrSpacing()))
 def test_the_levels_are_the_formulas(schedule, spacing):
     gamma = schedule.gamma(HORIZON).requires_grad_(False)
     first, last = torch.exp(0.5 * gamma(torch.tensor([1, HORIZON]))).tolist()
-    for steps in (2, 3, 18, 250):
+    for steps in (2, 18):
         times = spacing.times(gamma, steps, NOTHING)
         assert (times[0], times[1], times[-1]) == (0, 1, HORIZON)
         sigma = torch.exp(0.5 * gamma(times[1:])).numpy()
         np.testing.assert_allclose(sigma, wanted(spacing, first, last, steps), rtol=1e-9)
 
 
-@across(schedule=(Rectified(), Linear(zero_terminal=True)), spacing=(KarrasSpacing(), LogSnrSpacing()))
-def test_below_noise_alone_the_levels_are_spaced_from_the_time_before(schedule, spacing):
-    gamma = schedule.gamma(HORIZON)
+@across(spacing=(KarrasSpacing(), LogSnrSpacing()))
+def test_below_noise_alone_the_levels_are_spaced_from_the_time_before(spacing):
+    gamma = Rectified().gamma(HORIZON)
     first, last = torch.exp(0.5 * gamma(torch.tensor([1, HORIZON - 1]))).tolist()
     for steps in (3, 18):
         times = spacing.times(gamma, steps, NOTHING)
@@ -227,26 +213,6 @@ def test_whole_times_are_the_nearest_and_all_differ():
     assert rounded([1, 3.97, 3.98, 3.99, 5]) == [1, 2, 3, 4, 5]
     kept = strided_times(1000, 10)
     assert whole(kept) is kept
-
-
-def test_each_step_has_noise_of_its_own_that_follows_from_the_seed():
-    """250 of 1000 times, of which six round to 1."""
-    made = diffusion(lambda x_t, t: 0 * x_t, HORIZON, real=True, schedule=Linear(), spacing=LogSnrSpacing())
-    chain = made.chain(250, real=True)
-    assert len(set(chain.times.round().tolist())) < 220
-    assert len(set(chain.noise_times)) == 251
-    assert (chain.noise_times[0], chain.noise_times[-1]) == (0, HORIZON)
-    seen: dict[int, torch.Tensor] = {}
-
-    class Spying(Ancestral):
-        def step(self, diffusion, x_t, chain, k, noise: Callable[[], torch.Tensor]):
-            seen[k] = noise()
-            return x_t
-
-    first, second = ([*Spying(steps=250).path(made, 0, 64, seed=0)] and dict(seen) for _ in range(2))
-    assert all(torch.equal(first[k], second[k]) for k in range(1, 251))
-    kept = torch.stack([first[k].flatten() for k in range(1, 251)]).double()
-    assert (torch.corrcoef(kept) - torch.eye(250)).abs().max() < 6 / 128**0.5
 
 
 def test_a_variance_that_was_fitted_at_whole_times_is_read_between_them():

@@ -14,21 +14,21 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import noise_moments, with_fitted_variance
 from diffusion_core.forward import Step
-from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
-from diffusion_core.problems import GaussianData, diffusion, exact_model, expected_terms
-from diffusion_core.schedules import Cosine, Linear, Rectified, Schedule
+from diffusion_core.parameterizations import X0, Parameterization, V
+from diffusion_core.problems import GaussianData, expected_terms
+from diffusion_core.schedules import Linear, Rectified, Schedule
 from diffusion_core.variances import (
     Analytic,
     AnalyticMse,
     Beta,
     BetaTilde,
     Fitted,
-    LearnedDiagonal,
     LearnedVariance,
     Moments,
     Variance,
 )
-from tests.axes import across, members, name, paired, spoken
+from tests.axes import across, members, paired, spoken
+from tests.diffusion_core.problems import diffusion, exact_model
 
 HORIZON = 40
 STEPS = (HORIZON, 9)
@@ -66,21 +66,6 @@ def log_variance_at(variance: Variance, step: Step, raw: float = 0.0, share: flo
     return value[:, 0]
 
 
-@across(variance=members(Variance), schedule=members(Schedule))
-def test_learned_says_whether_a_variance_reads_the_network_which_it_does_per_dimension(variance, schedule):
-    """∂ log σ²_i/∂ raw_j is not 0 where i = j, and 0 elsewhere. Under σ_1² = β_1 it may stay at t = 1."""
-    step, _ = chain_of(schedule, HORIZON)
-    raw = torch.zeros(HORIZON, 3, dtype=torch.float64, requires_grad=True)
-    value = variance.log_variance(step, raw, raw.detach(), step.one_minus_alpha_bar_t)
-    assert variance.learned == value.requires_grad
-    if variance.learned:
-        (gradient,) = torch.autograd.grad(value[:, 1].sum(), raw)
-        assert (gradient[0 if schedule.first_step == "beta_tilde_2" else 1 :, 1] != 0).all()
-        assert not gradient[:, [0, 2]].any()
-    like = torch.zeros(HORIZON, 3)
-    assert variance.log_variance(step, like, like, step.one_minus_alpha_bar_t).dtype == torch.float32
-
-
 @across(variance=[v for v in members(Variance) if v.fitted], schedule=members(Schedule), steps=STEPS)
 def test_fitted_is_beta_tilde_where_x0_is_known_and_beta_where_it_is_standard_normal(variance, schedule, steps):
     """Var(x_0 | x_t) = 0 and 1 − ᾱ_t (Ho et al. 2020, §3.2); at the first step β̃ = 0, so σ_1² = Var(x_0 | x_1)."""
@@ -100,14 +85,6 @@ def test_fixed_variances_are_beta_and_beta_tilde_of_the_chains_own_steps_and_its
     for variance, rest in ((Beta(), truth.beta[1:]), (BetaTilde(), truth.beta_tilde)):
         found = log_variance_at(variance, step).exp()
         torch.testing.assert_close(found, torch.cat([first, rest]), rtol=1e-10, atol=0)
-
-
-@across(schedule=members(Schedule), raw=(-1.5, 0.0, 2.0))
-def test_learned_diagonal_is_log_beta_plus_what_the_network_says_at_every_step(schedule, raw):
-    step, truth = chain_of(schedule, HORIZON)
-    torch.testing.assert_close(
-        log_variance_at(LearnedDiagonal(), step, raw), truth.beta.log() + raw, rtol=0, atol=1e-10
-    )
 
 
 @across(schedule=members(Schedule), steps=STEPS, rule=RULES)
@@ -170,7 +147,7 @@ def exact_moments(model: Diffusion) -> Moments:
     parameterization=members(Parameterization),
     schedule=members(Schedule),
     variance=members(Fitted),
-    chain=((25, None), (100, None), (100, 7), (30, 1)),
+    chain=((25, None), (30, 7), (30, 1)),
 )
 def test_with_the_exact_moments_the_bound_is_the_entropy_at_any_number_of_steps(
     parameterization, schedule, variance, chain
@@ -186,21 +163,9 @@ def test_with_the_exact_moments_the_bound_is_the_entropy_at_any_number_of_steps(
     assert bound.item() == pytest.approx(DATA.entropy + prior, abs=2e-6)
 
 
-@pytest.mark.parametrize(
-    ("parameterization", "schedule"),
-    [
-        (X0(), Linear()),
-        (Mu(), Cosine()),
-        (V(), Rectified()),
-        (Velocity(), Linear()),
-        (EdmParameterization(), Rectified()),
-        (Epsilon(), Rectified(end=0.99)),
-    ],
-    ids=name,
-)
+@pytest.mark.parametrize(("parameterization", "schedule"), [(X0(), Linear(rescale=False)), (V(), Rectified())])
 def test_measured_moments_agree_with_their_expectation_within_their_error(parameterization, schedule):
-    model = exact_model(25, Analytic(), DATA, parameterization, schedule)
-    draws = 20_000
+    model, draws = exact_model(8, Analytic(), DATA, parameterization, schedule), 8000
     raw = DATA.variances[0] ** 0.5 * torch.randn(30_000, 2, generator=torch.Generator().manual_seed(0))
     moments, exact = noise_moments(model, raw, draws=draws, seed=0), exact_moments(model)
     # The draws share the images between all t. ε² − ε̂² is 2 x y for the sum and difference of two normals, ε̂ = √m' ε'
@@ -222,13 +187,6 @@ def test_noise_is_the_networks_own_where_its_estimate_is_beyond_the_data():
     torch.testing.assert_close(moments.noise, torch.full_like(moments.noise, -3.0), rtol=0, atol=5 * (2 / 4000) ** 0.5)
     # Clipped, it is off by 2 at most.
     assert moments.error.max() <= 4
-
-
-def test_the_variance_of_grey_levels_is_that_of_their_values():
-    raw = torch.tensor([[10, 30], [200, 90], [255, 1]], dtype=torch.uint8)
-    model = diffusion(lambda x_t, t: 0 * x_t, 50, variance=Analytic(), encoding=GreyLevels())
-    moments = noise_moments(model, raw, draws=4, seed=0)
-    assert moments.data.item() == pytest.approx((raw.double() / 127.5 - 1).var(0, correction=0).mean().item(), rel=1e-6)
 
 
 def test_a_fit_is_of_the_networks_moments():

@@ -20,11 +20,11 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.gamma import LearnedGamma, MonotoneNet
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Objective, VlbContinuous
-from diffusion_core.problems import diffusion
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import LearnedSchedule
 from diffusion_core.terms import prior_term, sum_dims
 from diffusion_core.variances import BetaTilde
+from tests.diffusion_core.problems import diffusion
 
 with np.load(Path(__file__).parents[1] / "reference" / "vdm.npz") as file:
     FIGURES = {key: torch.from_numpy(file[key]) for key in file.files}

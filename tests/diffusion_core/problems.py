@@ -1,0 +1,59 @@
+"""Diffusions whose network is a given function, or the exact denoiser of Gaussian data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, Encoding
+from diffusion_core.parameterizations import Epsilon, Parameterization, V
+from diffusion_core.problems import DATA, Function, GaussianData, Output, denoiser_output
+from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.variances import Variance
+
+
+def diffusion(
+    output: Output,
+    horizon: int,
+    *,
+    encoding: Encoding | None = None,
+    shape: tuple[int, ...] = (2,),
+    real: bool = False,
+    classes: int = 0,
+    **others: Any,
+) -> Diffusion:
+    """A `Diffusion` whose network is `output`, which gets t as an integer unless `real` is set, and a label if
+    `classes`.
+
+    `others` are fields of `Choices`; those left out or None have its defaults. A fitted variance is half-way between β̃
+    and β at every t, until a test fits it.
+    """
+    named = {name: choice for name, choice in others.items() if choice is not None}
+    if classes:
+        named.setdefault("conditioning", Class())
+    choices = Choices(network=Function(output, horizon, real), horizon=horizon, **named)
+    if choices.schedule.learned and choices.in_continuous_time:
+        choices = replace(choices, time_input="log_snr")
+    model = Diffusion(choices, encoding or Continuous(), shape, classes)
+    with torch.no_grad():
+        model.fit(0.5 * torch.sigmoid(model.gamma(model.all_times[1:])))
+    return model
+
+
+def exact_model(
+    horizon: int,
+    variance: Variance,
+    data: GaussianData = DATA,
+    parameterization: Parameterization | None = None,
+    schedule: Schedule | None = None,
+) -> Diffusion:
+    """A diffusion whose network knows E[x_0 | x_t], and predicts ε, or v if the schedule ends in noise alone."""
+    schedule = schedule or Linear()
+    parameterization = parameterization or (V() if schedule.gamma(horizon).ends_in_noise else Epsilon())
+    output = denoiser_output(data.denoise, parameterization, schedule, horizon)
+    return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)
