@@ -78,9 +78,8 @@ def test_muon_turns_what_lies_between_features(theirs):
 
 
 def test_a_block_is_the_identity_at_its_start():
-    network = Dit().build((1, 8, 8), 1)
-    h = torch.randn(2, 16, 60)
-    assert torch.equal(network.blocks[0](h, torch.randn(2, 60)), h)
+    block, h = Dit().build((1, 8, 8), 1).blocks[0], torch.randn(2, 16, 60)
+    assert torch.equal(block(h, block.modulation(torch.randn(2, 60))), h)
 
 
 def test_places_are_those_of_its_authors(theirs):

@@ -119,11 +119,11 @@ def normed(x, norm):
 def test_time_scales_and_shifts_the_second_norm_of_a_residual_block(generator):
     block = ResidualBlock(4, 8, 6, 2, 0.0)
     nn.init.normal_(block.conv_out.weight, generator=generator)
-    x, time = torch.randn(3, 4, 5, 5, generator=generator), torch.randn(3, 6, generator=generator)
-    scale, shift = (part[:, :, None, None] for part in block.time(silu(time)).split(8, dim=-1))
+    x, modulation = torch.randn(3, 4, 5, 5, generator=generator), torch.randn(3, 16, generator=generator)
+    scale, shift = modulation[:, :, None, None].split(8, dim=1)
     h = normed(block.conv_in(silu(normed(x, block.norm_in))), block.norm_out)
     expected = block.skip(x) + block.conv_out(silu(h * (1 + scale) + shift))
-    torch.testing.assert_close(block(x, time), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(block(x, modulation), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_time_scales_and_shifts_the_norm_of_a_residual_layer(generator):
