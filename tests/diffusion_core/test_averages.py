@@ -63,8 +63,8 @@ def test_the_share_that_is_kept_is_their_authors():
 @pytest.mark.parametrize("case", "abcde")
 def test_products_and_coefficients_are_their_authors(case):
     times, stds, at, wanted = (FIGURES[f"solve_{case}/{name}"] for name in ("in_ofs", "in_std", "out_ofs", "out_std"))
-    close(products(torch.tensor(times), stds, torch.tensor(times), stds), figure(f"solve_{case}/A"))
-    close(products(torch.tensor(times), stds, torch.tensor(at), wanted), figure(f"solve_{case}/B"))
+    close(products(times, stds, times, stds), figure(f"solve_{case}/A"))
+    close(products(times, stds, at, wanted), figure(f"solve_{case}/B"))
     found = [coefficients(times, stds, time, std) for time, std in zip(at, wanted, strict=True)]
     close(torch.stack(found, 1), figure(f"solve_{case}/X"), rtol=0, atol=1e-10)
 
@@ -140,7 +140,7 @@ def test_power_functions_are_sums_of_weights_by_their_profiles(learner_of):
     for step in range(PLAN.steps):
         made.step(data[batch_indices(0, step, len(data), PLAN.batch)], 0, step)
         path.append({name: value.detach().clone().double() for name, value in learner.named_parameters()})
-    found = made.averages.powers()
+    found = made.averages.state()
     assert {name.partition("/")[2] for name in found} == path[0].keys()
     for std in KEPT:
         for name in path[0]:
@@ -157,11 +157,11 @@ def test_averages_of_a_training_are_the_learners_its_tracked_one_and_any_of_its_
         made.step(data[batch_indices(0, step, len(data), plan.batch)], 0, step)
         path.append(torch.cat([value.detach().flatten().double() for value in learner.parameters()]))
         if step + 1 in plan.snapshot_steps:
-            kept[step + 1] = {name: value.clone() for name, value in made.averages.powers().items()}
+            kept[step + 1] = {name: value.clone() for name, value in made.averages.state().items()}
     state = made.state()
     of = lambda name: part(state, name)  # noqa: E731
     assert_same(Raw().weights(of, kept.get, plan), learner.state_dict())
-    assert_same(Tracked().weights(of, kept.get, plan), made.average.state_dict())
+    assert_same(Tracked().weights(of, kept.get, plan), made.averages.tracked.state_dict())
     raw = path[-1]
     for std in (0.03, 0.05, 0.1, 0.15, 0.2):
         average = Power(std)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.optimiser import ALIGNMENT, AdamW, Flat
+from diffusion_core.optimiser import ALIGNMENT, AdamW, Flat, descend
 
 BETAS = (0.8, 0.95)
 DECAYS = {"network": 0.3, "schedule": 0.0}
@@ -44,8 +44,8 @@ def parts() -> Parts:
 def steps(module: Parts, optimiser: AdamW, numbers: range) -> None:
     for i in numbers:
         losses = module.losses(torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(i)))
-        optimiser.receive("network", losses["network"], last=False)
-        optimiser.receive("schedule", losses["schedule"], last=True)
+        optimiser.zero_gradients()
+        descend(losses, optimiser.groups)
         optimiser.step(0.01 * (i + 1))
 
 

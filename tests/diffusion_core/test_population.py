@@ -319,7 +319,7 @@ def taught(step: int, company: list[tuple[Trainer, Tensor]]) -> None:
         trainer.beside = gather
         with pytest.raises(Gathered):
             trainer.step(data, 0, step)
-    descents = population.descend(pieces)
+    descents = population.learn(pieces)
     for (trainer, data), descent in zip(company, descents, strict=True):
         trainer.beside = lambda piece, work, descent=descent: descent
         trainer.step(data, 0, step)

@@ -10,6 +10,7 @@ import torch
 
 from diffusion_core import precision
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.fast import population
 from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
@@ -98,7 +99,7 @@ def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_
 def test_a_product_backwards_is_under_the_same_watch(monkeypatch):
     learner, raw = image_learner()
     trainer = Trainer(learner, Training(batch=4, precision="bf16"), CPU)
-    monkeypatch.setattr(trainer.optimiser, "receive", lambda *_, **__: torch._C._set_mkldnn_enabled(False))
+    monkeypatch.setattr(population, "descend", lambda *_: torch._C._set_mkldnn_enabled(False))
     with pytest.raises(RuntimeError, match="out of memory"):
         trainer.step(raw[:4], 0, 0)
     assert torch.backends.mkldnn.enabled

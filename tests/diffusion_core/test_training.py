@@ -204,9 +204,9 @@ def test_the_average_follows_its_equation_and_takes_buffers_as_they_are():
         trainer.step(torch.tensor([1.0]), 0, step)
         decay = min(0.2, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * trainer.learner.first.item()
-        assert trainer.average.first.item() == pytest.approx(expected, rel=1e-6)
-    assert trainer.average.seen.item() == 5
-    assert not any(p.requires_grad for p in trainer.average.parameters())
+        assert trainer.averages.tracked.first.item() == pytest.approx(expected, rel=1e-6)
+    assert trainer.averages.tracked.seen.item() == 5
+    assert not any(p.requires_grad for p in trainer.averages.tracked.parameters())
 
 
 class Diverging(Line):
