@@ -129,7 +129,11 @@ class AdamW:
 def descend(means: Mapping[str, Tensor], inputs: Mapping[str, Sequence[Tensor]]) -> None:
     """Add each group's gradient of its mean loss, and of no other, to the `grad` of its `inputs`."""
     for i, (group, mean) in enumerate(means.items(), 1):
-        mean.backward(inputs=inputs[group], retain_graph=i < len(means))  # type: ignore[no-untyped-call]
+        more = i < len(means)
+        slopes = torch.autograd.grad(mean, inputs[group], retain_graph=more, allow_unused=True)
+        # What `backward` does, without its demand that a parameter's numbers lie one after another.
+        reached = [(own.grad, slope) for own, slope in zip(inputs[group], slopes, strict=True) if slope is not None]
+        torch._foreach_add_([grad for grad, _ in reached], [slope for _, slope in reached])
 
 
 def take_over(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], what: str) -> None:

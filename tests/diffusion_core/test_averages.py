@@ -26,13 +26,13 @@ from diffusion_core.averages import (
 from diffusion_core.batches import batch_indices
 from diffusion_core.trainer import Report, Trainer, part, train
 from diffusion_core.training import Training
-from tests.diffusion_core.learners import adapting_learner, points_learner, schedule_learner
+from tests.diffusion_core.learners import points_learner, schedule_learner
 
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "edm2_phema.npz")
 """Of NVlabs/edm2, `phema.py` at 4bf8162, float64."""
 CPU = torch.device("cpu")
 PLAN = Training(steps=12, batch=16, warmup=4, report_every=3, snapshots=4)
-LEARNERS = pytest.mark.parametrize("learner_of", [adapting_learner, schedule_learner])
+LEARNERS = pytest.mark.parametrize("learner_of", [schedule_learner])
 
 
 def figure(name: str) -> Tensor:

@@ -74,11 +74,3 @@ def test_what_is_no_hidden_matrix_is_adamws(learner_of):
     assert turned
     assert differ <= turned
     assert all(found["muon"][name].ndim > 1 for name in turned)
-
-
-def test_of_a_network_the_layers_at_its_ends_are_not_turned():
-    learner, _ = image_learner()
-    network = learner.diffusion.network
-    turned = {id(matrix) for matrix in learner.matrices()}
-    assert not turned & {id(network.time.first.weight), id(network.conv_out.weight)}
-    assert id(network.middle_in.block.conv_in.weight) in turned

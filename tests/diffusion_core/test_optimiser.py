@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -83,13 +82,6 @@ def test_a_run_is_continued_from_its_state_bit_by_bit():
     steps(second, after, range(2, 4))
     for one, other in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
-
-
-def test_a_state_of_other_parameters_is_refused():
-    module = parts()
-    optimiser = AdamW(module.groups(), DECAYS, BETAS)
-    with pytest.raises(ValueError, match="belongs to another learner"):
-        optimiser.load({name: value[:0] if value.dim() else value for name, value in optimiser.state().items()})
 
 
 def test_tensors_become_aligned_views_of_one_vector_and_keep_their_values():
