@@ -195,7 +195,8 @@ class Averages:
         self.tracked = copy.deepcopy(learner).requires_grad_(False)
         self.powers = {std: copy.deepcopy(self.tracked) for std in (KEPT if plan.snapshots else ())}
         # Modules are walked once, not at every step.
-        learned, places = dict(learner.named_parameters(remove_duplicate=False)), {}
+        learned = dict(learner.named_parameters(remove_duplicate=False))
+        places: dict[int, str] = {}
         for name, parameter in learned.items():
             places.setdefault(id(parameter), name)
         self.vectors = [

@@ -41,7 +41,7 @@ class Flat:
     def views(self, values: Tensor) -> list[Tensor]:
         """The parts [shape] of another vector with this layout, or [S, shape] of the rows of a matrix."""
         return [
-            values[..., start : start + shape.numel()].unflatten(-1, shape) if shape else values[..., start]
+            values[..., start : start + shape.numel()].view(values.shape[:-1] + shape)
             for start, shape in zip(self.starts, self.shapes, strict=False)
         ]
 
@@ -103,9 +103,11 @@ class AdamW:
     def update(self, name: str, moments: Moments, learning_rate: float) -> None:
         """A step of the parameters that share a vector."""
         moments.n.add_(1)
-        vectors = [[value] for value in (moments.values, moments.gradient, moments.m, moments.v)]
         torch._fused_adamw_(
-            *vectors,
+            [moments.values],
+            [moments.gradient],
+            [moments.m],
+            [moments.v],
             [],
             [moments.n],
             lr=learning_rate,
@@ -129,10 +131,12 @@ class AdamW:
 def descend(means: Mapping[str, Tensor], inputs: Mapping[str, Sequence[Tensor]]) -> None:
     """Add each group's gradient of its mean loss, and of no other, to the `grad` of its `inputs`."""
     for i, (group, mean) in enumerate(means.items(), 1):
-        more = i < len(means)
-        slopes = torch.autograd.grad(mean, inputs[group], retain_graph=more, allow_unused=True)
+        slopes = torch.autograd.grad(mean, inputs[group], retain_graph=i < len(means), allow_unused=True)
+        reached: list[tuple[Tensor, Tensor]] = []
         # What `backward` does, without its demand that a parameter's numbers lie one after another.
-        reached = [(own.grad, slope) for own, slope in zip(inputs[group], slopes, strict=True) if slope is not None]
+        for own, slope in zip(inputs[group], slopes, strict=True):
+            if own.grad is not None and slope is not None:
+                reached.append((own.grad, slope))
         torch._foreach_add_([grad for grad, _ in reached], [slope for _, slope in reached])
 
 

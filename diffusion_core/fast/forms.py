@@ -61,14 +61,14 @@ class Form(Beside, nn.Module):
 class Convolution(Form, nn.Conv2d):
     """Of maps, in the layout that the layers after it keep."""
 
-    def fast(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def fast(self, x: Tensor) -> Tensor:
         return channels_last(convolution(self, x))
 
 
 class Linear(Form, nn.Linear):
     """Of vectors."""
 
-    def fast(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def fast(self, x: Tensor) -> Tensor:
         rows = products(x.reshape(self.members, -1, x.shape[-1]), self.weight, self.bias)
         return rows.view(*x.shape[:-1], -1)
 
@@ -80,7 +80,7 @@ class DitLinear(Linear, dit.Layer):
 class LayerNorm(Form, nn.LayerNorm):
     """Of vectors, with a scale and a shift of each network's own."""
 
-    def fast(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def fast(self, x: Tensor) -> Tensor:
         scale, shift = (values.reshape(-1, 1, values.shape[-1]) for values in (self.weight, self.bias))
         out = layer_norm(self.apart(x), self.normalized_shape, eps=self.eps) * scale + shift
         return out.view(x.shape)
@@ -89,14 +89,14 @@ class LayerNorm(Form, nn.LayerNorm):
 class SiLU(Form, nn.SiLU):
     """Of vectors."""
 
-    def fast(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def fast(self, x: Tensor) -> Tensor:
         return self.valuewise(silu, x)
 
 
 class GELU(Form, nn.GELU):
     """Of tokens."""
 
-    def fast(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def fast(self, x: Tensor) -> Tensor:
         return self.valuewise(partial(gelu, approximate=self.approximate), x)
 
 
@@ -113,7 +113,7 @@ class TimeEmbedding(Beside, layers.TimeEmbedding):
 class LabelEmbedding(Form, layers.LabelEmbedding):
     """Of labels [B] or [S, B], in S tables that lie one after another."""
 
-    def fast(self, label: Tensor) -> Tensor:  # type: ignore[override]
+    def fast(self, label: Tensor) -> Tensor:
         # The gradient of a row is a sum in the order of examples, whatever other networks there are.
         if self.members > 1:
             label = label + self.num_embeddings * torch.arange(self.members, device=label.device)[:, None]
@@ -123,7 +123,7 @@ class LabelEmbedding(Form, layers.LabelEmbedding):
 class Modulations(Form, layers.Modulations):
     """Of all layers by one product: small ones cost more to call than to compute."""
 
-    def fast(self, embedding: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:  # type: ignore[override]
+    def fast(self, embedding: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
         told = self.apart(self.valuewise(silu, embedding))
         weight = torch.cat([layer.weight for layer in layers], dim=-2)
         bias = torch.cat([layer.bias for layer in layers], dim=-1)
@@ -134,17 +134,17 @@ class Modulations(Form, layers.Modulations):
 class NormSilu(Form, layers.NormSilu):
     """By one kernel, of maps and of the scale and shift, vectors of 2 C."""
 
-    def fast(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def fast(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         if modulation is not None and self.members > 1:
             # Each network has a scale, then a shift; the kernel takes the scales of all of them, then the shifts.
-            modulation = modulation.unflatten(-1, (2, -1)).permute(1, 2, 0, 3).flatten(1)
+            modulation = modulation.reshape(*modulation.shape[:2], 2, -1).permute(1, 2, 0, 3).flatten(1)
         return norm_silu(self, x, modulation)
 
 
 class Attention(Form, layers.Attention):
     """Among the pixels of maps, its norm by the kernel."""
 
-    def fast(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def fast(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         qkv = self.qkv(norm_silu(self.norm, x, act=False)).permute(0, 2, 3, 1)
         h = attended(qkv.reshape(batch, height * width, self.members, 3, self.heads, -1))
@@ -157,8 +157,9 @@ class DitBlock(Beside, dit.Block):
     def attention(self, h: Tensor) -> Tensor:
         if not keeps_bits(h):
             return super().attention(h)
-        qkv = self.apart(self.qkv(h)).unflatten(-1, (3, self.heads, -1)).permute(1, 2, 0, 3, 4, 5)
-        return self.mixed(attended(qkv).permute(2, 0, 1, 3).reshape(h.shape))  # type: ignore[no-any-return]
+        qkv = self.apart(self.qkv(h))
+        each = qkv.view(*qkv.shape[:3], 3, self.heads, -1).permute(1, 2, 0, 3, 4, 5)
+        return self.mixed(attended(each).permute(2, 0, 1, 3).reshape(h.shape))  # type: ignore[no-any-return]
 
 
 class UNet(Form, UNetModule):
@@ -169,12 +170,13 @@ class UNet(Form, UNetModule):
             return super(Form, self).forward(channels_last(x), *told).contiguous()
         # The layout is that of one network's, so that later sums are in the same order.
         out = super(Form, self).forward(channels_last(x.transpose(0, 1).flatten(1, 2)), *told).contiguous()
-        return out.unflatten(1, (self.members, -1)).transpose(0, 1).contiguous()
+        return out.view(len(out), self.members, -1, *out.shape[2:]).transpose(0, 1).contiguous()
 
     def joined(self, h: Tensor, kept: Tensor) -> Tensor:
         if self.members == 1:
             return super().joined(h, kept)
-        maps = [each.permute(0, 2, 3, 1).unflatten(-1, (self.members, -1)) for each in (h, kept)]
+        shape = *h.shape[2:], self.members, -1
+        maps = [each.permute(0, 2, 3, 1).reshape(len(h), *shape) for each in (h, kept)]
         return torch.cat(maps, dim=-1).flatten(3).permute(0, 3, 1, 2)
 
 

@@ -90,7 +90,7 @@ class Kernel(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, modulation, moments = ctx.saved_tensors
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
@@ -134,9 +134,9 @@ def _agrees() -> bool:
     given = x, torch.ones(12), torch.zeros(12), torch.randn(3, 24, generator=generator)
     pairs = []
     for compute in (kernel_norm_silu, group_norm_silu):
-        inputs = [value.clone().requires_grad_() for value in given]
-        y = compute(*inputs, Norm(4, 1e-5, True))
-        pairs.append((y, *torch.autograd.grad((y * dy).sum(), inputs)))
+        a, b, c, d = (value.clone().requires_grad_() for value in given)
+        y = compute(a, b, c, d, Norm(4, 1e-5, True))
+        pairs.append((y, *torch.autograd.grad((y * dy).sum(), (a, b, c, d))))
     return all(torch.allclose(a, b, rtol=LIMIT, atol=LIMIT) for a, b in zip(*pairs, strict=True))
 
 
@@ -144,7 +144,7 @@ def _agrees() -> bool:
 def kernel(direction: str, dtype: torch.dtype) -> Any:
     """The function of the library for a direction and dtype."""
     pointer, whole = ctypes.c_void_p, ctypes.c_long
-    own = {"forward": [ctypes.c_float, *[pointer] * 3], "backward": [pointer] * 7}
+    own: dict[str, list[Any]] = {"forward": [ctypes.c_float, *[pointer] * 3], "backward": [pointer] * 7}
     function = library()[f"{direction}_{NAMES[dtype]}"]
     function.argtypes = [whole] * 5 + [pointer] * 3 + [ctypes.c_int] * 2 + own[direction]
     function.restype = None

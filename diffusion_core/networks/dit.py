@@ -148,13 +148,14 @@ def normed(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def patches(x: Tensor, side: int) -> Tensor:
     """The patches [B, N, C side²] of images [B, C, H, W], row by row."""
-    cut = x.unflatten(-1, (-1, side)).unflatten(-3, (-1, side))
+    *batch, height, width = x.shape
+    cut = x.reshape(*batch, height // side, side, width // side, side)
     return cut.movedim((-4, -2), (-5, -4)).flatten(-3).flatten(-3, -2)
 
 
 def images(patches: Tensor, side: int, height: int, width: int) -> Tensor:
     """The images [B, C, H, W] of patches [B, N, side² C]."""
-    cut = patches.unflatten(-1, (side, side, -1)).unflatten(-4, (height // side, width // side))
+    cut = patches.reshape(*patches.shape[:-2], height // side, width // side, side, side, -1)
     return cut.movedim((-1, -3), (-5, -3)).flatten(-4, -3).flatten(-2)
 
 

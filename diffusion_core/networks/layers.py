@@ -39,7 +39,7 @@ def angles(time: Tensor, channels: int) -> Tensor:
     return time.float()[..., None] * torch.exp(-math.log(10_000) * exponent)
 
 
-def in_float32(layer: nn.Module, h: Tensor) -> Tensor:
+def in_float32(layer: nn.Linear | nn.Conv2d, h: Tensor) -> Tensor:
     """The layer's output in the precision of its weights, also under autocast."""
     with torch.autocast(h.device.type, enabled=False):
         out: Tensor = layer(h.to(layer.weight.dtype))
