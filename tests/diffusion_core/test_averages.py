@@ -94,13 +94,6 @@ def test_the_error_that_is_foretold_is_that_of_the_profile(std):
     assert profile_error(times, stds, 10000, std) == pytest.approx(expected, rel=1e-3, abs=1e-7)
 
 
-def test_snapshots_are_evenly_spaced_up_to_the_last_step_and_no_more_than_there_are_steps():
-    assert Training(steps=1000, snapshots=4).snapshot_steps == (250, 500, 750, 1000)
-    assert Training(steps=10, snapshots=4).snapshot_steps == (2, 5, 8, 10)
-    assert Training(steps=3, snapshots=32).snapshot_steps == (1, 2, 3)
-    assert Training(steps=3).snapshot_steps == ()
-
-
 def reports(learner_of, plan: Training = PLAN, start=None) -> list[Report]:
     learner, data = learner_of()
     return [
