@@ -26,6 +26,7 @@ of tracked ones in these trainings, and within 1.4 % on that path.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -40,17 +41,7 @@ from diffusion_core.optimiser import Flat, take_over
 from diffusion_core.randomness import Values
 from diffusion_core.training import MOST_SNAPSHOTS, Training
 
-__all__ = [
-    "Average",
-    "Power",
-    "Raw",
-    "Tracked",
-    "coefficients",
-    "exponent",
-    "kept_share",
-    "profile_error",
-    "reconstruct",
-]
+__all__ = ["Average", "Power", "Raw", "Tracked"]
 
 KEPT = (0.05, 0.10)
 """σ_rel of the two averages that are kept while a network trains (§3.2)."""
@@ -74,10 +65,11 @@ def kept_share(std: float, time: float, steps: float = 1.0) -> float:
     return float((1 - steps / time) ** (exponent(std) + 1))
 
 
-def products(times: Tensor, stds: Sequence[float], others: Tensor, other_stds: Sequence[float]) -> Tensor:
-    """∫ p_a p_b dτ of all pairs of profiles, float64 [a, b]."""
-    t_a, t_b = times.double()[:, None], others.double()[None]
-    g_a, g_b = _exponents(stds)[:, None], _exponents(other_stds)[None]
+def products(times: Sequence[float], stds: Sequence[float], time: Sequence[float], std: Sequence[float]) -> Tensor:
+    """∫ p_a p_b dτ of all pairs of profiles a, of `times` and `stds`, and b, of `time` and `std`; float64 [a, b]."""
+    t_a, t_b = (torch.as_tensor(values, dtype=torch.float64) for values in (times, time))
+    g_a, g_b = (torch.tensor([exponent(s) for s in values], dtype=torch.float64) for values in (stds, std))
+    t_a, g_a = t_a[:, None], g_a[:, None]
     later, power = torch.maximum(t_a, t_b), torch.where(t_a < t_b, g_b, g_a)
     ratio: Tensor = torch.minimum(t_a, t_b) / later
     return (g_a + 1) * (g_b + 1) / (g_a + g_b + 1) * ratio**power / later
@@ -85,18 +77,16 @@ def products(times: Tensor, stds: Sequence[float], others: Tensor, other_stds: S
 
 def coefficients(times: Sequence[float], stds: Sequence[float], time: float, std: float) -> Tensor:
     """x_i, float64: the weights of averages kept at these times in the combination for another one at `time`."""
-    kept, wanted = torch.tensor(times, dtype=torch.float64), torch.tensor([time], dtype=torch.float64)
-    x: Tensor = torch.linalg.solve(products(kept, stds, kept, stds), products(kept, stds, wanted, [std])[:, 0])
+    x: Tensor = torch.linalg.solve(products(times, stds, times, stds), products(times, stds, [time], [std])[:, 0])
     return x / x.sum()
 
 
 def profile_error(times: Sequence[float], stds: Sequence[float], time: float, std: float) -> float:
     """‖Σ x_i p_i − p‖/‖p‖ in L²: the share of a profile that the best combination misses."""
-    kept, wanted = torch.tensor(times, dtype=torch.float64), torch.tensor([time], dtype=torch.float64)
-    x = coefficients(times, stds, time, std)
-    inner, among = products(kept, stds, wanted, [std])[:, 0], products(kept, stds, kept, stds)
-    own = products(wanted, [std], wanted, [std])[0, 0]
-    return float(((x @ among @ x - 2 * x @ inner + own).clamp(min=0) / own).sqrt())
+    x = torch.cat([coefficients(times, stds, time, std), -torch.ones(1)])
+    times, stds = [*times, time], [*stds, std]
+    among = products(times, stds, times, stds)
+    return float(((x @ among @ x).clamp(min=0) / among[-1, -1]).sqrt())
 
 
 def reconstruct(kept: Iterable[Values], x: Tensor) -> Values:
@@ -106,12 +96,8 @@ def reconstruct(kept: Iterable[Values], x: Tensor) -> Values:
     for weight, average in zip(x.tolist(), kept, strict=True):
         for name, value in average.items():
             dtypes[name] = value.dtype
-            total[name] = total[name].add_(value, alpha=weight) if name in total else value.double() * weight
+            total[name] = total.get(name, torch.zeros_like(value, dtype=torch.float64)).add_(value, alpha=weight)
     return {name: value.to(dtypes[name]) for name, value in total.items()}
-
-
-def _exponents(stds: Sequence[float]) -> Tensor:
-    return torch.tensor([exponent(std) for std in stds], dtype=torch.float64)
 
 
 class Average(ABC):
@@ -171,76 +157,71 @@ class Power(Average):
                 f"average={self.std:g} is reconstructed from snapshots, and training.snapshots=0 keeps none: take "
                 f"training.snapshots={ENOUGH}, or average=tracked"
             )
-        off = self._off(plan)
+        off = profile_error(*_places(plan), plan.steps, self.std)
         if off <= MOST_OFF:
             return None
-        more = (count for count in (32, 64, 128, MOST_SNAPSHOTS) if plan.snapshots < count <= plan.steps)
-        enough = next((count for count in more if self._off(replace(plan, snapshots=count)) <= MOST_OFF), None)
-        instead = "more training.steps" if enough is None else f"training.snapshots={enough}"
+        instead = "more training.steps"
+        for count in (32, 64, 128, MOST_SNAPSHOTS):
+            more = replace(plan, snapshots=count)
+            if plan.snapshots < count <= plan.steps and profile_error(*_places(more), plan.steps, self.std) <= MOST_OFF:
+                instead = f"training.snapshots={count}"
+                break
         return (
             f"average={self.std:g} cannot be told well enough from {len(plan.snapshot_steps)} snapshots ({off:.0%} "
             f"off, {MOST_OFF:.0%} are allowed): take {instead}, or an average between {KEPT[0]:g} and {KEPT[1]:g}"
         )
 
-    def _off(self, plan: Training) -> float:
-        return profile_error(*_places(plan), plan.steps, self.std)
-
     def weights(self, ended: Callable[[str], Values], kept: Callable[[int], Values], plan: Training) -> Values:
-        averages = (_of(std, snapshot) for snapshot in map(kept, plan.snapshot_steps) for std in KEPT)
+        averages = (under(snapshot, str(std)) for snapshot in map(kept, plan.snapshot_steps) for std in KEPT)
         return ended("average") | reconstruct(averages, coefficients(*_places(plan), plan.steps, self.std))
 
 
-def _of(std: float, snapshot: Values) -> Values:
-    prefix = f"{std}/"
-    return {name.removeprefix(prefix): value for name, value in snapshot.items() if name.startswith(prefix)}
+def under(values: Values, prefix: str) -> Values:
+    """The entries under `prefix/`, without it."""
+    return {name.removeprefix(f"{prefix}/"): value for name, value in values.items() if name.startswith(f"{prefix}/")}
 
 
 def _places(plan: Training) -> tuple[list[float], list[float]]:
     """The times and widths of the averages in a plan's snapshots, one after the other."""
-    pairs = [(float(step), std) for step in plan.snapshot_steps for std in KEPT]
-    return [time for time, _ in pairs], [std for _, std in pairs]
+    return [float(step) for step in plan.snapshot_steps for _ in KEPT], list(KEPT) * len(plan.snapshot_steps)
 
 
 class Averages:
-    """The averages of a learner's weights while it trains: one in the module `tracked`, and power functions if
-    snapshots are taken. Averages of the parameters in `flats` lie in vectors like theirs."""
+    """The averages of a learner while it trains, modules like it: `tracked`, and power functions by σ_rel if snapshots
+    are taken. Their parameters lie in vectors like those of the learner, `flats`."""
 
-    def __init__(self, tracked: nn.Module, learner: nn.Module, flats: Sequence[Flat], plan: Training) -> None:
+    def __init__(self, learner: nn.Module, flats: Sequence[Flat], plan: Training) -> None:
         self.ema = plan.ema
-        self.flats = flats
-        self.stds = KEPT if plan.snapshots else ()
-        names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(tracked.named_parameters())
-        followed = [Flat([mine[names[id(p)]] for p in flat.tensors]).values for flat in flats]
-        self.vectors = [followed, *([torch.zeros_like(flat.values) for flat in flats] for _ in self.stds)]
+        self.tracked = copy.deepcopy(learner).requires_grad_(False)
+        self.powers = {std: copy.deepcopy(self.tracked) for std in (KEPT if plan.snapshots else ())}
         # Modules are walked once, not at every step.
-        self.buffers = list(zip(tracked.buffers(), learner.buffers(), strict=True))
-        self.names = {name: id(p) for name, p in learner.named_parameters(remove_duplicate=False)}
-
-    def shares(self, step: int) -> list[float]:
-        """1 − d and 1 − β of the step n = 0, 1, …: the new weights' share in each average."""
-        return [1 - min(self.ema, (1 + step) / (10 + step)), *(1 - kept_share(std, step + 1) for std in self.stds)]
+        learned = dict(learner.named_parameters(remove_duplicate=False))
+        places: dict[int, str] = {}
+        for name, parameter in learned.items():
+            places.setdefault(id(parameter), name)
+        self.vectors = [
+            [(Flat([average.get_parameter(places[id(p)]) for p in flat.tensors]).values, flat) for flat in flats]
+            for average in (self.tracked, *self.powers.values())
+        ]
+        taught = {id(p) for flat in flats for p in flat.tensors}
+        self.names = [name for name, p in learned.items() if id(p) in taught]
+        self.buffers = list(zip(self.tracked.buffers(), learner.buffers(), strict=True))
 
     @torch.no_grad()
     def follow(self, step: int) -> None:
         """Move each average towards the weights after step n = 0, 1, …, by their share in it, and copy the buffers."""
-        for vectors, share in zip(self.vectors, self.shares(step), strict=True):
-            for values, flat in zip(vectors, self.flats, strict=True):
+        shares = [1 - min(self.ema, (1 + step) / (10 + step)), *(1 - kept_share(std, step + 1) for std in self.powers)]
+        for vectors, share in zip(self.vectors, shares, strict=True):
+            for values, flat in vectors:
                 values.lerp_(flat.values, share)
         for mine, theirs in self.buffers:
             mine.copy_(theirs)
 
-    def powers(self) -> Values:
-        """The power-function averages, by σ_rel and the parameter's name; they are views and no copies."""
-        powers: Values = {}
-        for std, vectors in zip(self.stds, self.vectors[1:], strict=True):
-            views = {
-                id(p): view
-                for flat, values in zip(self.flats, vectors, strict=True)
-                for p, view in zip(flat.tensors, flat.views(values), strict=True)
-            }
-            powers |= {f"{std}/{name}": views[place] for name, place in self.names.items() if place in views}
-        return powers
+    def state(self) -> Values:
+        """The power-function averages, by σ_rel and the parameter's name; these are no copies."""
+        modules = self.powers.items()
+        return {f"{std}/{name}": average.get_parameter(name).data for std, average in modules for name in self.names}
 
     def load(self, powers: Values) -> None:
-        """Continue from these averages; ValueError where they are of another learner."""
-        take_over(self.powers(), powers, "averages")
+        """Continue from these power functions; ValueError where they are of another learner."""
+        take_over(self.state(), powers, "averages")

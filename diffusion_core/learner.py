@@ -91,15 +91,11 @@ class DiffusionLearner(Learner):
     def check(self, stored: Tensor) -> None:
         self.diffusion.encoding.check_stored(stored, self.diffusion.shape)
 
-    @property
-    def pairs(self) -> bool:
-        # Another class may be independent of x_0 as well, but use more than a single draw.
-        return type(self.choices.coupling) is not Independent
-
     @torch.no_grad()
     def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
         """The draws, with the noise that the coupling gives each x_0; for each class by itself, if labels are told."""
-        if not self.pairs:
+        # Another class may be independent of x_0 as well, but use more than a single draw.
+        if type(self.choices.coupling) is Independent:
             return draws
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
 
@@ -112,7 +108,7 @@ class DiffusionLearner(Learner):
         eps = draws["eps"].clone()
         for label in set(draws[self.LABEL].tolist()):
             of_class = draws[self.LABEL] == label
-            eps[of_class] = self.choices.coupling.pair(x0[of_class], partial(_some, draw, of_class))
+            eps[of_class] = self.choices.coupling.pair(x0[of_class], partial(_rows, draw, of_class))
         return draws | {"eps": eps}
 
     def settled(self, draws: Values) -> Values:
@@ -212,6 +208,6 @@ def _answered(losses: Generator[Values, Tensor, Values], out: Tensor) -> Values:
     raise AssertionError("losses ask for one output")
 
 
-def _some(draw: Draw, rows: Tensor, j: int) -> Tensor:
+def _rows(draw: Draw, rows: Tensor, j: int) -> Tensor:
     """The j-th draw for these rows of a batch alone."""
     return draw(j)[rows]

@@ -39,41 +39,31 @@ class Flat:
             tensor.data = view
 
     def views(self, values: Tensor) -> list[Tensor]:
-        """The parts of another vector with this layout, one for each tensor."""
-        return [view[0] for view in self.rows(values[None])]
-
-    def rows(self, values: Tensor) -> list[Tensor]:
-        """The parts [S, …] of S vectors with this layout, the rows of a matrix, one for each tensor."""
-        pairs = zip(self.starts, self.shapes, strict=False)
-        return [values[:, start : start + shape.numel()].view(len(values), *shape) for start, shape in pairs]
+        """The parts [shape] of another vector with this layout, or [S, shape] of the rows of a matrix."""
+        return [
+            values[..., start : start + shape.numel()].view(values.shape[:-1] + shape)
+            for start, shape in zip(self.starts, self.shapes, strict=False)
+        ]
 
 
 class Moments(Flat):
-    """A vector of parameters with its gradient g, its moments m and v, the steps n that it has taken, and its λ."""
+    """A vector of parameters with its gradient g, its moments m and v, the steps n that it has taken, and its λ.
 
-    def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
+    Each parameter's `grad` is its part of g.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
         super().__init__(parameters)
         self.gradient, self.m, self.v = (torch.zeros_like(self.values) for _ in range(3))
-        self.gradients = self.views(self.gradient)
         self.n = torch.zeros((), device=self.values.device)
         self.decay = decay
+        self.move(self.values, self.gradient)
 
     def move(self, values: Tensor, gradient: Tensor) -> None:
         """Move the parameters, and their gradients, into other vectors with this layout."""
         self.values, self.gradient = values.copy_(self.values), gradient.copy_(self.gradient)
-        self.gradients = self.views(gradient)
-        for tensor, view in zip(self.tensors, self.views(values), strict=True):
-            tensor.data = view
-
-
-def place(places: Sequence[Tensor], gradients: Sequence[Tensor | None], *, first: bool) -> None:
-    """Put gradients in their places, or add them to what is there; a loss that does not reach a parameter has none."""
-    pairs = [(there, gradient) for there, gradient in zip(places, gradients, strict=True) if gradient is not None]
-    take = torch._foreach_copy_ if first else torch._foreach_add_
-    take([there for there, _ in pairs], [gradient for _, gradient in pairs])
-    for there, gradient in zip(places, gradients, strict=True):
-        if first and gradient is None:
-            there.zero_()
+        for tensor, own, slope in zip(self.tensors, self.views(values), self.views(gradient), strict=True):
+            tensor.data, tensor.grad = own, slope
 
 
 class AdamW:
@@ -86,39 +76,23 @@ class AdamW:
         self.betas = betas
         self.moments: dict[str, Moments] = {}
         for group, parameters in groups.items():
-            for part in dict.fromkeys(map(self.part, parameters)):
-                alike = [parameter for parameter in parameters if self.part(parameter) == part]
-                self.moments[f"{group}/{part}"] = Moments(alike, decays[group])
-        self.places = {group: self._places(group) for group in groups}
+            parts: dict[str, list[nn.Parameter]] = {}
+            for parameter in parameters:
+                parts.setdefault(self.part(parameter), []).append(parameter)
+            self.moments |= {f"{group}/{part}": Moments(own, decays[group]) for part, own in parts.items()}
 
     def part(self, parameter: nn.Parameter) -> str:
         """The name, within its group, of the vector that a parameter shares with others: its dtype."""
         return str(parameter.dtype).removeprefix("torch.")
 
-    def _places(self, group: str) -> list[Tensor]:
-        """The places in which the gradients of a group's parameters are received."""
-        pairs = [pair for own in self.of_group(group).values() for pair in zip(own.tensors, own.gradients, strict=True)]
-        places = {id(parameter): place for parameter, place in pairs}
-        return [places[id(parameter)] for parameter in self.groups[group]]
-
     def of_group(self, group: str) -> dict[str, Moments]:
         """The vectors of a group by name, one for each part of it."""
         return {name: moments for name, moments in self.moments.items() if name.partition("/")[0] == group}
 
-    def move(self, name: str, values: Tensor, gradient: Tensor) -> None:
-        """Move the parameters of a vector, and their gradients, into other vectors."""
-        self.moments[name].move(values, gradient)
-        group = name.partition("/")[0]
-        self.places[group] = self._places(group)
-
-    def receive(self, group: str, loss: Tensor, *, first: bool = True, last: bool = True) -> None:
-        """Take the gradient of a loss in the parameters of a group: 0 where it does not reach.
-
-        It is added to what was received unless it is the `first` of its step. Unless it is the `last` loss of its
-        graph, the graph is kept.
-        """
-        gradients = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
-        place(self.places[group], gradients, first=first)
+    def zero_gradients(self) -> None:
+        """Begin a step: what no loss reaches has the gradient 0."""
+        for moments in self.moments.values():
+            moments.gradient.zero_()
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
@@ -152,6 +126,18 @@ class AdamW:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from the state of another optimiser; ValueError where it had other parameters."""
         take_over(self.state(), state, "optimiser")
+
+
+def descend(means: Mapping[str, Tensor], inputs: Mapping[str, Sequence[Tensor]]) -> None:
+    """Add each group's gradient of its mean loss, and of no other, to the `grad` of its `inputs`."""
+    for i, (group, mean) in enumerate(means.items(), 1):
+        slopes = torch.autograd.grad(mean, inputs[group], retain_graph=i < len(means), allow_unused=True)
+        reached: list[tuple[Tensor, Tensor]] = []
+        # What `backward` does, without its demand that a parameter's numbers lie one after another.
+        for own, slope in zip(inputs[group], slopes, strict=True):
+            if own.grad is not None and slope is not None:
+                reached.append((own.grad, slope))
+        torch._foreach_add_([grad for grad, _ in reached], [slope for _, slope in reached])
 
 
 def take_over(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], what: str) -> None:

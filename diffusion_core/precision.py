@@ -7,9 +7,9 @@ float32 even under autocast, and neither bounds nor features see it. cuDNN's con
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -68,40 +68,10 @@ def exact(device: torch.device) -> Iterator[None]:
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """A context in which products and convolutions may use TF32, or may not."""
-    before, told_before = flags(), [operation.fp32_precision for operation in OPERATIONS]
-    if before is not None:
-        set_flags((allowed, allowed))
-    tell(["tf32" if allowed else "ieee"] * len(OPERATIONS))
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32, convolutions.allow_tf32 = allowed, allowed
     try:
         yield
     finally:
-        if before is not None:
-            set_flags(before)
-        tell(told_before)
-
-
-OPERATIONS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
-"""The operations that may use TF32, each with a `fp32_precision` of its own.
-
-torch also has flags, `allow_tf32`, which torch.compile reads, and which raise an error once they differ from
-`fp32_precision`. So both are set, except flags that a program's own use of `fp32_precision` has made unreadable.
-"""
-
-
-def flags() -> tuple[bool, bool] | None:
-    """The flags of products and convolutions; None where torch refuses to read them."""
-    try:
-        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    except RuntimeError:
-        return None
-
-
-def set_flags(allowed: tuple[bool, bool]) -> None:
-    """Set the flags of products and convolutions, which sets every `fp32_precision` too."""
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = allowed
-
-
-def tell(precisions: Sequence[str]) -> None:
-    """Set each operation's `fp32_precision`."""
-    for operation, precision in zip(OPERATIONS, precisions, strict=True):
-        operation.fp32_precision = precision
+        products.allow_tf32, convolutions.allow_tf32 = before

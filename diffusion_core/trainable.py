@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple, final
 
-import torch
 from torch import Tensor, nn
 
 from diffusion_core.randomness import Values, send
@@ -51,11 +50,6 @@ class Learner(nn.Module, ABC):
     def check(self, stored: Tensor) -> None:
         """ValueError where it cannot learn from stored data [N, …]."""
         return
-
-    @property
-    def pairs(self) -> bool:
-        """True if `paired` must be called, with the stored data of a whole batch."""
-        return False
 
     def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
         """The draws of a step, on a device, and what follows from them and all the stored data of the batch [B, …]."""
@@ -111,7 +105,10 @@ class Learner(nn.Module, ABC):
     @final
     def drawn(self, raw: Tensor, labels: Tensor | None, seed: int, step: int) -> Values:
         """The settled draws of a whole batch of stored data [B, …] with these labels [B], on their device."""
-        draws = labelled(sent(self.draws(tuple(raw.shape), seed, step), raw.device), labels)
+        own = self.draws(tuple(raw.shape), seed, step)
+        draws = {name: send(value, raw.device) for name, value in own.items()}
+        if labels is not None:
+            draws[self.LABEL] = labels
         return self.settled(self.paired(raw, draws, seed, step))
 
     @final
@@ -123,13 +120,3 @@ class Learner(nn.Module, ABC):
         losses = self.example_losses(raw, draws)
         self.remember(draws, {group: loss.detach() for group, loss in losses.items()})
         return self.weighted(losses, draws)
-
-
-def labelled(draws: Values, labels: Tensor | None) -> Values:
-    """The draws of a batch with the labels [B] of its examples, if they have any."""
-    return draws if labels is None else {**draws, Learner.LABEL: labels}
-
-
-def sent(values: Values, device: torch.device) -> Values:
-    """Values on a device, without waiting for their copies."""
-    return {name: send(value, device) for name, value in values.items()}

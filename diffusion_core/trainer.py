@@ -10,23 +10,22 @@ drawn anew. The loop knows no path and no tracker: it yields reports.
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from diffusion_core.averages import Averages
+from diffusion_core.averages import Averages, under
 from diffusion_core.batches import Labelled, batch_indices, fetched, flipped, flips, parts
 from diffusion_core.clipping import Clipping
 from diffusion_core.compilation import resolve_compile
-from diffusion_core.fast.population import Beside, Member, Piece, descend
+from diffusion_core.fast.population import Beside, Descent, Member, Piece, learn
 from diffusion_core.muon import Muon
 from diffusion_core.optimiser import AdamW
-from diffusion_core.precision import resolve_precision, same_kernels, tf32
+from diffusion_core.precision import resolve_precision
 from diffusion_core.randomness import Values, key, reseed, send
 from diffusion_core.trainable import Learner
 from diffusion_core.training import Training
@@ -56,22 +55,6 @@ class Report:
         return all(math.isfinite(loss) for loss in self.losses.values())
 
 
-def optimiser_of(
-    plan: Training,
-    groups: Mapping[str, list[nn.Parameter]],
-    decays: Mapping[str, float],
-    matrices: Callable[[], list[nn.Parameter]],
-) -> AdamW:
-    """The optimiser that a plan asks for; ValueError where Muon has no matrix to turn."""
-    betas = plan.beta_1, plan.beta_2
-    if plan.optimizer == "adamw":
-        return AdamW(groups, decays, betas)
-    turned = matrices()
-    if not turned:
-        raise ValueError("training.optimizer=muon turns matrices between features, and this has none: take adamw")
-    return Muon(groups, decays, betas, turned)
-
-
 class Trainer:
     """A learner with its optimiser and average; `state` and `load` carry all that a run is made of.
 
@@ -80,16 +63,12 @@ class Trainer:
 
     def __init__(self, learner: Learner, plan: Training, device: torch.device, beside: Beside | None = None) -> None:
         self.learner = learner
-        self.average = copy.deepcopy(learner).requires_grad_(False)
         self.plan = plan
         self.device = device
-        self.precision = resolve_precision(plan.precision, device)
-        groups = learner.parameter_groups()
-        decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
-        self.optimiser = optimiser_of(plan, groups, decays, learner.matrices)
-        self.member = Member(learner, self.optimiser, self.precision, device)
+        self.optimiser = optimiser_of(plan, learner)
+        self.member = Member(learner, self.optimiser, resolve_precision(plan.precision, device), device)
         self.beside = beside
-        self.averages = Averages(self.average, learner, list(self.optimiser.moments.values()), plan)
+        self.averages = Averages(learner, list(self.optimiser.moments.values()), plan)
         self.clipping = Clipping(plan.clip, self.optimiser, device)
         self.compiles = resolve_compile(plan.compile, device) != "none"
         if self.compiles:
@@ -106,43 +85,37 @@ class Trainer:
         """
         plan, (values, classes) = self.plan, parts(data, self.learner.classes)
         self.learner.check(values)
-        first = 0
-        if start is not None:
-            first, state = start
-            self.load(state)
-        self.learner.train()
         if plan.flips and values.dim() != 4:
             shape = list(values.shape)
             raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {shape}: leave it out")
+        first, state = start or (0, None)
+        if state is not None:
+            self.load(state)
+        self.learner.train()
         means: list[Values] = []
-        marks, snapshots = frozenset(plan.snapshot_steps), dict[int, Values]()
+        snapshots: dict[int, Values] = {}
         for step in range(first, plan.steps):
-            labels = classes
-            if classes is not None:
-                labels = fetched(classes, batch_indices(seed, step, len(classes), plan.batch), self.device)
+            indices = batch_indices(seed, step, len(values), plan.batch)
+            raw = fetched(values, indices, self.device)
+            labels = None if classes is None else fetched(classes, indices, self.device)
+            if plan.flips:
+                raw = flipped(raw, send(flips(seed, step, plan.batch), self.device))
             if step == 0:
-                self.begin(self._taken(values, seed, step), seed, labels)
-            means.append(self.step(self._taken(values, seed, step), seed, step, labels))
+                self.begin(raw, seed, labels)
+            means.append(self.step(raw, seed, step, labels))
             done = step + 1
-            if done in marks:
-                snapshots[done] = {name: value.to("cpu", copy=True) for name, value in self.averages.powers().items()}
-            if done % plan.report_every and done != plan.steps:
-                continue
-            report = self.report(done, means, snapshots)
-            means, snapshots = [], {}
-            yield report
-            if not report.finite:
-                return
-
-    def _taken(self, data: Tensor, seed: int, step: int) -> Tensor:
-        """A step's batch of stored data [N, …], on the device."""
-        batch = self.plan.batch
-        raw = fetched(data, batch_indices(seed, step, len(data), batch), self.device)
-        return flipped(raw, send(flips(seed, step, batch), self.device)) if self.plan.flips else raw
+            if done in plan.snapshot_steps:
+                snapshots[done] = {name: value.to("cpu", copy=True) for name, value in self.averages.state().items()}
+            if done % plan.report_every == 0 or done == plan.steps:
+                report = self.report(done, means, snapshots)
+                means, snapshots = [], {}
+                yield report
+                if not report.finite:
+                    return
 
     def begin(self, raw: Tensor, seed: int, labels: Tensor | None = None) -> None:
         """Prepare the first step, from its whole batch [B, …] and its labels [B], if it has any."""
-        with same_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
+        with self.member.kernels(), self.member.autocast():
             self.learner.begin(raw, seed)
             self.clipping.begin(self.learner, raw, labels, seed, self.plan.micro_batch or len(raw))
 
@@ -151,23 +124,21 @@ class Trainer:
         plan, size = self.plan, self.plan.micro_batch or len(raw)
         draws = self.learner.drawn(raw, labels, seed, step)
         reseed(key(seed, step, "dropout"), self.device)
-        if self.beside is not None:
-            self.member.random = torch.get_rng_state()
+        self.member.random = torch.get_rng_state()
         if self.compiles:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        losses: list[Values] = []
-        means: list[Values] = []
+        descents: list[Descent] = []
         for start in range(0, len(raw), size):
-            piece = slice(start, start + size)
-            rows = Piece(self.member, raw[piece], _part(draws, piece), len(raw[piece]) / len(raw), start == 0)
-            loss, mean = rows.alone() if self.beside is None else self.beside(rows, descend)
-            losses.append(loss)
-            means.append(mean)
-        self.learner.remember(draws, _joined(losses))
+            rows = slice(start, start + size)
+            of_rows = {name: value[rows] for name, value in draws.items()}
+            piece = Piece(self.member, raw[rows], of_rows, len(raw[rows]) / len(raw), start == 0)
+            descents.append(piece.alone() if self.beside is None else self.beside(piece, learn))
+        losses, means = (_joined(values) for values in zip(*descents, strict=True))
+        self.learner.remember(draws, losses)
         self.clipping()
         self.optimiser.step(plan.learning_rate * plan.share_of_peak(step))
         self.averages.follow(step)
-        return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
+        return {group: mean.sum() for group, mean in means.items()}
 
     def report(self, done: int, means: list[Values], snapshots: Mapping[int, Values]) -> Report:
         """The training after `done` steps, from the mean losses of each step since the last report."""
@@ -179,46 +150,50 @@ class Trainer:
 
     def state(self) -> dict[str, Tensor]:
         """Weights, averages and optimiser as one flat dictionary of tensors."""
-        return {
-            **{f"learner/{name}": value for name, value in self.learner.state_dict().items()},
-            **{f"average/{name}": value for name, value in self.average.state_dict().items()},
-            **{f"optimiser/{name}": value for name, value in self.optimiser.state().items()},
-            **{f"power/{name}": value for name, value in self.averages.powers().items()},
-            **{f"clip/{group}": value for group, value in self.clipping.loss_0.items()},
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "learner": self.learner.state_dict(),
+            "average": self.averages.tracked.state_dict(),
+            "optimiser": self.optimiser.state(),
+            "power": self.averages.state(),
+            "clip": self.clipping.loss_0,
         }
+        return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Continue from a `state`; ValueError where it belongs to another learner."""
         try:
             self.learner.load_state_dict(part(state, "learner"))
-            self.average.load_state_dict(part(state, "average"))
+            self.averages.tracked.load_state_dict(part(state, "average"))
         except RuntimeError as error:
             raise ValueError(f"the checkpoint belongs to another learner: {error}") from error
         self.optimiser.load(part(state, "optimiser"))
         if self.plan.snapshots:
             self.averages.load(part(state, "power"))
-        self.clipping.load(_under(state, "clip"))
+        self.clipping.load(under(state, "clip"))
 
 
-def _under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
+def optimiser_of(plan: Training, learner: Learner) -> AdamW:
+    """The optimiser that a plan asks for; ValueError where Muon has no matrix to turn."""
+    groups, betas = learner.parameter_groups(), (plan.beta_1, plan.beta_2)
+    decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
+    if plan.optimizer == "adamw":
+        return AdamW(groups, decays, betas)
+    turned = learner.matrices()
+    if not turned:
+        raise ValueError("training.optimizer=muon turns matrices between features, and this has none: take adamw")
+    return Muon(groups, decays, betas, turned)
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The entries under `prefix/`, without it; ValueError where there are none."""
-    entries = _under(state, prefix)
+    entries = under(state, prefix)
     if not entries:
         raise ValueError(f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite")
     return entries
 
 
-def _part(values: Values, of: slice) -> Values:
-    return {name: value[of] for name, value in values.items()}
-
-
-def _joined(pieces: list[Values]) -> Values:
-    if len(pieces) == 1:
-        return pieces[0]
+def _joined(pieces: Sequence[Values]) -> Values:
+    """The values of all pieces of a batch."""
     return {name: torch.cat([piece[name].reshape(-1) for piece in pieces]) for name in pieces[0]}
 
 

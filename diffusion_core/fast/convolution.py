@@ -8,6 +8,7 @@ patches take its place, whose rounding does not depend on the number of networks
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -26,27 +27,17 @@ times as wide as the widest."""
 
 
 def convolution(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """x [B, S C, H, W] → [B, S C', H, W] by a layer with S networks' weights, its side odd and its stride 1.
-
-    It trains with channels last in both directions, since the layout of gradients may depend on the networks.
-    """
+    """x [B, S C, H, W] → [B, S C', H, W] by a layer with S networks' weights, its side odd and its stride 1."""
     assert layer.bias is not None, "every layer here has one"
     dtype, members = computed_in(x), layer.weight.shape[:-4].numel()
     # Weights of S networks are cast before they are laid out: that is one copy.
     weight, bias = layer.weight.to(dtype).flatten(0, -4), layer.bias.to(dtype).flatten()
-    padding = weight.shape[-1] // 2
     # On several threads a network is always alone, and torch's way is up to three times as fast.
     if torch.is_grad_enabled() and torch.get_num_threads() == 1:
-        case = Case.here(dtype, (len(x), *x.shape[2:]), tuple(layer.weight.shape[-4:]))
-        parts = dependent(case)
-        if parts - {"layout"} or (parts and case.open):
+        parts = dependent(Case.here(dtype, x, layer.weight.shape[-4:]))
+        if parts is not None:
             return Convolution.apply(x.to(dtype), weight, bias, members, parts)  # type: ignore[no-any-return, no-untyped-call]
-        if parts:
-            y = conv2d(with_channels_last(x), weight, bias, padding=padding, groups=members)
-            if y.requires_grad:
-                y.register_hook(in_channels_last)  # type: ignore[no-untyped-call]
-            return y
-    return conv2d(x, weight, bias, padding=padding, groups=members)
+    return conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=members)
 
 
 class Case(NamedTuple):
@@ -61,28 +52,20 @@ class Case(NamedTuple):
     """True where torch asks oneDNN for kernels."""
 
     @classmethod
-    def here(cls, dtype: torch.dtype, images: tuple[int, ...], kernel: tuple[int, ...]) -> Case:
-        """The case of a convolution as torch stands now."""
-        return cls(dtype, images, kernel, bool(torch.backends.mkldnn.enabled))
-
-    @property
-    def open(self) -> bool:
-        """True where sizes of 1 leave the layout of a single network's maps open."""
-        return 1 in (*self.images[1:], *self.kernel[:2])
+    def here(cls, dtype: torch.dtype, x: Tensor, kernel: Sequence[int]) -> Case:
+        """The case of a convolution of x as torch stands now."""
+        return cls(dtype, (len(x), *x.shape[2:]), tuple(kernel), bool(torch.backends.mkldnn.enabled))
 
 
 @cache
-def dependent(case: Case) -> frozenset[str]:
-    """The parts y, dx and dw of torch's convolution that differ in any bit between a network alone and beside others,
-    and `layout`, on which all of them depend; dw stands for the bias's gradient, too.
-
-    Large convolutions are not tested, since they gain nothing from others beside them.
-    """
+def dependent(case: Case) -> frozenset[str] | None:
+    """The parts y, dx and dw of torch's convolution that differ in any bit between a network alone and beside others;
+    dw stands for the bias's gradient, too. None for large convolutions, which gain nothing from others beside them."""
     (batch, height, width), (channels_out, channels_in, *_) = case.images, case.kernel
     if batch * height * width * max(channels_in, channels_out) > LARGE:
-        return frozenset()
+        return None
     shapes = (batch, channels_in, height, width), case.kernel, (batch, channels_out, height, width)
-    parts = {"layout"}
+    parts: set[str] = set()
     # Within `checkpoint`, tensors that the test keeps are no part of what is recomputed.
     kept = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False), kept:
@@ -93,8 +76,9 @@ def dependent(case: Case) -> frozenset[str]:
         ):
             cast = [value.to(case.dtype) for value in values]
             alone, *beside = (_of_equals(members, *cast, factor=factor) for members in tried)
-            pairs = [(own, theirs) for several in beside for own, theirs in zip(alone, several, strict=True)]
-            parts |= {own[0] for own, theirs in pairs if not torch.equal(own[1].expand_as(theirs[1]), theirs[1])}
+            for several in beside:
+                pairs = zip(("y", "dx", "dw", "dw"), alone, several, strict=True)
+                parts |= {part for part, own, theirs in pairs if not torch.equal(own.expand_as(theirs), theirs)}
     return frozenset(parts)
 
 
@@ -127,8 +111,8 @@ def checkered(shapes: Shapes) -> list[Tensor]:
     return [x, weight * (-1.0) ** (places[:, None] + places), torch.where(2 * pixels < pixels.numel(), dy, -dy)]
 
 
-def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor, *, factor: float) -> list[tuple[str, Tensor]]:
-    """The output and the gradients of equal networks side by side, by part, with the networks in front.
+def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor, *, factor: float) -> list[Tensor]:
+    """The output and the gradients in x, weights and biases of equal networks side by side, with these in front.
 
     If the factor is not 1, the maps of every second network are multiplied by it, and these networks are left out.
     """
@@ -140,8 +124,7 @@ def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor, *, factor: f
     dx, dw, db = torch.autograd.grad(y, (x, weight, bias), dy)
     maps = [value.reshape(len(value), members, -1, *value.shape[2:]).transpose(0, 1) for value in (y.detach(), dx)]
     each = *maps, *(value.reshape(members, -1) for value in (dw, db))
-    step = 1 if factor == 1 else 2
-    return [(part, value[::step]) for part, value in zip(("y", "dx", "dw", "dw"), each, strict=True)]
+    return [value[:: 1 if factor == 1 else 2] for value in each]
 
 
 class Convolution(torch.autograd.Function):
@@ -159,21 +142,20 @@ class Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        groups, parts = ctx.groups, ctx.parts
-        needs_x, needs_weight = ctx.needs_input_grad[:2]
-        side = weight.shape[-1]
-        # The inputs are saved, not the copies that forward laid out: through these, gradients have no gradient.
+        groups, parts, side = ctx.groups, ctx.parts, weight.shape[-1]
         x, dy = laid(x), laid(dy)
-        plain = [needs_x and "dx" not in parts, *[needs_weight and "dw" not in parts] * 2]
+        needs_x, needs_weight = ctx.needs_input_grad[:2]
+        plain = needs_x and "dx" not in parts, needs_weight and "dw" not in parts
         dx = dweight = dbias = None
         if any(plain):
             sizes = [len(weight)], [1, 1], [side // 2] * 2, [1, 1], False, [0, 0]
-            dx, dweight, dbias = torch.ops.aten.convolution_backward(dy, x, weight, *sizes, groups, plain)
+            wanted = [*plain, plain[1]]
+            dx, dweight, dbias = torch.ops.aten.convolution_backward(dy, x, weight, *sizes, groups, wanted)
         if needs_x and "dx" in parts:
             own = weight.view(groups, -1, *weight.shape[1:])
-            turned = own.transpose(1, 2).flip(-1, -2).flatten(0, 1)
-            case = Case.here(x.dtype, (len(x), *x.shape[2:]), (*own.shape[2:0:-1], side, side))
-            dx = convolved(dy, turned, None, groups, by_products="y" in dependent(case))
+            turned = own.transpose(1, 2).flip(-1, -2)
+            its_parts = dependent(Case.here(x.dtype, x, turned.shape[1:])) or ()
+            dx = convolved(dy, turned.flatten(0, 1), None, groups, by_products="y" in its_parts)
         if needs_weight and "dw" in parts:
             rows = patches(dy, groups, 1)
             dweight = product(rows.mT, patches(x, groups, side)).reshape(weight.shape)
@@ -190,20 +172,10 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, *, by
     return images(product(rows, matrices, None if bias is None else bias.reshape(groups, 1, -1)), x)
 
 
-def with_channels_last(x: Tensor) -> Tensor:
-    """x [B, C, H, W] with channels last."""
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def in_channels_last(gradient: Tensor | None) -> Tensor | None:
-    """A gradient with channels last; none where a gradient of gradients does not reach."""
-    return None if gradient is None else with_channels_last(gradient)
-
-
 def laid(x: Tensor) -> Tensor:
     """x [B, C, H, W] with channels last, also in strides that sizes of 1 leave open."""
     batch, channels, height, width = x.shape
-    rows = with_channels_last(x).permute(0, 2, 3, 1)
+    rows = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     return rows.reshape(-1).view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -2,8 +2,8 @@
 
 On a CPU a kernel does it in two passes over x each way, and with channels last, where convolutions are fastest and
 torch's own group norm is slowest. It is `fused.cpp`, which this machine's compiler builds once. If there is no
-compiler, or what it builds is wrong, torch's operations take its place, and numbers differ in their last digits. They
-also do where the kernel has no derivative: forward mode, `torch.func`, and a gradient of a gradient (`create_graph`).
+compiler, or what it builds is wrong, torch's operations take its place, and numbers differ in their last digits. The
+kernel has a gradient, which has none itself.
 
 The environment variable DIFFUSION_CORE_KERNEL=off turns it off for a process.
 """
@@ -17,13 +17,13 @@ import platform
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import group_norm, silu
 
 SOURCE = Path(__file__).with_name("fused.cpp")
@@ -36,16 +36,6 @@ LIMIT = 1e-4
 """The most that the kernel may differ from torch's operations in float32, in the test before its use."""
 
 
-def norm_silu(layer: nn.GroupNorm, x: Tensor, modulation: Tensor | None = None, *, act: bool = True) -> Tensor:
-    """y [B, S C, H, W] by a layer with S networks' weights; `modulation` [B, 2 S C] holds s, then t. No SiLU unless
-    `act`."""
-    members = layer.weight.shape[:-1].numel()
-    norm = Norm(layer.num_groups * members, layer.eps, act, members)
-    compiled = x.dtype in NAMES and layer.weight.dtype == torch.float32 and works()
-    compute = kernel_norm_silu if compiled else group_norm_silu
-    return compute(x, layer.weight.flatten(), layer.bias.flatten(), modulation, norm)
-
-
 class Norm(NamedTuple):
     """The numbers of a group norm, whether SiLU follows it, and the networks whose channels lie side by side."""
 
@@ -55,52 +45,31 @@ class Norm(NamedTuple):
     members: int = 1
 
 
+def norm_silu(layer: nn.GroupNorm, x: Tensor, modulation: Tensor | None = None, *, act: bool = True) -> Tensor:
+    """y [B, S C, H, W] by a layer with S networks' weights; `modulation` [B, 2 S C] holds s, then t. No SiLU unless
+    `act`. Without the kernel there is one network alone."""
+    members = layer.weight.shape[:-1].numel()
+    norm = Norm(layer.num_groups * members, layer.eps, act, members)
+    compiled = x.dtype in NAMES and layer.weight.dtype == torch.float32 and works()
+    compute = kernel_norm_silu if compiled else group_norm_silu
+    return compute(x, layer.weight.flatten(), layer.bias.flatten(), modulation, norm)
+
+
 def kernel_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The same as `group_norm_silu`, by the kernel."""
-    if not torch.is_grad_enabled():
-        return forward(x, weight, bias, modulation, norm)[-1]
+    x = x.contiguous(memory_format=torch.channels_last)
+    modulation = None if modulation is None else modulation.float().contiguous()
     y: Tensor = Kernel.apply(x, weight, bias, modulation, norm)  # type: ignore[no-untyped-call]
     return y
 
 
-def forward(
-    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """x and the modulation as the kernel reads them, the moments, and y."""
-    x = x.contiguous(memory_format=torch.channels_last)
-    modulation = None if modulation is None else modulation.float().contiguous()
-    y, moments = torch.empty_like(x), x.new_empty((len(x), norm.groups, 2), dtype=torch.float32)
-    shared = layer(x, weight, bias, modulation, norm)
-    kernels()["forward", x.dtype](*shared, norm.eps, x.data_ptr(), y.data_ptr(), moments.data_ptr())
-    return x, modulation, moments, y
-
-
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The norm, the scale and shift, and SiLU, by torch's operations."""
-    if norm.members > 1:
-        return _one_by_one(x, weight, bias, modulation, norm)
     h = group_norm(x, norm.groups, weight, bias, norm.eps)
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         h = h * (1 + scale) + shift
     return silu(h) if norm.act else h
-
-
-def _one_by_one(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
-    """The same of one network after the other: torch rounds by how many channels there are, and where they lie."""
-    s, own = norm.members, norm._replace(groups=norm.groups // norm.members, members=1)
-    told: list[Any] = [None] * s
-    if modulation is not None:
-        told = [value.flatten(1) for value in modulation.reshape(len(modulation), 2, s, -1).unbind(2)]
-    done = []
-    for x_s, w_s, b_s, m_s in zip(x.chunk(s, dim=1), weight.chunk(s), bias.chunk(s), told, strict=True):
-        # A clone lies as closely together as what one network alone has; so does that of a gradient.
-        y = group_norm_silu(x_s.clone(), w_s, b_s, m_s, own)
-        if y.requires_grad:
-            # None where a gradient of gradients does not reach.
-            y.register_hook(lambda gradient: None if gradient is None else gradient.clone())  # type: ignore[no-untyped-call]
-        done.append(y)
-    return torch.cat(done, dim=1)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -113,45 +82,30 @@ class Kernel(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
+        y, moments = torch.empty_like(x), x.new_empty((len(x), norm.groups, 2), dtype=torch.float32)
+        shared = arguments(x, weight, bias, modulation, norm)
+        kernel("forward", x.dtype)(*shared, norm.eps, *map(address, (x, y, moments)))
         ctx.norm = norm
-        inputs = x, weight, bias, modulation
-        x, modulation, moments, y = forward(*inputs, norm)
-        ctx.save_for_backward(*inputs, x, modulation, moments)
+        ctx.save_for_backward(x, weight, bias, modulation, moments)
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        # These are the saved tensors, not those of forward, which may have been recomputed elsewhere meanwhile.
-        *inputs, x, modulation, moments = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return *gradients(inputs, dy, ctx.norm), None
-        _, weight, bias, own_modulation = inputs
-        shared = layer(x, weight, bias, modulation, ctx.norm)
+        x, weight, bias, modulation, moments = ctx.saved_tensors
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, dmodulation = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
         # These are per image, since threads do not add up over images.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
-        kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
-        return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(own_modulation.dtype), None
+        shared = arguments(x, weight, bias, modulation, ctx.norm)
+        kernel("backward", x.dtype)(*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
+        return dx, dweight[0], dbias[0], dmodulation, None
 
 
-def gradients(inputs: Sequence[Tensor | None], dy: Tensor, norm: Norm) -> list[Tensor | None]:
-    """The gradients of the `inputs` x, weight, bias and modulation by torch's operations, which have gradients too."""
-    # These are views of their own, since x and the modulation may depend on one another.
-    own: list[Any] = [None if value is None else value.view_as(value) for value in inputs]
-    numbers: list[Any] = [None if value is None else value.float() for value in own]
-    x, weight, bias, modulation = numbers
-    y = group_norm_silu(x, weight, bias, modulation, norm)
-    wanted = [value for value in own if value is not None and value.requires_grad]
-    slopes = torch.autograd.grad(y, wanted, dy.float(), create_graph=True)
-    of = {id(value): slope for value, slope in zip(wanted, slopes, strict=True)}
-    return [of.get(id(value)) for value in own]
-
-
-def layer(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> tuple[Any, ...]:
+def arguments(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> tuple[Any, ...]:
     """The arguments that both directions share."""
     batch, channels, height, width = x.shape
-    pointers = (address(weight), address(bias), address(modulation))
+    pointers = map(address, (weight, bias, modulation))
     return batch, height * width, channels, norm.groups, norm.members, *pointers, int(norm.act), torch.get_num_threads()
 
 
@@ -161,21 +115,9 @@ def address(tensor: Tensor | None) -> int | None:
 
 
 @cache
-def kernels() -> dict[tuple[str, torch.dtype], Any]:
-    """The functions of the library, by direction and dtype."""
-    directions = ("forward", "backward")
-    return {(way, dtype): getattr(library(), f"{way}_{name}") for way in directions for dtype, name in NAMES.items()}
-
-
-def switched_off() -> bool:
-    """True where the environment turns the kernel off."""
-    return os.environ.get(SWITCH) == "off"
-
-
-@cache
 def works() -> bool:
     """True where this machine builds the kernels, they agree with torch's operations, and they are not switched off."""
-    if switched_off():
+    if os.environ.get(SWITCH) == "off":
         return False
     try:
         library()
@@ -189,26 +131,30 @@ def works() -> bool:
 def _agrees() -> bool:
     generator = torch.Generator().manual_seed(0)
     x, dy = torch.randn(2, 3, 12, 6, 5, generator=generator).unbind()
-    norm, modulation = nn.GroupNorm(4, 12), torch.randn(3, 24, generator=generator)
+    given = x, torch.ones(12), torch.zeros(12), torch.randn(3, 24, generator=generator)
     pairs = []
     for compute in (kernel_norm_silu, group_norm_silu):
-        a, b, c, d = (value.detach().requires_grad_() for value in (x, norm.weight, norm.bias, modulation))
-        y = compute(a, b, c, d, Norm(norm.num_groups, norm.eps, True))
+        a, b, c, d = (value.clone().requires_grad_() for value in given)
+        y = compute(a, b, c, d, Norm(4, 1e-5, True))
         pairs.append((y, *torch.autograd.grad((y * dy).sum(), (a, b, c, d))))
     return all(torch.allclose(a, b, rtol=LIMIT, atol=LIMIT) for a, b in zip(*pairs, strict=True))
 
 
 @cache
+def kernel(direction: str, dtype: torch.dtype) -> Any:
+    """The function of the library for a direction and dtype."""
+    pointer, whole = ctypes.c_void_p, ctypes.c_long
+    own: dict[str, list[Any]] = {"forward": [ctypes.c_float, *[pointer] * 3], "backward": [pointer] * 7}
+    function = library()[f"{direction}_{NAMES[dtype]}"]
+    function.argtypes = [whole] * 5 + [pointer] * 3 + [ctypes.c_int] * 2 + own[direction]
+    function.restype = None
+    return function
+
+
+@cache
 def library() -> ctypes.CDLL:
     """The kernels; OSError or SubprocessError where they cannot be built."""
-    loaded = ctypes.CDLL(str(built()))
-    pointer, whole = ctypes.c_void_p, ctypes.c_long
-    shared = [whole] * 5 + [pointer] * 3 + [ctypes.c_int] * 2
-    for name in NAMES.values():
-        for direction, own in (("forward", [ctypes.c_float, *[pointer] * 3]), ("backward", [pointer] * 7)):
-            function = getattr(loaded, f"{direction}_{name}")
-            function.argtypes, function.restype = shared + own, None
-    return loaded
+    return ctypes.CDLL(str(built()))
 
 
 def built() -> Path:
@@ -228,7 +174,7 @@ def built() -> Path:
 
 
 def processor() -> bytes:
-    """The lines of /proc/cpuinfo that tell apart processors to compile for, since several may share a home folder."""
+    """The words by which processors differ that the kernels are compiled for: several may share a home folder."""
     file = Path("/proc/cpuinfo")
     lines = file.read_bytes().splitlines() if file.exists() else [" ".join(platform.uname()).encode()]
     kind = {line for line in lines if line.startswith((b"model name", b"flags", b"Features", b"CPU part"))}

@@ -10,7 +10,8 @@ learner, and each learner's optimiser and average go on using its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -18,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.fast.forms import stackable, stacked
-from diffusion_core.optimiser import AdamW, place
+from diffusion_core.optimiser import AdamW, descend
 from diffusion_core.precision import Precision, same_kernels, tf32
 from diffusion_core.randomness import Values
 from diffusion_core.trainable import Learner, Question
 
-__all__ = ["Beside", "Member", "Piece", "descend"]
+__all__ = ["Beside"]
 
 NETWORK = "network"
 """The group of parameters that are a network's."""
@@ -57,14 +58,15 @@ class Member:
         self.make: tuple[Any, ...] | None = None
         self.random = torch.get_rng_state()
 
+    @contextmanager
+    def kernels(self) -> Iterator[None]:
+        """A context of the kernels by which it learns; its losses are computed under `autocast` besides."""
+        with same_kernels(), tf32(self.precision == "bf16"):
+            yield
+
     def autocast(self) -> torch.autocast:
         """A context of bf16 autocast if the learner is trained in bf16."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-
-    def receive(self, means: Values, *, first: bool) -> None:
-        """Take the gradients of all means, added to what was received unless they are the first of their step."""
-        for i, (group, mean) in enumerate(means.items()):
-            self.optimiser.receive(group, mean, first=first, last=i + 1 == len(means))
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,21 @@ class Piece:
     first: bool
 
     def alone(self) -> Descent:
-        """The losses of this piece and its part of the means, after the optimiser has received the gradients."""
-        with same_kernels(), tf32(self.member.precision == "bf16"):
-            with self.member.autocast():
-                losses = self.member.learner.example_losses(self.raw, self.draws)
-            means = self.means(losses)
-            self.member.receive(means, first=self.first)
-        return detached(losses), detached(means)
+        """The losses of this piece and its part of the means, after their gradients were added to the others.
 
-    def among_others(self) -> Descent:
-        """The same, with dropout as if no other learner had drawn from torch's generator."""
-        torch.set_rng_state(self.member.random)
-        descent = self.alone()
-        self.member.random = torch.get_rng_state()
-        return descent
+        Dropout is as if no other learner had drawn from torch's generator.
+        """
+        member = self.member
+        torch.set_rng_state(member.random)
+        with member.kernels():
+            with member.autocast():
+                losses = member.learner.example_losses(self.raw, self.draws)
+            means = self.means(losses)
+            if self.first:
+                member.optimiser.zero_gradients()
+            descend(means, member.optimiser.groups)
+        member.random = torch.get_rng_state()
+        return detached(losses), detached(means)
 
     def means(self, losses: Values) -> Values:
         """This piece's part of the mean losses of the whole batch."""
@@ -108,38 +111,34 @@ class Piece:
             self.member.make = make_of(question.network)
         return question if self.member.make else None
 
+    def kind(self, question: Question) -> tuple[Any, ...]:
+        """All that pieces must have in common to be computed by one pass."""
+        member = self.member
+        inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
+        parts = tuple((name, len(own.values)) for name, own in member.optimiser.of_group(NETWORK).items())
+        return member.make, parts, inputs, member.precision, member.device, self.first
 
-def descend(pieces: Sequence[Piece]) -> list[Descent | Exception]:
-    """The losses of pieces of several learners, each of which has received its gradients; one kind takes one pass.
+
+def learn(pieces: Sequence[Piece]) -> list[Descent | Exception]:
+    """The losses of pieces of several learners, whose gradients were received; one kind takes one pass.
 
     If a pass fails, its error is the result of the pieces in it; for a single piece it is raised.
     """
     if len(pieces) == 1:
-        return [pieces[0].among_others()]
-    asked = [piece.question() for piece in pieces]
+        return [pieces[0].alone()]
+    questions = [piece.question() for piece in pieces]
     kinds: dict[Any, list[int]] = {}
-    for i, (piece, question) in enumerate(zip(pieces, asked, strict=True)):
-        kinds.setdefault(i if question is None else kind_of(piece, question), []).append(i)
+    for i, (piece, question) in enumerate(zip(pieces, questions, strict=True)):
+        kinds.setdefault(i if question is None else piece.kind(question), []).append(i)
     descents: dict[int, Descent | Exception] = {}
     for places in kinds.values():
+        own = [pieces[i] for i in places]
         try:
-            made = _of_a_kind([pieces[i] for i in places], [question for i in places if (question := asked[i])])
-            descents |= dict(zip(places, made, strict=True))
+            asked = [question for i in places if (question := questions[i])]
+            descents |= zip(places, _together(own, asked) if len(own) > 1 else [own[0].alone()], strict=True)
         except Exception as error:
             descents |= dict.fromkeys(places, error)
     return [descents[i] for i in range(len(pieces))]
-
-
-def _of_a_kind(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
-    return [pieces[0].among_others()] if len(pieces) == 1 else _together(pieces, questions)
-
-
-def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
-    """All that pieces must have in common to be computed by one pass."""
-    inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
-    member = piece.member
-    parts = tuple((name, len(own.values)) for name, own in member.optimiser.of_group(NETWORK).items())
-    return member.make, parts, inputs, member.precision, member.device, piece.first
 
 
 def make_of(network: nn.Module) -> tuple[Any, ...]:
@@ -157,11 +156,11 @@ def plain(layer: nn.Module) -> tuple[Any, ...]:
 
 def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
     members = [piece.member for piece in pieces]
-    stack = stack_of(members, [question.network for question in questions])
+    stack = stack_of(members, questions[0].network)
     # Each member has a row of its own, in whatever order they come.
     order = [members.index(member) for member in stack.members]
     pieces, questions = [pieces[i] for i in order], [questions[i] for i in order]
-    with same_kernels(), tf32(members[0].precision == "bf16"):
+    with members[0].kernels():
         with members[0].autocast():
             asked = [torch.stack([question.asked[name] for question in questions]) for name in questions[0].asked]
             outs = stack.network(*asked).unbind()
@@ -172,53 +171,46 @@ def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
     return [descents[stack.members.index(member)] for member in members]
 
 
-def stack_of(members: list[Member], networks: list[nn.Module]) -> Stack:
-    """The stack in which exactly these members were trained last, or a new one."""
+def stack_of(members: list[Member], network: nn.Module) -> Stack:
+    """The stack in which exactly these members were trained last, or a new one of such networks."""
     stack = members[0].stack
     if stack is None or len(stack.members) != len(members) or any(member.stack is not stack for member in members):
-        stack = Stack(members, networks)
+        stack = Stack(members, network)
         for member in members:
             member.stack = stack
     return stack
 
 
 class Stack:
-    """The networks of several members as one, on whose rows their optimisers work."""
+    """The networks of several members as one, on whose rows their optimisers work; `network` is the first of them."""
 
-    def __init__(self, members: list[Member], networks: list[nn.Module]) -> None:
+    def __init__(self, members: list[Member], network: nn.Module) -> None:
         self.members = members
-        self.network = stacked(networks[0], len(members))
+        self.network = stacked(network, len(members))
         self.parameters: list[nn.Parameter] = []
-        self.gradients: list[Tensor] = []
-        own = {id(p): name for name, p in networks[0].named_parameters()}
-        stacked_own = dict(self.network.named_parameters())
-        for name in members[0].optimiser.of_group(NETWORK):
-            several = [member.optimiser.moments[name] for member in members]
-            flat = several[0]
-            values, gradient = (flat.values.new_zeros(len(members), len(flat.values)) for _ in range(2))
-            for i, member in enumerate(members):
-                member.optimiser.move(name, values[i], gradient[i])
-            for tensor, *views in zip(flat.tensors, flat.rows(values), flat.rows(gradient), strict=True):
-                parameter = stacked_own[own[id(tensor)]]
-                parameter.data = views[0]
+        names = {id(p): name for name, p in network.named_parameters()}
+        for part in members[0].optimiser.of_group(NETWORK):
+            flats = [member.optimiser.moments[part] for member in members]
+            values, gradient = flats[0].values.new_zeros(2, len(members), len(flats[0].values))
+            for i, flat in enumerate(flats):
+                flat.move(values[i], gradient[i])
+            for tensor, own, slope in zip(flats[0].tensors, *map(flats[0].views, (values, gradient)), strict=True):
+                parameter = self.network.get_parameter(names[id(tensor)])
+                parameter.data, parameter.grad = own, slope
                 self.parameters.append(parameter)
-                self.gradients.append(views[1])
 
     def receive(self, means: list[Values], *, first: bool) -> None:
         """Take the gradients of all members' means, one group after the other."""
-        groups = list(dict.fromkeys(group for mean in means for group in mean))
-        for i, group in enumerate(groups):
-            total = torch.stack([mean[group] for mean in means if group in mean]).sum()
-            last = i + 1 == len(groups)
-            if group == NETWORK:
-                gradients = torch.autograd.grad(total, self.parameters, retain_graph=not last, allow_unused=True)
-                place(self.gradients, gradients, first=first)
-                continue
-            theirs = [member for member, mean in zip(self.members, means, strict=True) if group in mean]
-            parameters = [parameter for member in theirs for parameter in member.optimiser.groups[group]]
-            places = [gradient for member in theirs for gradient in member.optimiser.places[group]]
-            gradients = torch.autograd.grad(total, parameters, retain_graph=not last, allow_unused=True)
-            place(places, gradients, first=first)
+        totals: Values = {}
+        inputs: dict[str, list[nn.Parameter]] = {NETWORK: self.parameters}
+        for member, mean in zip(self.members, means, strict=True):
+            if first:
+                member.optimiser.zero_gradients()
+            for group, own in mean.items():
+                totals[group] = totals[group] + own if group in totals else own
+                if group != NETWORK:
+                    inputs.setdefault(group, []).extend(member.optimiser.groups[group])
+        descend(totals, inputs)
 
 
 def detached(values: Values) -> Values:

@@ -20,25 +20,17 @@ STEP, SHARED = 64, 2**15
 """The most values that a processor handles at a time, and the number above which threads share them."""
 SMALL = 16**3
 """The number of multiplications up to which torch takes another kernel for a bf16 product."""
-FEW, LONG = 40, 128
-"""The rows of a bf16 product below which, and the terms above which, its kernel depends on the number of products."""
 ALIGNMENT = 64
 """The bytes of whose multiples torch allocates new memory."""
 SHIFT = 1e-6
 """The size of a shift with which a kernel is tested."""
 
 
-def by_torch() -> bool:
-    """True where torch's own operations are to be used alone: within forward-mode derivatives, `torch.func` and
-    `torch.compile`, which know no others."""
-    return (
-        torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    )
-
-
 def keeps_bits(x: Tensor) -> bool:
-    """True where fast forms are used: on a CPU, unless only torch's operations are to be."""
-    return x.device.type == "cpu" and not by_torch()
+    """True where fast forms are used: on a CPU, outside of forward-mode derivatives, `torch.func` and `torch.compile`,
+    which know torch's own operations alone."""
+    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return x.device.type == "cpu" and not transformed and forward_ad._current_level < 0
 
 
 def valuewise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -90,8 +82,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
     For a single row, column or term, a library takes another kernel for one product than for several, so zeros make
     them two. It may do so for matrices that lie within each other, so they are copied. Networks' products are computed
-    one by one if they are small and in bf16, or in bf16 with few rows, many terms and a turned second matrix, or if a
-    test finds them rounded differently (`dependent_product`).
+    one by one if a test finds them rounded differently together (`dependent_product`).
     """
     if not keeps_bits(a):
         return multiplied(a, b, bias)
@@ -103,7 +94,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         return y[:, : a.shape[1], : b.shape[2]]
     a, b = (_dense(value.mT).mT if value.stride(1) == 1 else _dense(value) for value in (a, b))
     a, b = aligned(a), aligned(b)
-    if len(a) == 1 or not (_small(a, b) or dependent_product(ProductCase.of(a, b, bias))):
+    if len(a) == 1 or not dependent_product(ProductCase.of(a, b, bias)):
         return multiplied(a, b, bias)
     biases = [None] * len(a) if bias is None else torch.split(bias, 1)
     each = zip(torch.split(a, 1), torch.split(b, 1), biases, strict=True)
@@ -111,8 +102,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def aligned(value: Tensor) -> Tensor:
-    """The matrices at an address where new memory may begin: parts of larger memory may not, and may round
-    otherwise."""
+    """The matrices at an address where new memory may begin: elsewhere a library may round otherwise."""
     return value.clone() if value.data_ptr() % ALIGNMENT else value
 
 
@@ -124,13 +114,6 @@ def _dense(value: Tensor) -> Tensor:
 def multiplied(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
     """The products, plus the biases if given, by one call of torch's."""
     return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
-
-
-def _small(a: Tensor, b: Tensor) -> bool:
-    if a.dtype != torch.bfloat16:
-        return False
-    (_, n, k), m = a.shape, b.shape[2]
-    return n * k * m <= SMALL or (n < FEW and k > LONG and b.stride(1) == 1)
 
 
 class ProductCase(NamedTuple):
@@ -157,17 +140,16 @@ def dependent_product(case: ProductCase) -> bool:
     It is tested on numbers whose sums cancel and leave only their rounding, which changes if the order of the sum does.
     """
     members, rows, terms, columns = case.sizes
-    a, b, bias = halved((rows, terms), 1, -1), halved((terms, columns), 1, 1), SHIFT * halved((1, columns), 1, 1)
+    values = halved((rows, terms), 1, -1), halved((terms, columns), 1, 1), SHIFT * halved((1, columns), 1, 1)
+
+    def product_of(copies: int) -> Tensor:
+        a, b, bias = (torch.stack([value.to(case.dtype)] * copies) for value in values)
+        a, b = (_dense(v.mT).mT if turned else v for v, turned in zip((a, b), case.turned, strict=True))
+        return multiplied(a, b, bias if case.biased else None)
+
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        alone, beside = (_of_copies(case, copies, a, b, bias) for copies in (1, members))
+        alone, beside = product_of(1), product_of(members)
         return not torch.equal(alone.expand_as(beside), beside)
-
-
-def _of_copies(case: ProductCase, copies: int, *values: Tensor) -> Tensor:
-    """The products of equal matrices that lie in memory as those of the case do."""
-    a, b, bias = (torch.stack([value.to(case.dtype)] * copies) for value in values)
-    a, b = (_dense(v.mT).mT if turned else v for v, turned in zip((a, b), case.turned, strict=True))
-    return multiplied(a, b, bias if case.biased else None)
 
 
 def halved(shape: tuple[int, ...], first: int, second: int) -> Tensor:

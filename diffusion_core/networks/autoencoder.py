@@ -8,11 +8,10 @@ The widths double with every halving, up to `WIDEST` times the first (Rombach et
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, silu
+from torch.nn.functional import avg_pool2d, interpolate
 
-from diffusion_core.networks.layers import ResidualBlock, convolution
+from diffusion_core.networks.layers import NormSilu, ResidualBlock, convolution, in_float32
 
 WIDEST = 4
 
@@ -33,14 +32,11 @@ class OutputBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups, channels_in)
+        self.norm = NormSilu(groups, channels_in)
         self.conv = convolution(channels_in, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = silu(self.norm(x))
-        with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.conv(h.to(self.conv.weight.dtype))
-        return out
+        return in_float32(self.conv, self.norm(x))
 
 
 class Encoder(nn.Module):

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import layer_norm, scaled_dot_product_attention
 
-from diffusion_core.networks.layers import TimeEmbedding, sinusoidal, zeroed
+from diffusion_core.networks.layers import Modulations, TimeEmbedding, sinusoidal, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
 __all__ = ["Dit"]
@@ -88,18 +88,18 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.act = nn.GELU(approximate="tanh")
         self.modulation = zeroed(Layer(width, 6 * width))
         self.qkv = Layer(width, 3 * width)
         self.mixed = Layer(width, width)
         self.first = Layer(width, RATIO * width)
         self.second = Layer(RATIO * width, width)
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """h after the block, at times of this embedding [B, width]."""
-        modulation = self.modulation(silu(embedding)).unsqueeze(1)
-        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=-1)
+    def forward(self, h: Tensor, modulation: Tensor) -> Tensor:
+        """h after the block, by β₁, γ₁, α₁, β₂, γ₂, α₂ [B, 6 width]."""
+        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = modulation.unsqueeze(-2).chunk(6, dim=-1)
         h = h + gate * self.attention(normed(h, scale, shift))
-        inner = gelu(self.first(normed(h, scale_mlp, shift_mlp)), approximate="tanh")
+        inner = self.act(self.first(normed(h, scale_mlp, shift_mlp)))
         out: Tensor = h + gate_mlp * self.second(inner)
         return out
 
@@ -118,6 +118,7 @@ class DitModule(nn.Module):
     def __init__(self, config: Dit, shape: tuple[int, ...], channels_out: int, classes: int) -> None:
         super().__init__()
         self.patch, width = config.patch, config.width
+        self.modulations = Modulations()
         self.time = TimeEmbedding(SINUSOIDS, width, classes)
         self.linear_in = Layer(shape[0] * self.patch**2, width)
         places = places_of(shape[1] // self.patch, shape[2] // self.patch, width)
@@ -129,11 +130,13 @@ class DitModule(nn.Module):
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         embedding = self.time(time, label)
         h = self.linear_in(patches(x, self.patch)) + self.places
-        for block in self.blocks:
-            h = block(h, embedding)
+        modulations = self.modulations(embedding, [block.modulation for block in self.blocks])
+        for block, modulation in zip(self.blocks, modulations, strict=True):
+            h = block(h, modulation)
         with torch.autocast(x.device.type, enabled=False):
             h, embedding = (value.to(self.linear_out.weight.dtype) for value in (h, embedding))
-            shift, scale = self.modulation(silu(embedding)).unsqueeze(1).chunk(2, dim=-1)
+            (modulation,) = self.modulations(embedding, [self.modulation])
+            shift, scale = modulation.unsqueeze(-2).chunk(2, dim=-1)
             out = self.linear_out(normed(h, scale, shift))
         return images(out, self.patch, *x.shape[-2:])
 
@@ -145,15 +148,15 @@ def normed(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def patches(x: Tensor, side: int) -> Tensor:
     """The patches [B, N, C side²] of images [B, C, H, W], row by row."""
-    batch, channels, height, width = x.shape
-    cut = x.reshape(batch, channels, height // side, side, width // side, side)
-    return cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, height * width // side**2, -1)
+    *batch, height, width = x.shape
+    cut = x.reshape(*batch, height // side, side, width // side, side)
+    return cut.movedim((-4, -2), (-5, -4)).flatten(-3).flatten(-3, -2)
 
 
 def images(patches: Tensor, side: int, height: int, width: int) -> Tensor:
     """The images [B, C, H, W] of patches [B, N, side² C]."""
-    cut = patches.reshape(len(patches), height // side, width // side, side, side, -1)
-    return cut.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), -1, height, width)
+    cut = patches.reshape(*patches.shape[:-2], height // side, width // side, side, side, -1)
+    return cut.movedim((-1, -3), (-5, -3)).flatten(-4, -3).flatten(-2)
 
 
 def places_of(height: int, width: int, channels: int) -> Tensor:

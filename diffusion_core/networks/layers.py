@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -38,6 +39,13 @@ def angles(time: Tensor, channels: int) -> Tensor:
     return time.float()[..., None] * torch.exp(-math.log(10_000) * exponent)
 
 
+def in_float32(layer: nn.Linear | nn.Conv2d, h: Tensor) -> Tensor:
+    """The layer's output in the precision of its weights, also under autocast."""
+    with torch.autocast(h.device.type, enabled=False):
+        out: Tensor = layer(h.to(layer.weight.dtype))
+    return out
+
+
 class TimeEmbedding(nn.Module):
     """The embedding [B, channels] of time [B] by sinusoids and a small perceptron, plus that of a label if there are
     `classes`."""
@@ -45,17 +53,20 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int, channels: int, classes: int = 0) -> None:
         super().__init__()
         self.width = width
+        self.act = nn.SiLU()
         self.first = nn.Linear(width, channels)
         self.second = nn.Linear(channels, channels)
         self.label = LabelEmbedding(classes, channels) if classes else None
 
     def forward(self, time: Tensor, label: Tensor | None = None) -> Tensor:
-        out: Tensor = self.second(silu(self.first(sinusoidal(time, self.width))))
-        if self.label is None:
-            assert label is None, "it was built for no labels"
-            return out
-        embedded: Tensor = self.label(self.label.none(time) if label is None else label)
-        return out + embedded
+        out: Tensor = self.second(self.act(self.first(self.waves(time))))
+        if self.label is not None:
+            out = out + self.label(self.label.none(time) if label is None else label)
+        return out
+
+    def waves(self, time: Tensor) -> Tensor:
+        """The sinusoids of time."""
+        return sinusoidal(time, self.width)
 
 
 class LabelEmbedding(nn.Embedding):
@@ -75,31 +86,46 @@ class LabelEmbedding(nn.Embedding):
         return torch.full_like(time, self.num_embeddings - 1, dtype=torch.int64)
 
 
+class Modulations(nn.Module):
+    """What time says to each block of a network, W SiLU(embedding), by a linear layer for each."""
+
+    def forward(self, embedding: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
+        return [layer(silu(embedding)) for layer in layers]
+
+
+class NormSilu(nn.GroupNorm):
+    """SiLU((1 + s) norm(x) + t) of maps x [B, C, H, W], where the `modulation` (s, t) [B, 2C] is 0 unless given."""
+
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        h = super().forward(x)
+        if modulation is not None:
+            scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return silu(h)
+
+
 class ResidualBlock(nn.Module):
     """x + f(x), f: norm, SiLU, 3×3; norm scaled and shifted by time, SiLU, dropout, 3×3 that starts at zero.
 
-    Without `channels_time` no time is given (autoencoders).
+    Its layer of `time` is called for all blocks together (`Modulations`); autoencoders have no `channels_time`.
     """
 
     def __init__(
         self, channels_in: int, channels_out: int, channels_time: int | None, groups: int, dropout: float
     ) -> None:
         super().__init__()
-        self.norm_in = nn.GroupNorm(groups, channels_in)
+        self.norm_in = NormSilu(groups, channels_in)
         self.conv_in = convolution(channels_in, channels_out)
         self.time = None if channels_time is None else nn.Linear(channels_time, 2 * channels_out)
-        self.norm_out = nn.GroupNorm(groups, channels_out)
+        self.norm_out = NormSilu(groups, channels_out)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = zeroed(convolution(channels_out, channels_out))
         self.skip = nn.Identity() if channels_in == channels_out else convolution(channels_in, channels_out, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        """The block of x [B, C, H, W], at times of this `embedding` [B, channels_time]."""
-        h = self.norm_out(self.conv_in(silu(self.norm_in(x))))
-        if self.time is not None and embedding is not None:
-            scale, shift = self.time(silu(embedding))[:, :, None, None].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
-        out: Tensor = self.skip(x) + self.conv_out(self.dropout(silu(h)))
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        """The block of x [B, C, H, W]."""
+        h = self.norm_out(self.conv_in(self.norm_in(x)), modulation)
+        out: Tensor = self.skip(x) + self.conv_out(self.dropout(h))
         return out
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
 
-from diffusion_core.networks.layers import TimeEmbedding, zeroed
+from diffusion_core.networks.layers import TimeEmbedding, in_float32, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
 __all__ = ["Mlp"]
@@ -30,8 +28,7 @@ class Mlp(Network):
 
     def matrices(self, network: nn.Module) -> list[nn.Parameter]:
         assert isinstance(network, MlpModule), "it was built here"
-        ends = network.time.first, network.linear_in, network.linear_out
-        return between(network, ends)
+        return between(network, (network.time.first, network.linear_in, network.linear_out))
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return self.labelled(shape, channels_out, 0)
@@ -47,15 +44,16 @@ class ResidualLayer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.act = nn.SiLU()
         self.first = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.time = nn.Linear(width, 2 * width)
         self.second = zeroed(nn.Linear(width, width))
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.time(silu(embedding)).chunk(2, dim=-1)
-        h = self.norm(self.first(silu(x)))
-        out: Tensor = x + self.second(silu(h * (1 + scale) + shift))
+        scale, shift = self.time(self.act(embedding)).chunk(2, dim=-1)
+        h = self.norm(self.first(self.act(x)))
+        out: Tensor = x + self.second(self.act(h * (1 + scale) + shift))
         return out
 
 
@@ -64,6 +62,7 @@ class MlpModule(nn.Module):
 
     def __init__(self, config: Mlp, dimensions: int, channels_out: int, classes: int) -> None:
         super().__init__()
+        self.act = nn.SiLU()
         self.time = TimeEmbedding(config.width, config.width, classes)
         self.linear_in = nn.Linear(dimensions, config.width)
         self.layers = nn.ModuleList(ResidualLayer(config.width) for _ in range(config.layers))
@@ -74,6 +73,4 @@ class MlpModule(nn.Module):
         h = self.linear_in(x)
         for layer in self.layers:
             h = layer(h, embedding)
-        with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.linear_out(silu(h).to(self.linear_out.weight.dtype))
-        return out
+        return in_float32(self.linear_out, self.act(h))

@@ -14,10 +14,19 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, silu
+from torch.nn.functional import avg_pool2d, interpolate
 from torch.utils.checkpoint import checkpoint
 
-from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, convolution, zeroed
+from diffusion_core.networks.layers import (
+    Attention,
+    Modulations,
+    NormSilu,
+    ResidualBlock,
+    TimeEmbedding,
+    convolution,
+    in_float32,
+    zeroed,
+)
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
 __all__ = ["UNet"]
@@ -64,8 +73,7 @@ class UNet(Network):
 
     def matrices(self, network: nn.Module) -> list[nn.Parameter]:
         assert isinstance(network, UNetModule), "it was built here"
-        ends = network.time.first, network.conv_in, network.conv_out
-        return between(network, ends)
+        return between(network, (network.time.first, network.conv_in, network.conv_out))
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return self.labelled(shape, channels_out, 0)
@@ -105,16 +113,16 @@ class UNetBlock(nn.Module):
         self.recompute = config.recompute
         self.random = config.dropout > 0
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         # Transforms of `torch.func` refuse to recompute.
         if not self.recompute or not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
-            return self.within(x, embedding)
-        out: Tensor = checkpoint(self.within, x, embedding, use_reentrant=False, preserve_rng_state=self.random)
+            return self.within(x, modulation)
+        out: Tensor = checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
         return out
 
-    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """The block's function of x and the embedding of time."""
-        out: Tensor = self.attention(self.block(x, embedding))
+    def within(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """The block's function of x and what time says to it."""
+        out: Tensor = self.attention(self.block(x, modulation))
         return out
 
 
@@ -124,6 +132,7 @@ class UNetModule(nn.Module):
     def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int, classes: int) -> None:
         super().__init__()
         self.time = TimeEmbedding(config.channels, 4 * config.channels, classes)
+        self.modulations = Modulations()
         self.conv_in = convolution(channels_in, config.channels)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         channels, kept = config.channels, [config.channels]
@@ -145,24 +154,32 @@ class UNetModule(nn.Module):
                 resolution.append(UNetBlock(config, channels + kept.pop(), config.channels * multiplier, attention))
                 channels = config.channels * multiplier
             self.up.append(resolution)
-        self.norm_out = nn.GroupNorm(config.groups, channels)
+        self.norm_out = NormSilu(config.groups, channels)
         self.conv_out = zeroed(convolution(channels, channels_out))
 
+    def blocks(self) -> list[UNetBlock]:
+        """All blocks, in the order in which they are called."""
+        down, up = ([block for resolution in side for block in resolution] for side in (self.down, self.up))  # type: ignore[attr-defined]
+        return [*down, self.middle_in, self.middle_out, *up]
+
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        embedding = self.time(time, label)
+        layers = [block.block.time for block in self.blocks()]
+        modulation = iter(self.modulations(self.time(time, label), layers))
         h = self.conv_in(x)
         kept = [h]
         for i, resolution in enumerate(self.down):
             h = avg_pool2d(h, 2) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(h, embedding)
+                h = block(h, next(modulation))
                 kept.append(h)
-        h = self.middle_out(self.middle_in(h, embedding), embedding)
+        h = self.middle_in(h, next(modulation))
+        h = self.middle_out(h, next(modulation))
         for i, resolution in enumerate(self.up):
             h = interpolate(h, scale_factor=2.0) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(torch.cat([h, kept.pop()], dim=1), embedding)
-        h = silu(self.norm_out(h))
-        with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
-        return out
+                h = block(self.joined(h, kept.pop()), next(modulation))
+        return in_float32(self.conv_out, self.norm_out(h))
+
+    def joined(self, h: Tensor, kept: Tensor) -> Tensor:
+        """The channels of both maps."""
+        return torch.cat([h, kept], dim=1)

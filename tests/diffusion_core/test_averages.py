@@ -26,13 +26,13 @@ from diffusion_core.averages import (
 from diffusion_core.batches import batch_indices
 from diffusion_core.trainer import Report, Trainer, part, train
 from diffusion_core.training import Training
-from tests.diffusion_core.learners import adapting_learner, points_learner, schedule_learner
+from tests.diffusion_core.learners import points_learner, schedule_learner
 
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "edm2_phema.npz")
 """Of NVlabs/edm2, `phema.py` at 4bf8162, float64."""
 CPU = torch.device("cpu")
 PLAN = Training(steps=12, batch=16, warmup=4, report_every=3, snapshots=4)
-LEARNERS = pytest.mark.parametrize("learner_of", [adapting_learner, schedule_learner])
+LEARNERS = pytest.mark.parametrize("learner_of", [schedule_learner])
 
 
 def figure(name: str) -> Tensor:
@@ -63,8 +63,8 @@ def test_the_share_that_is_kept_is_their_authors():
 @pytest.mark.parametrize("case", "abcde")
 def test_products_and_coefficients_are_their_authors(case):
     times, stds, at, wanted = (FIGURES[f"solve_{case}/{name}"] for name in ("in_ofs", "in_std", "out_ofs", "out_std"))
-    close(products(torch.tensor(times), stds, torch.tensor(times), stds), figure(f"solve_{case}/A"))
-    close(products(torch.tensor(times), stds, torch.tensor(at), wanted), figure(f"solve_{case}/B"))
+    close(products(times, stds, times, stds), figure(f"solve_{case}/A"))
+    close(products(times, stds, at, wanted), figure(f"solve_{case}/B"))
     found = [coefficients(times, stds, time, std) for time, std in zip(at, wanted, strict=True)]
     close(torch.stack(found, 1), figure(f"solve_{case}/X"), rtol=0, atol=1e-10)
 
@@ -92,13 +92,6 @@ def test_the_error_that_is_foretold_is_that_of_the_profile(std):
         found[:time] += weight * profile(time, own)
     expected = float((found - wanted).norm() / wanted.norm())
     assert profile_error(times, stds, 10000, std) == pytest.approx(expected, rel=1e-3, abs=1e-7)
-
-
-def test_snapshots_are_evenly_spaced_up_to_the_last_step_and_no_more_than_there_are_steps():
-    assert Training(steps=1000, snapshots=4).snapshot_steps == (250, 500, 750, 1000)
-    assert Training(steps=10, snapshots=4).snapshot_steps == (2, 5, 8, 10)
-    assert Training(steps=3, snapshots=32).snapshot_steps == (1, 2, 3)
-    assert Training(steps=3).snapshot_steps == ()
 
 
 def reports(learner_of, plan: Training = PLAN, start=None) -> list[Report]:
@@ -140,7 +133,7 @@ def test_power_functions_are_sums_of_weights_by_their_profiles(learner_of):
     for step in range(PLAN.steps):
         made.step(data[batch_indices(0, step, len(data), PLAN.batch)], 0, step)
         path.append({name: value.detach().clone().double() for name, value in learner.named_parameters()})
-    found = made.averages.powers()
+    found = made.averages.state()
     assert {name.partition("/")[2] for name in found} == path[0].keys()
     for std in KEPT:
         for name in path[0]:
@@ -157,11 +150,11 @@ def test_averages_of_a_training_are_the_learners_its_tracked_one_and_any_of_its_
         made.step(data[batch_indices(0, step, len(data), plan.batch)], 0, step)
         path.append(torch.cat([value.detach().flatten().double() for value in learner.parameters()]))
         if step + 1 in plan.snapshot_steps:
-            kept[step + 1] = {name: value.clone() for name, value in made.averages.powers().items()}
+            kept[step + 1] = {name: value.clone() for name, value in made.averages.state().items()}
     state = made.state()
     of = lambda name: part(state, name)  # noqa: E731
     assert_same(Raw().weights(of, kept.get, plan), learner.state_dict())
-    assert_same(Tracked().weights(of, kept.get, plan), made.average.state_dict())
+    assert_same(Tracked().weights(of, kept.get, plan), made.averages.tracked.state_dict())
     raw = path[-1]
     for std in (0.03, 0.05, 0.1, 0.15, 0.2):
         average = Power(std)

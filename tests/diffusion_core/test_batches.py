@@ -13,7 +13,7 @@ from diffusion_core.batches import batch_indices, flipped, flips
 from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk_steps
 from diffusion_core.trainer import train
 from diffusion_core.training import Training
-from tests.diffusion_core.learners import image_learner, points_learner
+from tests.diffusion_core.learners import image_learner
 from tests.diffusion_core.test_training import PLAN, saved
 
 
@@ -49,11 +49,6 @@ def test_a_training_on_images_that_are_their_own_mirror_images_is_the_same_flipp
             for learner, flips in zip(learners, (False, True), strict=True)
         )
         assert symmetric == all(torch.equal(plain[name], mirrored[name]) for name in plain)
-
-
-def test_points_have_no_mirror_image():
-    with pytest.raises(ValueError, match=r"training\.flips=true mirrors images .*, got data \[40, 2\]"):
-        next(train(*points_learner(), replace(PLAN, flips=True), 0))
 
 
 @pytest.mark.parametrize(

@@ -27,14 +27,9 @@ from tests.axes import classes, name
 IMAGE = (1, 8, 8)
 CASES = [
     (Mlp(width=16, layers=2), (2,)),
-    (Mlp(width=8, layers=1), (5,)),
-    (UNet(channels=8, groups=4), IMAGE),
-    (UNet(channels=8, multipliers=(1,), groups=4, attention=()), (3, 5, 7)),
-    (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8)),
+    (UNet(channels=8, multipliers=(1, 2), groups=2, attention=(8, 4), heads=4), (3, 8, 8)),
     (UNet(channels=12, groups=3, heads=3, dropout=0.2), (2, 4, 4)),
-    (Dit(width=16, depth=2), (3, 8, 4)),
-    (Dit(patch=1, width=8, depth=1, heads=1), (1, 3, 5)),
-    (Dit(patch=4, width=4, depth=1, heads=2), (2, 4, 4)),
+    (Dit(patch=4, width=4, depth=1, heads=2), (2, 4, 8)),
 ]
 CASES += [(cls(), (2,) if cls is Mlp else IMAGE) for cls in classes(Network)]
 NETWORKS = pytest.mark.parametrize(
@@ -44,8 +39,6 @@ TIME = torch.tensor([1.0, 500.0, 1000.0])
 CLASSES = 3
 LABEL = torch.tensor([0, 2, 3])
 """The labels of three examples, the last of which has none."""
-STEP = 3e-4
-"""The step of central differences, as a share of the direction."""
 
 
 def inputs(shape: tuple[int, ...], n: int = 3) -> Tensor:
@@ -127,14 +120,6 @@ def test_under_bf16_autocast_the_last_layer_runs_in_float32(network, shape):
 
 
 @NETWORKS
-def test_time_and_input_matter(network, shape):
-    module, x = stirred(fresh(network, shape)), inputs(shape, 1).expand(3, *shape)
-    out = module(x, TIME)
-    assert not torch.isclose(out[:-1], out[1:]).flatten(1).all(1).any()
-    assert not torch.isclose(out, module(x + 0.1, TIME)).flatten(1).all(1).any()
-
-
-@NETWORKS
 def test_in_evaluation_a_network_is_a_function_of_each_example(network, shape):
     """Nothing is drawn, nothing is remembered from call to call, and no score depends on the batch."""
     module, x = stirred(fresh(network, shape)), inputs(shape)
@@ -158,30 +143,6 @@ def test_in_training_examples_do_not_see_each_other_and_only_dropout_differs_fro
     near(taught(torch.cat([x[:1], 1 - 2 * x[1:]]), TIME[[0, 2, 1]])[:1], taught(x, TIME)[:1])
     if torch.equal(taught(x, TIME), taught(x, TIME, state=6)):
         near(taught(x, TIME), scored)
-
-
-@NETWORKS
-def test_a_gradient_of_its_gradient_is_a_slope(network, shape):
-    """The derivative of ∇ₓΣf² along a direction of x and of all weights is its slope by central differences. An energy
-    (ε̂ = ∇E) and a penalty on a gradient learn from it."""
-    module, x = stirred(fresh(network, shape)), inputs(shape).requires_grad_()
-    varied = [x, *(p for p in module.parameters() if p.requires_grad)]
-    generator = torch.Generator().manual_seed(2)
-    direction = [torch.randn(value.shape, generator=generator) for value in varied]
-
-    def gradient(*, differentiable: bool) -> Tensor:
-        (dx,) = torch.autograd.grad(module(x, TIME).square().sum(), x, create_graph=differentiable)
-        return (dx * direction[0]).sum()
-
-    second = torch.autograd.grad(gradient(differentiable=True), varied, allow_unused=True)
-    slope = sum((part * along).sum() for part, along in zip(second, direction, strict=True) if part is not None)
-    ends = []
-    for step in (STEP, -2 * STEP):
-        for value, along in zip(varied, direction, strict=True):
-            value.data += step * along
-        ends.append(gradient(differentiable=False))
-    difference, rounding = (ends[0] - ends[1]) / (2 * STEP), 1e-3 * float(ends[0].abs())
-    torch.testing.assert_close(slope, difference, rtol=0.03, atol=rounding)
 
 
 @NETWORKS

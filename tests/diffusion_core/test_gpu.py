@@ -159,17 +159,6 @@ def test_losses_and_gradients_are_those_of_the_cpu(recipe):
             torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-3 * scale)
 
 
-def test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu():
-    samplers = [Importance(history=3).build(Cosine().gamma(10)).to(device) for device in (CPU, CUDA)]
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(20):
-        t, loss = torch.randint(1, 11, (64,), generator=generator), torch.rand(64, generator=generator)
-        for sampler, device in zip(samplers, (CPU, CUDA), strict=True):
-            sampler.record(t.to(device), loss.to(device))
-    on_cpu, on_gpu = (sampler.state_dict() for sampler in samplers)
-    assert all(torch.equal(on_gpu[key].cpu(), on_cpu[key]) for key in on_cpu)
-
-
 def test_a_few_training_steps_are_close_to_the_cpus():
     """TF32 rounds products to 10 bits, which the loss shows little of."""
     plan = Training(steps=6, batch=32, warmup=5, report_every=3, precision="float32")
@@ -177,33 +166,6 @@ def test_a_few_training_steps_are_close_to_the_cpus():
         [r.losses["network"] for r in train(DiffusionLearner(model(d)), DIGITS.to(d), plan, 0)] for d in (CPU, CUDA)
     ]
     assert histories[1] == pytest.approx(histories[0], rel=0.02)
-
-
-def test_training_on_the_gpu_continues_from_a_report():
-    """To what the order of the device's sums leaves open."""
-    plan = Training(steps=4, batch=32, warmup=5, report_every=2)
-    raw = DIGITS.to(CUDA)
-    unbroken = [
-        (report.losses["network"], {name: value.clone() for name, value in report.state().items()})
-        for report in train(DiffusionLearner(model(CUDA)), raw, plan, 0)
-    ]
-    (continued,) = train(DiffusionLearner(model(CUDA)), raw, plan, 0, (2, unbroken[0][1]))
-    assert continued.losses["network"] == pytest.approx(unbroken[1][0], rel=1e-3)
-
-
-def test_bf16_is_what_auto_means_on_a_gpu_that_has_it():
-    expected = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    assert precision.resolve_precision("auto", CUDA) == expected
-    assert precision.resolve_precision("float32", CUDA) == "float32"
-
-
-def test_the_output_is_not_rounded_to_bf16_under_autocast():
-    network = model(CUDA).network
-    x, time = torch.randn(4, 1, 8, 8, device=CUDA), torch.full((4,), 500.0, device=CUDA)
-    with torch.autocast("cuda", torch.bfloat16):
-        out = network(x, time)
-    assert out.dtype == torch.float32
-    assert not torch.equal(out, out.bfloat16().float())
 
 
 @pytest.mark.parametrize("space", LATENTS, ids=name)
@@ -229,13 +191,3 @@ def test_codes_and_reconstructions_are_those_of_the_cpu(space):
     apart = (decoded[0] - decoded[1]).abs()
     assert apart.max() <= 1
     assert apart.double().mean() < 0.005
-
-
-@pytest.mark.parametrize("space", LATENTS, ids=name)
-def test_autoencoders_learn_under_autocast(space):
-    autoencoder = space.build(GreyLevels(17), (1, 8, 8))
-    autoencoder.initialise(0)
-    plan = Training(20, 32, 5e-3, warmup=5, report_every=10)
-    reports = list(train(autoencoder.to(CUDA), DIGITS.to(CUDA), plan, 0))
-    assert reports[-1].finite
-    assert reports[-1].losses["autoencoder"] < reports[0].losses["autoencoder"]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from diffusion_core import latents, stratified
+from diffusion_core import stratified
 from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
@@ -21,7 +21,6 @@ from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.problems import column
 from diffusion_core.schedules import Linear, LogSnrLinear
-from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
 from tests.diffusion_core.problems import diffusion
@@ -191,23 +190,6 @@ def test_the_scale_is_mean_and_variance_of_draws_over_images_and_places_per_chan
     assert mean[:, 1].var() > 1.5 * signal[1]
 
 
-def test_large_images_go_through_an_autoencoder_some_at_a_time(monkeypatch):
-    """5 images of 4×4, as many at once as 2 have: 2, 2 and 1 of them, whether as images or as codes of 2×2."""
-    autoencoder = Latents(f=2, width=8).build(GreyLevels(), (1, 4, 4)).requires_grad_(False)
-    autoencoder.initialise(0)
-    code = LatentCode(autoencoder, torch.zeros(4), torch.ones(4), (1, 4, 4), (4, 2, 2))
-    raw = torch.randint(256, (5, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    seen, found = [], []
-    for module in (autoencoder.encoder, autoencoder.decoder):
-        module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
-    for places in (latents.PLACES, 2 * 16):
-        monkeypatch.setattr(latents, "PLACES", places)
-        coded = code.code(raw, 0, "x")
-        found.append((code.store(raw), coded.reconstruction, code.decode(coded.x0).double()))
-    assert seen == [5] * 4 + [2, 2, 1] * 4
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
-
-
 def test_what_is_diffused_is_quantised_before_it_is_decoded_and_has_no_likelihood():
     levels = GreyLevels(17)
     autoencoder = VqAutoencoder(levels, nn.Identity(), nn.Identity(), 1, 3, 0.25)
@@ -219,12 +201,3 @@ def test_what_is_diffused_is_quantised_before_it_is_decoded_and_has_no_likelihoo
     for attempt in (code.code, code.density_code):
         with pytest.raises(ValueError, match="no density"):
             attempt(expected, 0, "x")
-
-
-def test_samples_of_the_vae_are_standard_normal_and_the_same_whatever_is_drawn_beside_them():
-    vae = Vae(MODEL.latents())
-    x = vae.sample(5000, seed=1)
-    assert x.shape == (5000, *CODE)
-    assert (float(x.mean()), float(x.std())) == pytest.approx((0, 1), abs=0.05)
-    assert torch.equal(vae.sample(7, seed=1), x[:7])
-    assert not torch.equal(vae.sample(7, seed=2), x[:7])

@@ -174,8 +174,8 @@ def test_each_loss_reaches_its_own_parameters_only(objective, choices):
         )
     trainer = Trainer(model, Training(steps=1, batch=32), torch.device("cpu"))
     trainer.step(raw, 0, 0)
-    for group, taken in trainer.optimiser.places.items():
-        torch.testing.assert_close(taken, list(expected.pop(group)))
+    for group, parameters in trainer.optimiser.groups.items():
+        torch.testing.assert_close([parameter.grad for parameter in parameters], list(expected.pop(group)))
     assert expected == {}
     everything = [p for parameters in model.parameter_groups().values() for p in parameters]
     assert len({id(p) for p in everything}) == len(everything) == len(list(model.parameters()))

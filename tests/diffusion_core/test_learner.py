@@ -19,7 +19,7 @@ from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from diffusion_core.variances import BetaTilde
 from tests.axes import across, members
-from tests.diffusion_core.learners import adapting_learner, paired_learner, points_learner, schedule_learner, vq_learner
+from tests.diffusion_core.learners import adapting_learner, paired_learner, schedule_learner, vq_learner
 
 DATA = GaussianData((0.3, 1.7))
 PLAN = Training(steps=9, batch=16, warmup=4, precision="float32")
@@ -98,11 +98,11 @@ def gradients_and_losses(learner_of, **changes):
     return [moments.gradient for moments in trainer.optimiser.moments.values()], means, dict(learner.named_buffers())
 
 
-@pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner, paired_learner, vq_learner])
+@pytest.mark.parametrize("learner_of", [adapting_learner, schedule_learner, paired_learner, vq_learner])
 def test_a_batch_taken_in_pieces_has_the_gradient_of_the_whole(learner_of):
     """Times, noise and what is remembered are the batch's own, however its 16 examples are divided."""
     whole = gradients_and_losses(learner_of)
-    for pieces in (1, 5, 8, 16, 99):
+    for pieces in (5, 16):
         parts = gradients_and_losses(learner_of, micro_batch=pieces)
         told = f"{pieces} at a time"
         torch.testing.assert_close(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import group_norm, silu
 
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.layers import Attention, ResidualBlock, sinusoidal
-from diffusion_core.networks.mlp import Mlp, ResidualLayer
+from diffusion_core.networks.layers import Attention
+from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
-from tests.diffusion_core.test_every_network import TIME, fresh, stirred
+from tests.diffusion_core.test_every_network import TIME
 
 
 @pytest.mark.parametrize(
@@ -95,61 +94,6 @@ def test_dit_refuses_fields_out_of_range(fields, reason):
 def test_unet_refuses_fields_out_of_range(fields, reason):
     with pytest.raises(ValueError, match=f"unet needs .*{reason}"):
         UNet(**fields)
-
-
-def test_sinusoid_is_cosine_and_sine_at_geometric_wavelengths():
-    time = torch.tensor([0.0, 3.0, 700.0])
-    frequency = 10_000.0 ** (-torch.arange(4, dtype=torch.float64) / 4)
-    angle = time.double()[:, None] * frequency
-    expected = torch.cat([angle.cos(), angle.sin()], dim=1)
-    torch.testing.assert_close(sinusoidal(time, 8).double(), expected, rtol=0, atol=1e-4)
-
-
-def test_residual_branches_start_as_the_identity(generator):
-    x = torch.randn(2, 8, 4, 4, generator=generator)
-    block = ResidualBlock(8, 8, 16, 4, 0.0)
-    assert torch.equal(block(x, torch.randn(2, 16, generator=generator)), x)
-    assert torch.equal(Attention(8, 4, 2)(x), x)
-
-
-def normed(x, norm):
-    return group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
-
-
-def test_time_scales_and_shifts_the_second_norm_of_a_residual_block(generator):
-    block = ResidualBlock(4, 8, 6, 2, 0.0)
-    nn.init.normal_(block.conv_out.weight, generator=generator)
-    x, time = torch.randn(3, 4, 5, 5, generator=generator), torch.randn(3, 6, generator=generator)
-    scale, shift = (part[:, :, None, None] for part in block.time(silu(time)).split(8, dim=-1))
-    h = normed(block.conv_in(silu(normed(x, block.norm_in))), block.norm_out)
-    expected = block.skip(x) + block.conv_out(silu(h * (1 + scale) + shift))
-    torch.testing.assert_close(block(x, time), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_time_scales_and_shifts_the_norm_of_a_residual_layer(generator):
-    layer = ResidualLayer(6)
-    nn.init.normal_(layer.second.weight, generator=generator)
-    x, time = torch.randn(2, 1, 3, 6, generator=generator)
-    scale, shift = layer.time(silu(time)).split(6, dim=-1)
-    expected = x + layer.second(silu(layer.norm(layer.first(silu(x))) * (1 + scale) + shift))
-    torch.testing.assert_close(layer(x, time), expected, rtol=1e-6, atol=1e-6)
-
-
-def test_attention_is_softmax_of_scaled_products(generator):
-    """One head, written out."""
-    layer = Attention(4, 2, 1)
-    nn.init.normal_(layer.out.weight, generator=generator)
-    x = torch.randn(2, 4, 3, 3, generator=generator)
-    q, k, v = layer.qkv(normed(x, layer.norm)).flatten(2).chunk(3, dim=1)
-    weights = torch.softmax(q.transpose(1, 2) @ k / 2, dim=-1)
-    expected = x + layer.out((v @ weights.transpose(1, 2)).reshape(x.shape))
-    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_dropout_is_on_in_training(generator):
-    module = stirred(fresh(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8))).train()
-    x = torch.randn(1, 1, 8, 8, generator=generator)
-    assert not torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
 
 
 def gradients_of(recompute, rounding, dropout=0.0):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from diffusion_core import precision
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.fast import population
 from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
@@ -72,11 +70,6 @@ def test_the_bound_is_float32_whatever_is_around_it():
         assert torch.equal(score().total, plain)
 
 
-def test_float32_leaves_what_is_around_a_networks_call():
-    with torch.autocast("cpu", torch.bfloat16), precision.network_call("float32", CPU):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-
-
 def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_are_told_again():
     """As torch does where memory runs out in a product: it goes on with others, for good."""
     diffusion = random_model("images")
@@ -98,7 +91,7 @@ def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_
 def test_a_product_backwards_is_under_the_same_watch(monkeypatch):
     learner, raw = image_learner()
     trainer = Trainer(learner, Training(batch=4, precision="bf16"), CPU)
-    monkeypatch.setattr(trainer.optimiser, "receive", lambda *_, **__: torch._C._set_mkldnn_enabled(False))
+    monkeypatch.setattr(population, "descend", lambda *_: torch._C._set_mkldnn_enabled(False))
     with pytest.raises(RuntimeError, match="out of memory"):
         trainer.step(raw[:4], 0, 0)
     assert torch.backends.mkldnn.enabled
@@ -112,66 +105,3 @@ def test_kernels_that_a_program_does_without_stay_off():
         assert not torch.backends.mkldnn.enabled
     finally:
         torch._C._set_mkldnn_enabled(True)
-
-
-SETTINGS = (
-    (
-        "pass",
-        "cuda.matmul.allow_tf32 = True",
-        "cudnn.allow_tf32 = False",
-        "torch.set_float32_matmul_precision('high')",
-    ),
-    (
-        "cuda.matmul.fp32_precision = 'ieee'",
-        "cuda.matmul.fp32_precision = 'tf32'",
-        "cudnn.conv.fp32_precision = 'ieee'",
-        "torch.backends.fp32_precision = 'tf32'",
-        "torch.backends.fp32_precision = 'ieee'",
-    ),
-)
-"""What a program may have said of TF32, one after the other, by either of torch's two ways."""
-
-TF32_SCRIPT = """
-import sys, torch
-from torch.backends import cuda, cudnn
-from diffusion_core.precision import tf32
-
-def read(value):
-    try:
-        return value()
-    except RuntimeError:
-        return "refused"
-
-def state():
-    told = [one.fp32_precision for one in (cuda.matmul, cudnn.conv, cudnn.rnn, cudnn, torch.backends)]
-    flags = (lambda: cuda.matmul.allow_tf32, lambda: cudnn.allow_tf32, torch.get_float32_matmul_precision)
-    return told, [read(flag) for flag in flags]
-
-def tell(setting):
-    exec(setting)
-    before = state()
-    for allowed, precision in ((True, "tf32"), (False, "ieee")):
-        with tf32(allowed):
-            told, flags = state()
-            assert told[:3] == [precision] * 3, (setting, told)
-            if "refused" not in before[1]:
-                assert flags[:2] == [allowed] * 2, (setting, flags)
-                # With this one torch itself refuses once a flag is set.
-                assert flags[2] != "refused" or "set_float32" in setting, (setting, flags)
-            with tf32(not allowed):
-                pass
-            assert state() == (told, flags), (setting, "within")
-        assert state() == before, (setting, before, state())
-    print(setting, flush=True)
-
-for setting in sys.argv[1:]:
-    tell(setting)
-"""
-
-
-@pytest.mark.thorough
-def test_what_a_program_said_of_tf32_is_as_it_was_afterwards():
-    """Each way in a process of its own: what torch keeps of them cannot be taken back."""
-    for way in SETTINGS:
-        done = subprocess.run([sys.executable, "-c", TF32_SCRIPT, *way], capture_output=True, text=True)
-        assert tuple(done.stdout.splitlines()) == way, done.stderr

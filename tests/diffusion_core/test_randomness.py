@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import islice
 
 import numpy as np
@@ -32,7 +31,6 @@ from diffusion_core.randomness import (
     normal_blocks,
     spread_normals,
     state,
-    uniform,
 )
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import LogSnrLinear
@@ -65,20 +63,6 @@ def test_a_state_is_mt19937_at_words_that_are_a_hash_of_its_name():
     theirs.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
     ours = torch.empty(2000, dtype=torch.int32).random_(generator=torch.Generator().set_state(named))
     np.testing.assert_array_equal(ours.numpy(), theirs.random_raw(2000).astype(np.int64) % 2**31)
-
-
-@pytest.mark.parametrize(("draws", "mean", "variance"), [(normal, 0, 1), (uniform, 0.5, 1 / 12)])
-def test_draws_have_their_mean_and_variance(draws, mean, variance):
-    n = 200_000
-    value = draws(0, 0, "x", (n,), CPU).double()
-    assert value.mean().item() == pytest.approx(mean, abs=5 * math.sqrt(variance / n))
-    assert value.var().item() == pytest.approx(variance, rel=0.02)
-
-
-def test_uniform_is_float64_below_one_and_normal_is_float32():
-    u = uniform(0, 0, "u", (1000,), CPU)
-    assert (u.dtype, normal(0, 0, "n", (2,), CPU).dtype) == (torch.float64, torch.float32)
-    assert ((u >= 0) & (u < 1)).all()
 
 
 def test_noise_of_a_sample_does_not_depend_on_how_many_are_drawn():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import silu
 
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, sinusoidal
 
@@ -43,8 +44,10 @@ def feature(name: str) -> torch.Tensor:
     return RECORDED[f"feature/{name}"]
 
 
-def block(place: str, channels_in: int, channels_out: int) -> nn.Module:
-    return loaded(ResidualBlock(channels_in, channels_out, 128, GROUPS, 0.0), BLOCK, place)
+def after_block(place: str, x: torch.Tensor, channels_out: int) -> torch.Tensor:
+    """Maps after the residual block of a place, at the example's time."""
+    block = loaded(ResidualBlock(x.shape[1], channels_out, 128, GROUPS, 0.0), BLOCK, place)
+    return block(x, block.time(silu(feature("time_embed")[EXAMPLE : EXAMPLE + 1])))
 
 
 def attention(place: str, channels: int) -> nn.Module:
@@ -75,9 +78,8 @@ def test_the_embedding_of_time_is_the_recorded_one():
 )
 def test_residual_blocks_and_attention_give_the_recorded_maps(place, before, attends):
     x, expected = feature(before)[None], feature(place)
-    embedding = feature("time_embed")[EXAMPLE : EXAMPLE + 1]
-    out = block(f"{place}.0", x.shape[1], len(expected))(x, embedding)
+    out = after_block(f"{place}.0", x, len(expected))
     out = attention(f"{place}.1", len(expected))(out) if attends else out
     if place == "middle_block":
-        out = block(f"{place}.2", len(expected), len(expected))(out, embedding)
+        out = after_block(f"{place}.2", out, len(expected))
     torch.testing.assert_close(out[0], expected, rtol=1e-4, atol=1e-5)

@@ -9,24 +9,19 @@ import pytest
 import torch
 
 from diffusion_core.batches import batch_indices
-from diffusion_core.couplings import Optimal
-from diffusion_core.encodings import GreyLevels
-from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
-from diffusion_core.objectives import Vlb
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Mu, V
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Ancestral, Ddim
-from diffusion_core.schedules import Cosine, LogSnrLinear
+from diffusion_core.schedules import Cosine
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
-from diffusion_core.variances import Analytic, LearnedVariance
 from tests.axes import name
-from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, RECIPES, model
+from tests.diffusion_core.test_gpu import CUDA, DIGITS, RECIPES, model
 
 pytestmark = pytest.mark.gpu
 
@@ -56,19 +51,6 @@ def training_waits(of, steps):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_training_waits_at_its_reports_alone(recipe):
     few, more = (training_waits(learner(recipe), steps) for steps in (1, 3))
-    assert more == few > 0
-
-
-def test_an_assignment_is_waited_for_once_a_step():
-    """It is worked out on the host."""
-    few, more = (training_waits(DiffusionLearner(model(CUDA, coupling=Optimal())), steps) for steps in (1, 3))
-    assert more == few + 2
-
-
-@pytest.mark.parametrize("space", LATENTS, ids=name)
-def test_an_autoencoder_waits_at_its_reports_alone(space):
-    autoencoders = [space.build(GreyLevels(17), (1, 8, 8)).to(CUDA) for _ in range(2)]
-    few, more = (training_waits(one, steps) for one, steps in zip(autoencoders, (1, 3), strict=True))
     assert more == few > 0
 
 
@@ -109,14 +91,3 @@ def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
     assert more == few
     few, more = (waits(lambda n=n: flow_likelihood(diffusion, raw, steps=n, probes=1, seed=0)) for n in (1, 2))
     assert more == few
-
-
-@pytest.mark.parametrize("fit", [noise_moments, bound_terms], ids=lambda fit: fit.__name__)
-@pytest.mark.parametrize("variance", [Analytic(), LearnedVariance()], ids=name)
-def test_a_fit_waits_at_no_level_and_no_draw(variance, fit):
-    def waits_of(horizon, draws):
-        raw, choices = DIGITS.to(CUDA), {"variance": variance, "objective": Vlb(), "schedule": LogSnrLinear()}
-        diffusion = model(CUDA, **choices, horizon=horizon)
-        return waits(lambda: fit(diffusion, raw, draws=draws, seed=0))
-
-    assert waits_of(2, 4) == waits_of(3, 4) == waits_of(2, 12)
