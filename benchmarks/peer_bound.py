@@ -28,7 +28,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.stratified import Stratification
-from diffusion_core.trainer import trained
+from diffusion_core.trainer import train
 from diffusion_core.training import Training
 from diffusion_core.units import bits_per_nat
 from evidence.page_command import table
@@ -46,7 +46,7 @@ def bound_table(workload: Workload, rounds: int) -> list[str]:
     """Both ways, timed in turns, by the baseline's network after a training of 1000 steps on digits."""
     images = {split: values.to(workload.device) * BRIGHTER for split, values in Digits().read().images.items()}
     learner, steps = DiffusionLearner(workload.diffusion(horizon=HORIZON)), Training(steps=1000, report_every=1000)
-    model, held_out = trained(learner, images["train"], steps, seed=0).diffusion, images["validation"][:IMAGES]
+    model, held_out = train(learner, images["train"], steps, seed=0).diffusion, images["validation"][:IMAGES]
     some = range(1, HORIZON + 1, HORIZON // TIMED)
     ways = {"ours": lambda: ours(model, held_out, 0), "loop": lambda: full_loop(model, held_out, 0, some)}
     timings = interleaved(ways, rounds, workload.device)

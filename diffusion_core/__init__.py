@@ -4,8 +4,9 @@
 
     model = dc.Diffusion(dc.Choices(network=dc.UNet(), horizon=1000), dc.GreyLevels(256), (1, 8, 8))
     model.initialise(seed=0)
-    dc.trained(dc.DiffusionLearner(model), images, dc.Training(steps=1000), seed=0)
-    samples = dc.Ddim(steps=50).sample(model, 16, seed=0)
+    dc.train(dc.DiffusionLearner(model), images, dc.Training(steps=1000), seed=0)
+    nll = dc.bound(model, held_out, seed=0).total.mean()
+    samples = dc.sample(model, 16, dc.Ddim(steps=50), seed=0)
 
 `__init__.pyi` lists what is public, each name beside its file. Nothing is imported before it is used: torch takes
 seconds.

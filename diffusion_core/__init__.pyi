@@ -65,6 +65,7 @@ from .reverse import Reverse as Reverse
 from .samplers import Ancestral as Ancestral
 from .samplers import Ddim as Ddim
 from .samplers import Sampler as Sampler
+from .samplers import sample as sample
 from .schedules import Cosine as Cosine
 from .schedules import LearnedLinear as LearnedLinear
 from .schedules import LearnedSchedule as LearnedSchedule
@@ -98,7 +99,6 @@ from .timesteps import Timesteps as Timesteps
 from .timesteps import TimestepSampler as TimestepSampler
 from .timesteps import Uniform as Uniform
 from .trainer import train as train
-from .trainer import trained as trained
 
 # Training.
 from .training import Training as Training

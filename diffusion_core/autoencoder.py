@@ -26,8 +26,6 @@ from diffusion_core.terms import kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim
 
-__all__ = ["Autoencoder", "KlAutoencoder", "VqAutoencoder"]
-
 HASTE = 10.0
 """The ratio of log s² to its trained parameter: s must fall from 1 to a grey level's width, farther than weights
 move."""

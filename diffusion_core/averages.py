@@ -41,8 +41,6 @@ from diffusion_core.optimiser import Flat, take_over
 from diffusion_core.randomness import Values
 from diffusion_core.training import MOST_SNAPSHOTS, Training
 
-__all__ = ["Average", "Power", "Raw", "Tracked"]
-
 KEPT = (0.05, 0.10)
 """σ_rel of the two averages that are kept while a network trains (§3.2)."""
 LEAST_STD, MOST_STD = 0.004, 0.284

@@ -15,8 +15,6 @@ from torch import Tensor
 from diffusion_core.conditioning import check_labels
 from diffusion_core.randomness import draw, send
 
-__all__ = ["Labelled"]
-
 
 class Labelled(NamedTuple):
     """Stored data [N, …] and the label of each, int64 [N]: its class 0..K − 1, or −1 where it has none."""

@@ -28,8 +28,6 @@ from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
 from diffusion_core.refusing import require
 
-__all__ = ["Chain", "FirstStep", "strided_times"]
-
 FirstStep = Literal["beta_tilde_2", "beta_1"]
 
 

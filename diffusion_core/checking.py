@@ -31,11 +31,9 @@ from diffusion_core.problems import Function, GaussianData, Output, denoiser_out
 from diffusion_core.randomness import seeded
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.stratified import Stratification
-from diffusion_core.trainer import trained
+from diffusion_core.trainer import train
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, Fitted, LearnedVariance
-
-__all__ = ["check"]
 
 AXES = (*(field.name for field in fields(Choices)), "sampler")
 SHAPES = ((2,), (1, 8, 8), (3, 32, 32))
@@ -128,7 +126,7 @@ def _run(choices: Choices, sampler: Any, shape: tuple[int, ...], around: int) ->
     with seeded(around, "the global generator"):
         learner = DiffusionLearner.of(choices, Continuous(), shape, CLASSES)
         learner.diffusion.initialise(0)
-        model = trained(learner, Labelled(data, torch.arange(len(data)) % CLASSES), PLAN, 0).diffusion
+        model = train(learner, Labelled(data, torch.arange(len(data)) % CLASSES), PLAN, 0).diffusion
     with seeded(around, "the global generator"):
         if isinstance(choices.variance, Fitted):
             model = with_fitted_variance(model, choices.variance, data, draws=64, seed=0)

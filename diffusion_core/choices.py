@@ -28,8 +28,6 @@ from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.timesteps import Timesteps, Uniform
 from diffusion_core.variances import Beta, Variance
 
-__all__ = ["Choices", "FirstStepRule", "Time", "chain_refusal", "flow_refusal", "level_refusal", "refusal"]
-
 FirstStepRule = Literal["schedule", "beta_1"]
 Time = Literal["auto", "continuous"]
 

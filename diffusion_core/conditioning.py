@@ -32,8 +32,6 @@ from torch import Tensor
 from diffusion_core.randomness import GOLDEN, Values, uniform
 from diffusion_core.refusing import require
 
-__all__ = ["Class", "Conditioning", "Unconditional", "sample_labels"]
-
 HOST = torch.device("cpu")
 
 TOLD = ("label", "own")

@@ -32,8 +32,6 @@ from torch import Tensor
 from diffusion_core.randomness import send
 from diffusion_core.refusing import require
 
-__all__ = ["Coupling", "Draw", "Immiscible", "Independent", "Optimal"]
-
 Draw = Callable[[int], Tensor]
 """The j-th draw from N(0, I) for a batch, j = 0, 1, …: of the shape and on the device of its x_0 [B, …]."""
 

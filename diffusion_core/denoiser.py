@@ -22,8 +22,6 @@ from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
 from diffusion_core.randomness import Values
 
-__all__ = ["Denoiser", "TimeInput"]
-
 TimeInput = Literal["t", "log_snr"]
 
 TIME_SCALE = 1000.0

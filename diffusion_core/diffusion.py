@@ -36,8 +36,6 @@ from diffusion_core.spacings import Spacing
 from diffusion_core.terms import bound_term, prior_term
 from diffusion_core.variances import Variance
 
-__all__ = ["Diffusion"]
-
 
 class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.

@@ -32,8 +32,6 @@ from diffusion_core.randomness import SILVER, spread_uniforms, uniform
 from diffusion_core.terms import normal_nats, sum_dims
 from diffusion_core.units import bits_of
 
-__all__ = ["Code", "Continuous", "Density", "Encoding", "GreyLevels"]
-
 
 @dataclass(frozen=True)
 class Code:

@@ -30,8 +30,6 @@ from diffusion_core.spacings import OptimalSpacing
 from diffusion_core.terms import bound_term, kl_normal, mean_dims
 from diffusion_core.variances import Fitted, Moments, Variance
 
-__all__ = ["bound_terms", "noise_moments", "with_fitted_variance", "with_optimal_spacing"]
-
 MOST_DATA = 4096
 """The most examples on which Var x_0 is measured."""
 LEARNED_DRAWS = 16

@@ -19,8 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["Gaussian", "Step", "diffuse", "expand", "posterior", "posterior_mean"]
-
 
 def expand(coefficient: Tensor, like: Tensor) -> Tensor:
     """A coefficient per example [B], shaped to multiply x [B, …] and in the dtype of x."""

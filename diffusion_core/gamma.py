@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from diffusion_core.refusing import require
 
-__all__ = ["Gamma", "GammaCurve", "GammaTable", "Knots", "LearnedGamma", "MonotoneNet", "StraightGamma"]
-
 BISECTIONS = 60
 
 LARGEST = 160.0

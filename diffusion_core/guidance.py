@@ -22,8 +22,6 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.guide import Guide
 from diffusion_core.refusing import require
 
-__all__ = ["guided"]
-
 
 def guided(
     diffusion: Diffusion, guide: Diffusion, scale: float = 1.0, low: float = 0.0, high: float = math.inf

@@ -43,8 +43,6 @@ from diffusion_core.terms import bound_term, sum_dims
 from diffusion_core.units import bits_per_dim
 from diffusion_core.vae import Vae
 
-__all__ = ["Weighted", "importance_weighted"]
-
 CHUNK = 512
 """The examples that go through the network at once."""
 

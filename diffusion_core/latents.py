@@ -24,8 +24,6 @@ from diffusion_core.encodings import Code, Density
 from diffusion_core.randomness import normal
 from diffusion_core.units import bits_of_scales
 
-__all__ = ["LatentCode", "Standard", "standard"]
-
 CHUNK = 512
 """The images that go through an autoencoder at once, fewer if they are large (`denoiser.PLACES`)."""
 

@@ -27,8 +27,6 @@ from diffusion_core.terms import mean_dims
 from diffusion_core.time_domains import Continuous, Discrete, TimeDomain, levels_of
 from diffusion_core.trainable import Learner, Question
 
-__all__ = ["DiffusionLearner"]
-
 HOST = torch.device("cpu")
 
 QUANTILES = (0, 25, 50, 75, 100)

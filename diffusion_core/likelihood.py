@@ -52,8 +52,6 @@ from diffusion_core.terms import sum_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
 
-__all__ = ["Bound", "Terms", "bound", "continuous_bound", "estimate_variance"]
-
 
 @dataclass(frozen=True)
 class Terms:

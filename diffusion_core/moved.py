@@ -18,8 +18,6 @@ from torch.nn.functional import logsigmoid
 
 from diffusion_core.gamma import LARGEST, Gamma
 
-__all__ = ["Shifted", "ZeroTerminal"]
-
 
 class Moved(Gamma):
     """A γ that is made from a fixed one, `native`."""

@@ -33,21 +33,6 @@ from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V
 from diffusion_core.refusing import require
 from diffusion_core.units import bits_per_nat
 
-__all__ = [
-    "P2",
-    "EdmObjective",
-    "Example",
-    "Hybrid",
-    "MinSnr",
-    "NoiseLevels",
-    "Objective",
-    "Reweighted",
-    "Simple",
-    "Vlb",
-    "VlbContinuous",
-    "Weighted",
-]
-
 
 @dataclass(frozen=True)
 class NoiseLevels:

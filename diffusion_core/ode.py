@@ -29,8 +29,6 @@ from diffusion_core.refusing import refuse, require
 from diffusion_core.terms import sum_dims
 from diffusion_core.units import bits_per_nat
 
-__all__ = ["FlowLikelihood", "flow_likelihood"]
-
 BATCH = 512
 """The examples that go along the flow together, fewer if they are large (`PLACES_WITH_GRADIENT`)."""
 

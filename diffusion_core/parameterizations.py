@@ -28,8 +28,6 @@ from torch import Tensor
 from diffusion_core.forward import Step, expand, posterior_mean
 from diffusion_core.refusing import require
 
-__all__ = ["X0", "EdmParameterization", "Epsilon", "Mu", "Parameterization", "V", "Velocity"]
-
 
 class Parameterization(ABC):
     """The quantity that the network predicts, at the step (t, t − 1) that it is trained on.

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from diffusion_core.forward import Gaussian, Step, expand, posterior_mean
 
-__all__ = ["Reverse"]
-
 
 @dataclass(frozen=True)
 class Reverse:

@@ -25,8 +25,6 @@ from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.refusing import require
 from diffusion_core.reverse import Reverse
 
-__all__ = ["Ancestral", "Ddim", "Noise", "Sampler"]
-
 Noise = Callable[[], Tensor]
 """A function that draws N(0, I) for a sampler's step, shaped like x_t; a step without noise does not call it."""
 
@@ -167,3 +165,8 @@ class Ddim(Sampler):
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k)
         return ddim(p.x0, p.eps, p.step, self.eta, noise)
+
+
+def sample(diffusion: Diffusion, n: int, sampler: Sampler = Ancestral(), *, seed: int) -> Tensor:
+    """Samples x̂_0 [n, …] of a diffusion, in the space of x_0 (`Sampler.sample`)."""
+    return sampler.sample(diffusion, n, seed=seed)

@@ -25,18 +25,6 @@ from diffusion_core.moved import Shifted, ZeroTerminal
 from diffusion_core.named import choice_name
 from diffusion_core.refusing import require
 
-__all__ = [
-    "Cosine",
-    "LearnedLinear",
-    "LearnedSchedule",
-    "Linear",
-    "LogSnrLinear",
-    "Rectified",
-    "Saved",
-    "Schedule",
-    "Sigmoid",
-]
-
 
 @dataclass(frozen=True)
 class Schedule(ABC):

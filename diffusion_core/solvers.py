@@ -24,8 +24,6 @@ from diffusion_core.forward import Step, expand
 from diffusion_core.refusing import require
 from diffusion_core.samplers import Noise, Sampler, ddim, reverse_at
 
-__all__ = ["DpmSolver", "Heun"]
-
 MOST_CHURN = math.sqrt(2) - 1
 """The most by which σ is raised before a step, as a share of it (Karras et al. 2022, Algorithm 2)."""
 

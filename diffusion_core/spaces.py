@@ -17,8 +17,6 @@ from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.refusing import require
 from diffusion_core.training import Training
 
-__all__ = ["Latents", "Pixels", "Space"]
-
 FACTORS = (1, 2, 4, 8)
 """The f there are."""
 

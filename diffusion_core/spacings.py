@@ -25,17 +25,6 @@ from diffusion_core.chain import strided_times, whole
 from diffusion_core.gamma import Gamma, bisected
 from diffusion_core.refusing import require
 
-__all__ = [
-    "KarrasSpacing",
-    "LevelSpacing",
-    "LogSnrSpacing",
-    "OptimalSpacing",
-    "QuadraticSpacing",
-    "Spacing",
-    "TrailingSpacing",
-    "UniformSpacing",
-]
-
 
 class Spacing(ABC):
     """A choice of the times of a chain. `fitted` says whether it reads the terms of a trained network's bound."""

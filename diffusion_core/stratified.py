@@ -34,8 +34,6 @@ from diffusion_core.encodings import Code, Encoding
 from diffusion_core.randomness import excess, spread_normals, uniform
 from diffusion_core.refusing import require
 
-__all__ = ["Stratification"]
-
 HALVES = 2
 """The halves of the draws, which share the images alone."""
 FRONT = (3, 2)

@@ -19,8 +19,6 @@ from diffusion_core.gamma import Gamma
 from diffusion_core.named import choice_name
 from diffusion_core.refusing import require
 
-__all__ = ["Importance", "LogNormal", "LogitNormal", "LowDiscrepancy", "TimestepSampler", "Timesteps", "Uniform"]
-
 MOST_HISTORY = 1000
 """The most losses that may be kept of each t."""
 LEAST_HELD = 0.01

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from diffusion_core.randomness import Values, send
 
-__all__ = ["Learner", "Question"]
-
 
 class Question(NamedTuple):
     """A question to a network: its inputs `x`, `time` and, if it takes labels, `label` [B, …], in this order, and the

@@ -30,8 +30,6 @@ from diffusion_core.randomness import Values, key, reseed, send
 from diffusion_core.trainable import Learner
 from diffusion_core.training import Training
 
-__all__ = ["Report", "Trainer", "train", "trained"]
-
 Learned = TypeVar("Learned", bound=Learner)
 
 
@@ -197,19 +195,19 @@ def _joined(pieces: Sequence[Values]) -> Values:
     return {name: torch.cat([piece[name].reshape(-1) for piece in pieces]) for name in pieces[0]}
 
 
-def trained(learner: Learned, data: Tensor | Labelled, plan: Training, seed: int) -> Learned:
+def train(learner: Learned, data: Tensor | Labelled, plan: Training, seed: int) -> Learned:
     """The learner after a whole training on stored data [N, …], with its averaged weights, in evaluation mode.
 
     It is the one that was given, changed in place; ValueError where a loss was not finite.
     """
-    *_, last = train(learner, data, plan, seed)
+    *_, last = training_reports(learner, data, plan, seed)
     if not last.finite:
         raise ValueError(f"the training's loss was not finite by step {last.step}: {last.losses}")
     learner.load_state_dict(part(last.state(), "average"))
     return learner.eval()
 
 
-def train(
+def training_reports(
     learner: Learner,
     data: Tensor | Labelled,
     plan: Training,

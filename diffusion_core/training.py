@@ -8,8 +8,6 @@ from typing import ClassVar, Literal, get_args
 
 from diffusion_core.rates import COOLDOWN, RATES, Rate, share_of_peak, trunk_steps
 
-__all__ = ["Training"]
-
 Optimizer = Literal["adamw", "muon"]
 
 MOST_STEPS = 1_000_000_000

@@ -21,8 +21,6 @@ from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.terms import mean_dims
 from diffusion_core.units import bits_per_dim
 
-__all__ = ["Vae"]
-
 
 @dataclass(frozen=True, eq=False)
 class Vae:

@@ -21,18 +21,6 @@ from torch import Tensor
 
 from diffusion_core.forward import Step, expand
 
-__all__ = [
-    "Analytic",
-    "AnalyticMse",
-    "Beta",
-    "BetaTilde",
-    "Fitted",
-    "LearnedDiagonal",
-    "LearnedVariance",
-    "Moments",
-    "Variance",
-]
-
 MARGIN = 10
 """An estimate of Var(x_0 | x_t) is used only if this many of its standard errors are less than Var x_0: a variance that
 is off by a share r of itself costs r²/4 nats per dimension of a step."""

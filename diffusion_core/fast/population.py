@@ -24,8 +24,6 @@ from diffusion_core.precision import Precision, same_kernels, tf32
 from diffusion_core.randomness import Values
 from diffusion_core.trainable import Learner, Question
 
-__all__ = ["Beside"]
-
 NETWORK = "network"
 """The group of parameters that are a network's."""
 

@@ -21,8 +21,6 @@ from torch.nn.functional import layer_norm, scaled_dot_product_attention
 from diffusion_core.networks.layers import Modulations, TimeEmbedding, sinusoidal, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
-__all__ = ["Dit"]
-
 RATIO = 4
 """The units of a block's perceptron, as a multiple of its width."""
 SINUSOIDS = 256

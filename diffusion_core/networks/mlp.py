@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from diffusion_core.networks.layers import TimeEmbedding, in_float32, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
-__all__ = ["Mlp"]
-
 
 @dataclass(frozen=True)
 class Mlp(Network):

@@ -7,8 +7,6 @@ from collections.abc import Collection
 
 from torch import nn
 
-__all__ = ["Network"]
-
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 MOST_BESIDE = 2**19
 """The values in the widest feature map, of all examples, above which networks gain nothing from others beside them."""

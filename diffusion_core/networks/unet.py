@@ -29,8 +29,6 @@ from diffusion_core.networks.layers import (
 )
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
-__all__ = ["UNet"]
-
 
 @dataclass(frozen=True)
 class UNet(Network):

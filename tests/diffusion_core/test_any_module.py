@@ -13,7 +13,7 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.network import Network
 from diffusion_core.randomness import state
-from diffusion_core.trainer import part, train
+from diffusion_core.trainer import part, training_reports
 from diffusion_core.training import Training
 
 SHAPE = (1, 4, 4)
@@ -122,7 +122,7 @@ NETWORK = "diffusion.denoiser.network"
 def test_a_training_moves_all_but_what_is_frozen_and_its_average_keeps_ties_and_counts():
     made = DiffusionLearner(learner())
     before = {name: value.clone() for name, value in made.state_dict().items()}
-    *_, report = train(made, IMAGES, PLAN, 0)
+    *_, report = training_reports(made, IMAGES, PLAN, 0)
     names = {f"{NETWORK}.{name}" for name, _ in made.diffusion.network.named_parameters()}
     assert names - differing(before, part(report.state(), "learner")) == {f"{NETWORK}.frozen"}
     average = part(report.state(), "average")

@@ -14,7 +14,7 @@ from diffusion_core.autoencoder import KlAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
 from diffusion_core.spaces import Latents, Space
-from diffusion_core.trainer import train
+from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 from tests.axes import members
 
@@ -167,5 +167,5 @@ def test_an_autoencoder_learns(f, regularization, generator):
     raw = (16 * bright).expand(64, 1, 8, 8).to(torch.uint8).contiguous()
     model = Latents(f, regularization=regularization, width=8).build(GreyLevels(17), (1, 8, 8))
     model.initialise(0)
-    *_, last = train(model, raw, Training(30, 16, 1e-2, warmup=3, report_every=30), 0)
+    *_, last = training_reports(model, raw, Training(30, 16, 1e-2, warmup=3, report_every=30), 0)
     assert last.losses["autoencoder"] < math.log2(17) / 2

@@ -24,7 +24,7 @@ from diffusion_core.averages import (
     reconstruct,
 )
 from diffusion_core.batches import batch_indices
-from diffusion_core.trainer import Report, Trainer, part, train
+from diffusion_core.trainer import Report, Trainer, part, training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import points_learner, schedule_learner
 
@@ -98,7 +98,7 @@ def reports(learner_of, plan: Training = PLAN, start=None) -> list[Report]:
     learner, data = learner_of()
     return [
         replace(report, state={name: value.clone() for name, value in report.state().items()}.copy)
-        for report in train(learner, data, plan, 0, start)
+        for report in training_reports(learner, data, plan, 0, start)
     ]
 
 

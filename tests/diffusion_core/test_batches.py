@@ -11,7 +11,7 @@ import torch
 
 from diffusion_core.batches import batch_indices, flipped, flips
 from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk_steps
-from diffusion_core.trainer import train
+from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import image_learner
 from tests.diffusion_core.test_training import PLAN, saved
@@ -45,7 +45,7 @@ def test_a_training_on_images_that_are_their_own_mirror_images_is_the_same_flipp
         learners, raw = [image_learner()[0] for _ in range(2)], image_learner()[1]
         data, plan = raw.maximum(raw.flip(-1)) if symmetric else raw, replace(PLAN, steps=2)
         plain, mirrored = (
-            saved([*train(learner, data, replace(plan, flips=flips), 0)][-1])
+            saved([*training_reports(learner, data, replace(plan, flips=flips), 0)][-1])
             for learner, flips in zip(learners, (False, True), strict=True)
         )
         assert symmetric == all(torch.equal(plain[name], mirrored[name]) for name in plain)

@@ -9,7 +9,7 @@ import torch
 
 from diffusion_core.clipping import DRAWS
 from diffusion_core.timesteps import LowDiscrepancy
-from diffusion_core.trainer import Trainer, train
+from diffusion_core.trainer import Trainer, training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
     BASE,
@@ -87,7 +87,7 @@ def test_batches_in_pieces_are_clipped_whole(learner_of):
 
 def test_reports_say_what_was_clipped_since_the_last():
     for clip, share in ((1e-6, 1.0), (1e30, 0.0)):
-        for report in train(*schedule_learner(), replace(PLAN, clip=clip), 0):
+        for report in training_reports(*schedule_learner(), replace(PLAN, clip=clip), 0):
             groups = ("network", "schedule_ends", "schedule_shape")
             assert {report.diagnostics[f"clip/{group}_share"] for group in groups} == {share}
             assert all(report.diagnostics[f"clip/{group}_loss_0"] > 0 for group in groups)

@@ -14,7 +14,7 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.samplers import Ancestral
-from diffusion_core.trainer import train
+from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import BASE, DIGITS, GreyLevels, learner_of_points
 
@@ -50,7 +50,9 @@ def test_losses_and_samples_of_a_compiled_network_are_those_of_the_network(netwo
         for module in (trainer, diffusion):
             monkeypatch.setattr(module, "resolve_compile", lambda asked, device: asked)
         learner, data = learner_of(network)
-        losses = [report.losses["network"] for report in train(learner, data, replace(PLAN, compile=compile), 0)]
+        losses = [
+            report.losses["network"] for report in training_reports(learner, data, replace(PLAN, compile=compile), 0)
+        ]
         with learner.diffusion.eval().network_in("float32", compile):
             samples = Ancestral(steps=3).sample(learner.diffusion, 5, seed=0)
         assert is_compiled(learner.diffusion.network) == (compile == "auto")

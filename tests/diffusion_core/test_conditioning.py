@@ -26,7 +26,7 @@ from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.trainer import train
+from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 from tests.axes import members, name
 from tests.diffusion_core.learners import BASE, CLASSES, learner_of_points
@@ -149,7 +149,7 @@ PLAN = Training(steps=20, batch=6, warmup=0, precision="float32")
 
 
 def trained_on(data) -> None:
-    next(train(learner_of_points(LABELLED)[0], data, PLAN, 0))
+    next(training_reports(learner_of_points(LABELLED)[0], data, PLAN, 0))
 
 
 LABELLED = replace(BASE, conditioning=Class())
@@ -187,7 +187,7 @@ def test_a_training_tells_each_example_its_own_label(monkeypatch):
 
     monkeypatch.setattr(DiffusionLearner, "question", kept)
     learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=0)))
-    list(train(learner, data, PLAN, 0))
+    list(training_reports(learner, data, PLAN, 0))
     for raw, labels in seen:
         stored = data.labels[torch.cdist(raw, data.values).argmin(1)]
         assert torch.equal(labels, stored.where(stored >= 0, CLASSES))

@@ -19,7 +19,7 @@ from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple
 from diffusion_core.randomness import built, initialise, seeded
-from diffusion_core.trainer import train
+from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 from tests.axes import classes, name
@@ -151,7 +151,7 @@ def test_a_training_goes_on_bit_by_bit_as_if_never_stopped(network, shape):
     plan = Training(steps=4, batch=4, warmup=2, report_every=2)
 
     def run(start: tuple[int, dict[str, Tensor]] | None) -> list[tuple[int, dict[str, Tensor]]]:
-        reports = train(started(network, shape), inputs(shape, 8), plan, 0, start)
+        reports = training_reports(started(network, shape), inputs(shape, 8), plan, 0, start)
         return [(report.step, {key: value.clone() for key, value in report.state().items()}) for report in reports]
 
     unbroken = run(None)

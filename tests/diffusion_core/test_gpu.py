@@ -31,7 +31,7 @@ from diffusion_core.spacings import (
 )
 from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, LowDiscrepancy
-from diffusion_core.trainer import train
+from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 from diffusion_core.vae import Vae
 from diffusion_core.variances import LearnedDiagonal, LearnedVariance
@@ -163,7 +163,8 @@ def test_a_few_training_steps_are_close_to_the_cpus():
     """TF32 rounds products to 10 bits, which the loss shows little of."""
     plan = Training(steps=6, batch=32, warmup=5, report_every=3, precision="float32")
     histories = [
-        [r.losses["network"] for r in train(DiffusionLearner(model(d)), DIGITS.to(d), plan, 0)] for d in (CPU, CUDA)
+        [r.losses["network"] for r in training_reports(DiffusionLearner(model(d)), DIGITS.to(d), plan, 0)]
+        for d in (CPU, CUDA)
     ]
     assert histories[1] == pytest.approx(histories[0], rel=0.02)
 

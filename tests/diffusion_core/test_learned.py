@@ -23,7 +23,7 @@ from diffusion_core.parameterizations import X0, Epsilon, V
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
 from diffusion_core.solvers import Heun
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
-from diffusion_core.trainer import Trainer, train
+from diffusion_core.trainer import Trainer, training_reports
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde, LearnedVariance
 from tests.axes import across, name
@@ -221,7 +221,7 @@ def test_samples_drawn_on_the_way_leave_no_noise_level_behind():
     learner.diffusion.initialise(0)
     plan = Training(steps=8, batch=16, report_every=4, precision="float32", learning_rate=2e-2, warmup=1)
     sampler = Heun(churn=10.0)
-    for _ in train(learner, torch.randn(64, 2, generator=torch.Generator().manual_seed(0)), plan, 0):
+    for _ in training_reports(learner, torch.randn(64, 2, generator=torch.Generator().manual_seed(0)), plan, 0):
         samples = sampler.sample(learner.diffusion, 16, seed=0)
     fresh.load_state_dict(learner.state_dict())
     assert torch.equal(samples, sampler.sample(fresh.diffusion, 16, seed=0))

@@ -19,7 +19,7 @@ from diffusion_core.problems import denoiser_output
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Linear
 from diffusion_core.stratified import Stratification
-from diffusion_core.trainer import part, train
+from diffusion_core.trainer import part, training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion
@@ -28,13 +28,13 @@ DATA = MixtureData()
 
 
 @pytest.fixture(scope="module")
-def trained() -> Diffusion:
+def train() -> Diffusion:
     """The average of an ε-network with β after its training on the mixture."""
     choices = Choices(network=Mlp(width=32, layers=2), horizon=200)
     learner = DiffusionLearner.of(choices, Continuous(), (2,))
     learner.diffusion.initialise(0)
     plan = Training(steps=1200, batch=768, learning_rate=1.2e-2, ema=0.995, report_every=1200)
-    (report,) = train(learner, DATA.sample(20_000, 1).float(), plan, 0)
+    (report,) = training_reports(learner, DATA.sample(20_000, 1).float(), plan, 0)
     learner.load_state_dict(part(report.state(), "average"))
     return learner.eval().diffusion
 

@@ -35,7 +35,7 @@ from diffusion_core.randomness import (
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.stratified import Stratification
-from diffusion_core.trainer import train
+from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 
 CPU = torch.device("cpu")
@@ -139,7 +139,9 @@ def names(monkeypatch):
 
 def test_a_step_of_training_and_all_that_is_scored_and_sampled_draw_from_streams_of_their_own(names):
     learner = DiffusionLearner.of(CHOICES, GreyLevels(17), (1, 4, 4), classes=3)
-    steps = train(learner, Labelled(RAW, LABELS), Training(steps=2, batch=8, report_every=1, flips=True), seed=0)
+    steps = training_reports(
+        learner, Labelled(RAW, LABELS), Training(steps=2, batch=8, report_every=1, flips=True), seed=0
+    )
     next(steps)
     names.clear()
     next(steps)

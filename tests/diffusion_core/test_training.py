@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from diffusion_core.objectives import Simple, VlbContinuous
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule
 from diffusion_core.trainable import Learner
-from diffusion_core.trainer import Report, Trainer, part, train, trained
+from diffusion_core.trainer import Report, Trainer, part, train, training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
     BASE,
@@ -46,7 +46,9 @@ Run = list[tuple[int, dict[str, float], dict[str, Tensor]]]
 def run(learner_of, plan: Training = PLAN, seed: int = 0, start=None) -> Run:
     """Step, losses and state of each report."""
     learner, data = learner_of()
-    return [(report.step, report.losses, saved(report)) for report in train(learner, data, plan, seed, start)]
+    return [
+        (report.step, report.losses, saved(report)) for report in training_reports(learner, data, plan, seed, start)
+    ]
 
 
 unbroken_run = cache(run)
@@ -85,12 +87,14 @@ def test_a_run_continued_from_a_report_is_bit_by_bit_the_unbroken_one(learner_of
 def test_reports_come_as_planned_and_at_the_end():
     for steps, every, expected in ((7, 3, [3, 6, 7]), (6, 3, [3, 6]), (2, 50, [2])):
         plan = replace(PLAN, steps=steps, report_every=every)
-        assert [report.step for report in train(*points_learner(), plan, 0)] == expected
+        assert [report.step for report in training_reports(*points_learner(), plan, 0)] == expected
 
 
 def test_reports_hold_mean_and_standard_deviation_of_the_losses_since_the_last():
-    steps = [report.losses for report in train(*schedule_learner(), replace(PLAN, steps=8, report_every=1), 0)]
-    for i, report in enumerate(train(*schedule_learner(), replace(PLAN, steps=8), 0)):
+    steps = [
+        report.losses for report in training_reports(*schedule_learner(), replace(PLAN, steps=8, report_every=1), 0)
+    ]
+    for i, report in enumerate(training_reports(*schedule_learner(), replace(PLAN, steps=8), 0)):
         assert report.losses.keys() == report.standard_deviations.keys() == steps[0].keys()
         for group, mean in report.losses.items():
             losses = [one[group] for one in steps[3 * i : 3 * i + 3]]
@@ -185,7 +189,7 @@ class Diverging(Line):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_report_that_says_so():
-    reports = list(train(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0))
+    reports = list(training_reports(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0))
     assert [report.step for report in reports] == [3, 6]
     assert [report.finite for report in reports] == [True, False]
     assert math.isnan(reports[-1].losses["second"])
@@ -227,7 +231,7 @@ def test_a_plan_out_of_range_is_refused(field, value, reason):
 
 def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
     learner, data = points_learner()
-    trained(learner, data, PLAN, 0)
+    train(learner, data, PLAN, 0)
     average = part(unbroken_run(points_learner)[-1][2], "average")
     assert not learner.training
     assert_same(learner.state_dict(), average)
@@ -235,4 +239,4 @@ def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
 
 def test_a_training_that_diverges_is_told_in_one_line():
     with pytest.raises(ValueError, match=r"the training's loss was not finite by step 6: \{'first': .*nan\}"):
-        trained(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0)
+        train(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0)

@@ -18,7 +18,7 @@ from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.trainer import Trainer, train
+from diffusion_core.trainer import Trainer, training_reports
 from diffusion_core.training import Training
 from tests.axes import name
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, RECIPES, model
@@ -45,7 +45,7 @@ def waits(action):
 def training_waits(of, steps):
     """Waits of a whole training of so many steps that is reported once, its beginning included."""
     data, plan = DIGITS.to(CUDA), Training(steps=steps, batch=32, report_every=100)
-    return waits(lambda: list(train(of, data, plan, 0)))
+    return waits(lambda: list(training_reports(of, data, plan, 0)))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

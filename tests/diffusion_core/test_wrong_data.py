@@ -54,7 +54,7 @@ def test_wrong_data_are_refused_by_each_score_and_by_training(encoding, data, li
     with pytest.raises(ValueError, match=line):
         estimate_variance(model, dc.DiffusionLearner(model).timesteps, data, draws=2, batch=3, seed=0)
     with pytest.raises(ValueError, match=line):
-        dc.trained(dc.DiffusionLearner(model), data, dc.Training(steps=1, batch=2), seed=0)
+        dc.train(dc.DiffusionLearner(model), data, dc.Training(steps=1, batch=2), seed=0)
 
 
 @pytest.mark.parametrize("score", SCORES)
