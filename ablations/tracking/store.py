@@ -47,7 +47,9 @@ def check_uri(uri: str) -> None:
     """InputError where an address is clearly none of a store, without a look at what is there."""
     if urlparse(uri).scheme.partition("+")[0] not in SCHEMES:
         shown = without_password(uri)
-        raise InputError(f"tracking.uri={shown} is no store: give sqlite:///PATH, http://HOST:PORT, or a database's URL")
+        raise InputError(
+            f"tracking.uri={shown} is no store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+        )
     if uri.startswith(SQLITE) and not (folder := Path(uri.removeprefix(SQLITE)).parent).is_dir():
         raise InputError(f"tracking.uri={uri}: {folder} is no folder")
 
