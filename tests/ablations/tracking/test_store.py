@@ -42,9 +42,7 @@ def test_a_database_that_nothing_here_speaks_to_is_a_line_without_the_password(u
     assert "secret" not in str(error.value)
 
 
-def test_of_a_copied_results_folder_all_is_delivered_anew_and_the_first_is_left_alone(
-    tiny, tmp_path, without_pictures
-):
+def test_of_a_copied_results_folder_all_is_delivered_anew_and_the_first_is_left_alone(tiny, tmp_path, without_pictures):
     before, now = tmp_path / "before", tmp_path / "now"
     for place in (before, now):
         shutil.copytree(before if place == now else tiny.results, place)
