@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ablations.data.base import DataSet
+from ablations.data.base import SPLITS, DataSet
 from ablations.data.digits import Digits
 from ablations.data.mixture2d import Mixture2d
 from ablations.metrics import extractors
@@ -91,9 +91,9 @@ def check_metric(metric: Metric, data_set: DataSet) -> None:
     """Fail unless it is a finite number of a set in any order, and better for real samples than for noise."""
     data, name = data_set.load(), data_set.extractor
     extractor = None if name is None else extractors.load(name)
-    train, test, drawn = (
-        Examined(data.images[split][:n], extractor, data.labels[split][:n] if data.labels else None)
-        for split, n in (("train", 200), ("test", 200), ("validation", 150))
+    train, drawn, test = (
+        Examined(data.images[split][:200], extractor, data.labels[split][:200] if data.labels else None)
+        for split in SPLITS
     )
     generator = torch.Generator().manual_seed(1)
     order = torch.randperm(len(drawn.stored), generator=generator)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -89,11 +90,11 @@ class Arrow(Pictures):
 
 def _datasets() -> ModuleType:
     try:
-        import datasets
+        library = import_module("datasets")
     except ImportError as error:
         raise InputError("arrow needs the package datasets: pip install 'diffusion-ablations[datasets]'") from error
-    datasets.disable_progress_bars()
-    return datasets
+    library.disable_progress_bars()
+    return library
 
 
 def _tables(library: ModuleType, folder: Path) -> dict[Split, Any]:

@@ -86,8 +86,8 @@ class Data:
         taught, *others = (set(self.labels[split].tolist()) - {-1} for split in SPLITS)
         if not taught or taught.union(*others) != set(range(len(taught))):
             return (
-                f"has training examples of {len(taught)} classes, and others than 0 to {len(taught) - 1} are there too, "
-                "or none: number them from 0, and give each a training example (−1 says that there is none)"
+                f"has training examples of {len(taught)} classes, which are not 0 to {len(taught) - 1}, or not all: "
+                "number them from 0, and give each a training example (−1 says that there is none)"
             )
         return None
 

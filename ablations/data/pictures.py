@@ -83,8 +83,9 @@ class Pictures(DataSet):
             return _restored(*read_tensors(path))
         data = self.decode()
         with suppress(OSError):
-            labels = {f"labels/{split}": values for split, values in data.labels.items()}
-            write_tensors(path, {**data.images, **labels}, codes=json.dumps(data.codes))
+            tensors: dict[str, Tensor] = dict(data.images.items())
+            tensors |= {f"labels/{split}": values for split, values in data.labels.items()}
+            write_tensors(path, tensors, codes=json.dumps(data.codes))
         return data
 
     def _cached(self, root: Path, files: Iterable[Path]) -> Path:

@@ -59,9 +59,9 @@ class Yardstick:
         the noise of sampling alone, not that between trainings.
         """
         values: dict[Metric, list[float]] = {metric: [] for metric in metrics}
-        for stored, own in zip(sets, labels or [None] * len(sets), strict=True):
+        for i, stored in enumerate(sets):
             # One at a time: of many images, the features alone take much memory.
-            judged = self.judged(stored, own)
+            judged = self.judged(stored, labels[i] if labels else None)
             for metric, scored in values.items():
                 scored.append(float(metric.compute(judged)))
         named = {metric: metric.column(self.against, self.extractor).name for metric in values}

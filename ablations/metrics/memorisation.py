@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from operator import mul
 
 import torch
 from torch import Tensor
@@ -53,7 +52,7 @@ class ClassMemorisation(Metric):
                 rates.append(memorisation_rate(generated, training, held_out))
         if not rates:
             raise ValueError(f"class_memorisation needs {FEWEST} held-out images of a class, got {most}: take more")
-        return sum(map(mul, counts, rates)) / sum(counts)
+        return sum(count * rate for count, rate in zip(counts, rates, strict=True)) / sum(counts)
 
 
 def nearest_distance(images: Tensor, training: Tensor) -> Tensor:

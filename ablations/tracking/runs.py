@@ -65,7 +65,7 @@ class Tracked:
         return max((step for _, step in self.points), default=0)
 
     def over_steps(self, curves: Points, lines: Collection[str]) -> Tracked:
-        """The same with its points over steps; where its metrics are `lines`, the final values are these lines' ends."""
+        """The same with its points over steps; the final values of metrics that are `lines` end these."""
         last = max((step for _, step in curves), default=0)
         final = {name: value for (name, _), value in self.points.items() if not name.startswith(OVER_STEPS)}
         ends = {(name, last if name in lines else 0): value for name, value in final.items()}

@@ -124,7 +124,7 @@ class Tracker:
             self._give_sheet(there, run.sheet, run.last_step)
         self._end(there, run.tags, run.content)
 
-    def _start(self, name: str, tags: Mapping[str, str]) -> Stored:
+    def _start(self, name: str, tags: dict[str, str]) -> Stored:
         """Make a run in place of an earlier one."""
         if (key := key_of(tags)) in self.runs:
             self.client.delete_run(self.runs[key].run_id)
@@ -132,7 +132,7 @@ class Tracker:
         self.runs[key] = Stored(made.info.run_id, tags)
         return self.runs[key]
 
-    def _end(self, there: Stored, tags: Mapping[str, str], content: str) -> None:
+    def _end(self, there: Stored, tags: dict[str, str], content: str) -> None:
         """Mark a run as over and complete."""
         self.client.set_terminated(there.run_id, ENDINGS.get(tags.get("status", ""), "FINISHED"))
         self.client.set_tag(there.run_id, CONTENT, content)

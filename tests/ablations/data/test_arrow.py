@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -156,9 +155,3 @@ def test_an_image_that_cannot_be_read_is_named(image, tmp_path):
     rows = [{"image": stored(picture_file(i))} for i in range(120)]
     rows[7] = {"image": image}
     refused(saved(tmp_path / "set", {"image": datasets.Image()}, rows), "1 cannot be read: .* image 7 of train in ")
-
-
-def test_without_the_package_the_refusal_says_how_to_get_it(tmp_path, monkeypatch):
-    saved_images(tmp_path / "set", 20)
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    refused(tmp_path / "set", r"pip install 'diffusion-ablations\[datasets\]'")

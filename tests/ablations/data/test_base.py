@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import math
 import re
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import pytest
 import torch
 
 from ablations.data.base import CODE_BATCH, FEWEST, SPLITS, Data, DataSet, histogram_codes, image_data
-from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.metrics.extractors import architecture_of
 from ablations.settings import registry
@@ -92,28 +90,6 @@ def test_a_missing_set_says_in_one_line_how_to_get_it(name, tmp_path):
     assert "\n" not in str(caught.value)
     # What failed is not remembered.
     assert choice(name, tmp_path / "nowhere").load().images
-
-
-def test_a_set_is_read_once_however_often_and_from_wherever_it_is_loaded(monkeypatch):
-    reads = []
-
-    @dataclasses.dataclass(frozen=True)
-    class Slow(DataSet):
-        n: int = 1
-
-        extractor = None
-
-        def read(self):
-            reads.append(self.n)
-            return Digits().read()
-
-    threads = [threading.Thread(target=Slow(n).load) for n in (1, 2, 1, 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(reads) == [1, 2]
-    assert Slow(1).load() is Slow(1).load()
 
 
 def test_histogram_codes_are_those_of_counting_by_hand_over_more_images_than_a_batch():

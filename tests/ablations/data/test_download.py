@@ -71,16 +71,6 @@ def test_what_does_not_come_whole_is_refused_and_leaves_all_as_it_was(wrong, sai
     assert fetch(FILE, earlier.parent).read_bytes() == CONTENT
 
 
-def test_an_interrupt_leaves_nothing(mirror, tmp_path, monkeypatch):
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        fetch(FILE, tmp_path / "new")
-    assert everything(tmp_path / "new") == set()
-
-
 @pytest.mark.parametrize(("cls", "make"), [(Cifar10, cifar), (FashionMnist, fashion)])
 def test_a_set_comes_by_itself_once_where_that_is_asked_for_and_is_what_files_by_hand_are(cls, make, mirror, tmp_path):
     make(tmp_path / "by hand")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ablations.data.download import MIRROR
@@ -63,21 +62,6 @@ def test_features_of_inception_are_those_of_torch_fidelitys_own_class(weights, c
         assert one.dtype == torch.float64
         torch.testing.assert_close(one, other.double(), rtol=1e-5, atol=1e-5)
     assert float(ours[0].std(0).max()) > 0.01
-
-
-@pytest.mark.thorough
-def test_safetensors_and_pth_are_one_network_with_digests_of_their_own(weights, state, colour, tmp_path):
-    save_file(state, tmp_path / "weights.safetensors")
-    paths = weights, tmp_path / "weights.safetensors"
-    loaded = [extractors.load(INCEPTION, path) for path in paths]
-    for extractor, path in zip(loaded, paths, strict=True):
-        assert extractor.digest == hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        assert extractors.identity(INCEPTION, path) == f"{INCEPTION}:{extractor.digest}"
-        assert extractor.accuracy is None
-    assert torch.equal(*(features(extractor, colour[:1], CPU)[0] for extractor in loaded))
-    # Grey images are shown as colour.
-    grey = colour[:1, :1]
-    assert torch.equal(*(features(loaded[0], part, CPU)[0] for part in (grey, grey.expand(-1, 3, -1, -1))))
 
 
 class Runs:

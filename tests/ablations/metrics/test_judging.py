@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ from ablations.metrics import sets as sets_module
 from ablations.metrics.energy_distance import EnergyDistance, energy_distance
 from ablations.metrics.judging import Yardstick
 from ablations.metrics.kid import Kid
-from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.registry import metric_of, names
-from ablations.metrics.sets import Examined, Judged
+from ablations.metrics.sets import Examined
 from tests.ablations.metrics.conftest import normal
 
 FID = "fid/train/digits-cnn"
@@ -78,18 +76,3 @@ def test_a_set_is_examined_once_for_all_metrics(images, extractor, monkeypatch):
         scored = yardstick.default_scores([images["test"][:50]])
         assert not [name for name in scored if name.startswith("memorisation")], "nothing is held out"
     assert sorted(looked) == [50, 50, 897]
-
-
-@dataclass(frozen=True)
-class Brightness(Metric):
-    """Mean level of generated images by themselves."""
-
-    info = MetricInfo("Brightness", "none", compares=False)
-
-    def compute(self, judged: Judged) -> float:
-        return judged.generated.stored.double().mean()
-
-
-def test_a_metric_of_samples_alone_has_a_column_and_may_give_a_tensor(images, yardstick):
-    mean = float(images["test"].double().mean())
-    assert yardstick.scores([Brightness()], [images["test"]]) == {"brightness/samples": pytest.approx(mean)}

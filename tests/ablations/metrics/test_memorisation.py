@@ -109,16 +109,6 @@ def test_a_copy_of_an_image_of_another_class_is_none():
     assert rate_of(other, train, held) < 0.01
 
 
-def test_an_image_without_a_class_is_of_none():
-    train, held = (noise(100, 1), classes(50, 50)), (noise(80, 2), classes(40, 40))
-    unknown = noise(90, 7), torch.full((90,), -1)
-    more = [(torch.cat([images, unknown[0]]), torch.cat([labels, unknown[1]])) for images, labels in (train, held)]
-    drawn = noise(60, 3), classes(30, 30)
-    # Copies of images whose class nobody knows, and images said to be of none, change nothing.
-    copies = torch.cat([drawn[0], unknown[0]]), torch.cat([drawn[1], unknown[1]])
-    assert rate_of(copies, *more) == rate_of(drawn, train, held)
-
-
 def test_a_class_with_fewer_than_20_held_out_images_is_left_out():
     train, held = (noise(90, 1), classes(30, 30, 30)), (noise(59, 2), classes(20, 20, 19))
     copies = train[0], train[1]

@@ -12,8 +12,7 @@ from ablations import publish
 from ablations.driver import pages
 from ablations.tracking.store import TrackingError, default_uri, make_whole, opened, rescue
 from tests.ablations.settings.test_grammar import one_line_error
-
-COMMITTED = Path(__file__).parents[3] / "results" / "committed" / "steps"
+from tests.analysis.folders import make_folder
 
 
 def test_a_damaged_store_is_one_line(tmp_path):
@@ -66,10 +65,7 @@ def test_of_a_copied_results_folder_all_is_delivered_anew_and_the_first_is_left_
     ],
 )
 def test_a_store_that_is_not_there_is_one_line(uri, line, tmp_path, capsys, monkeypatch):
-    (tmp_path / "tiny").mkdir()
-    shutil.copy(COMMITTED / "grid.json", tmp_path / "tiny")
-    shutil.copy(COMMITTED / "runs.csv", tmp_path / "tiny")
-    shutil.copy(COMMITTED / "curves.parquet", tmp_path / "tiny")
+    make_folder(tmp_path / "tiny", {"μ": [2.5]})
     words = [f"results={tmp_path}", f"tracking.uri={uri}"]
     assert line in one_line_error(publish.main, words, capsys, monkeypatch)
 
