@@ -88,14 +88,11 @@ def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]
     head = (read_grid_json(folder) or {}).get(SEARCH)
     if not isinstance(head, dict):
         raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
-    names, level = {winner["level"]: winner for winner in head["winners"]}, given["winner"]
-    if not names:
-        raise InputError(f"the search {head['name']} has found nothing yet: run it again")
-    if not level and len(names) > 1:
-        raise InputError(f"the search {head['name']} has several winners: give winner={', '.join(names)}")
-    winner = names.get(level or next(iter(names)))
-    if winner is None:
+    names = {winner["level"]: winner for winner in head["winners"]}
+    level = given["winner"] or (next(iter(names)) if len(names) == 1 else "")
+    if level not in names:
         raise unknown("winner", level, names)
+    winner = names[level]
     if not any(name.startswith("schedule.") for name in winner["params"]):
         searched = ", ".join(parameter["name"] for parameter in head["parameters"])
         raise InputError(f"the winner {winner['level']} has a schedule as it ships, nothing to keep: {searched} varied")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -110,8 +111,7 @@ def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standard
     asked = []
     monkeypatch.setattr(kid, "kid", lambda x, y, *, standardised: asked.append(standardised) or 0.0)
     for name, cls in extractors.ARCHITECTURES.items():
-        with torch.device("meta"):
-            module = cls()
+        module = SimpleNamespace(standardised=cls.standardised)
         feature = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         examined = Examined(feature, Extractor(name, "0", None, module))
         vars(examined)["_outputs"] = (feature, feature)
