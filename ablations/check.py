@@ -7,141 +7,121 @@ goes through `diffusion_core.checking`; data, metrics and extractors through a f
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from ablations.data.base import SPLITS, DataSet
+from ablations.data.digits import Digits
+from ablations.data.mixture2d import Mixture2d
+from ablations.metrics import extractors
+from ablations.metrics.extractors.architectures import Architecture
+from ablations.metrics.judging import Yardstick
+from ablations.metrics.metric import Metric
+from ablations.metrics.registry import metric_of
+from ablations.metrics.sets import Examined
 from ablations.settings import grammar
 from ablations.settings.exits import exit_code
 from ablations.settings.layers import values_of
 from ablations.settings.plugins import EXTENSIBLE
 from ablations.settings.registry import build
 from analysis.errors import InputError, unknown
-
-if TYPE_CHECKING:
-    from ablations.data.base import DataSet
-    from ablations.metrics.extractors.architectures import Architecture
-    from ablations.metrics.metric import Metric
+from diffusion_core import checking
+from diffusion_core.checking import expect
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.randomness import seeded
 
 AXES = tuple(axis for axis in EXTENSIBLE if axis != "space")
+HELP = f"""python -m ablations.check AXIS=NAME [AXIS.FIELD=VALUE] [AXIS=NAME …] [configs=DIR]
+
+Whether choices work: a line each.
+
+  AXIS    {", ".join(AXES)}
+          a metric is tried on data=NAME where that is given, else on digits or points"""
 
 
 def check(choice: object, data_set: DataSet | None = None) -> None:
     """AssertionError, in one line, unless a choice works; a metric is tried on `data_set`, else on digits or points."""
-    from ablations.data.base import DataSet
-    from ablations.metrics.extractors.architectures import Architecture
-    from ablations.metrics.metric import Metric
-    from diffusion_core.checking import check as check_choice
-
     if isinstance(choice, DataSet):
         check_data(choice)
     elif isinstance(choice, Metric):
-        check_metric(choice, data_set)
+        check_metric(choice, data_set or (Digits() if "images" in choice.info.of else Mixture2d()))
     elif isinstance(choice, Architecture):
         check_extractor(choice)
     else:
-        check_choice(choice)
+        checking.check(choice)
 
 
 def check_data(data_set: DataSet) -> None:
     """Fail unless splits are disjoint, of equal lengths where they are held out, and the same at a second reading."""
-    from ablations.metrics.extractors import architecture_of
-    from diffusion_core.checking import expect
-    from diffusion_core.randomness import seeded
-
-    readings = []
-    for around in (1, 2):
-        with seeded(around, "the global generator"):
-            readings.append(data_set.read())
-    data = readings[0]
+    with seeded(1, "the global generator"):
+        data = data_set.read()
+    with seeded(2, "the global generator"):
+        again = data_set.read()
     expect("data that stages can use", not data.unfit, data.unfit)
-    expect(
-        "the same data at every reading", data.digest == readings[1].digest, "others: draw by a generator of one's own"
-    )
+    expect("the same data at every reading", data.digest == again.digest, "others: draw by a generator of one's own")
     held = {split: {example.numpy().tobytes() for example in images} for split, images in data.images.items()}
     shared = held["train"] & (held["validation"] | held["test"]) | held["validation"] & held["test"]
     expect("no example in two splits", not shared, f"{len(shared)} that are")
     counts = {split: len(images) for split, images in data.images.items()}
     expect("as many validation as test examples", counts["validation"] == counts["test"], counts)
-    expect(
-        "codes={name: bits/dim} that are finite",
-        data.codes and all(map(math.isfinite, data.codes.values())),
-        data.codes,
-    )
+    finite = data.codes and all(map(math.isfinite, data.codes.values()))
+    expect("codes={name: bits/dim} that are finite", finite, data.codes)
     if data_set.extractor is not None:
-        architecture_of(data_set.extractor).check(data_set.extractor, data.images["test"])
+        extractors.architecture_of(data_set.extractor).check(data_set.extractor, data.images["test"])
 
 
 def check_extractor(architecture: Architecture) -> None:
     """Fail unless features and logits are float32, as wide as declared, finite, and those of each image alone."""
-    import torch
-
-    from diffusion_core.checking import expect
-
     module, side = architecture.eval(), (architecture.sides or (16,))[0]
     generator = torch.Generator().manual_seed(0)
     shape = 5, architecture.channels[0], side, side
     images = torch.randint(architecture.levels, shape, generator=generator).to(torch.uint8)
     with torch.no_grad():
         whole, alone = module(images), module(images[:1])
-    for what, value, one, width in zip(
-        ("features", "logits"), whole, alone, (module.width, module.classes), strict=True
-    ):
-        expect(
-            f"{what} float32 {[5, width]}",
-            value.dtype == torch.float32 and value.shape == (5, width),
-            list(value.shape),
-        )
+    widths = {"features": module.width, "logits": module.classes}
+    for (what, width), value, one in zip(widths.items(), whole, alone, strict=True):
+        fits = value.dtype == torch.float32 and value.shape == (5, width)
+        expect(f"{what} float32 {[5, width]}", fits, list(value.shape))
         expect(f"finite {what}", value.isfinite().all(), "others")
         expect(f"{what} of each image alone", torch.allclose(value[:1], one, rtol=1e-4, atol=1e-4), "others in a batch")
 
 
-def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
+def check_metric(metric: Metric, data_set: DataSet) -> None:
     """Fail unless it is a finite number of a set in any order, and better for real samples than for noise."""
-    import torch
-
-    from ablations.data.digits import Digits
-    from ablations.data.mixture2d import Mixture2d
-    from ablations.metrics import extractors
-    from ablations.metrics.judging import Yardstick
-    from ablations.metrics.sets import Examined
-    from diffusion_core.checking import expect
-    from diffusion_core.encodings import GreyLevels
-
-    tried = data_set or (Digits() if "images" in metric.info.of else Mixture2d())
-    data, extractor = tried.load(), None if tried.extractor is None else extractors.load(tried.extractor)
-    train, test = (
-        Examined(data.images[split][:200], extractor, data.labels[split][:200] if split in data.labels else None)
-        for split in ("train", "test")
+    data, name = data_set.load(), data_set.extractor
+    extractor = None if name is None else extractors.load(name)
+    train, drawn, test = (
+        Examined(data.images[split][:200], extractor, data.labels[split][:200] if data.labels else None)
+        for split in SPLITS
     )
-    real = data.images["validation"][:150]
-    labels = data.labels["validation"][:150] if "validation" in data.labels else torch.zeros(len(real)).long()
     generator = torch.Generator().manual_seed(1)
-    order = torch.randperm(len(real), generator=generator)
+    order = torch.randperm(len(drawn.stored), generator=generator)
     if isinstance(data.encoding, GreyLevels):
         yardstick = Yardstick("train", train, test, data.encoding.levels)
-        noise = torch.randint(data.encoding.levels, real.shape, generator=generator).to(torch.uint8)
+        noise = torch.randint(data.encoding.levels, drawn.stored.shape, generator=generator).to(torch.uint8)
     else:
         yardstick = Yardstick("test", test, None, None)
-        noise = 3 * real.abs().max() * (2 * torch.rand(real.shape, generator=generator) - 1)
-    sets = (real, labels), (real, labels), (real[order], labels[order]), (noise, labels)
-    first, again, ordered, worse = (
-        metric.compute(yardstick.judged(stored.clone(), told if data.labels else None)) for stored, told in sets
-    )
+        noise = 3 * drawn.stored.abs().max() * (2 * torch.rand(drawn.stored.shape, generator=generator) - 1)
+
+    def score(stored: torch.Tensor, labels: torch.Tensor | None = drawn.labels) -> float:
+        return metric.compute(yardstick.judged(stored.clone(), labels))
+
+    first, again, worse = score(drawn.stored), score(drawn.stored), score(noise)
+    ordered = score(drawn.stored[order], None if drawn.labels is None else drawn.labels[order])
     expect("a finite number", isinstance(first, float | int) and math.isfinite(first), repr(first))
     expect("the same number at a second time", first == again, again)
-    expect(
-        f"{first:.6g} in another order of samples", math.isclose(first, ordered, rel_tol=1e-6, abs_tol=1e-6), ordered
-    )
+    alike = math.isclose(first, ordered, rel_tol=1e-6, abs_tol=1e-6)
+    expect(f"{first:.6g} in another order of samples", alike, ordered)
     direction = metric.info.direction
-    better = {"min": first < worse, "max": first > worse, "none": True}[direction]
+    better = metric.info.sign * (first - worse) > 0 or direction == "none"
     expect(f"real samples' {first:.6g} to be better than noise's (direction {direction})", better, f"{worse:.6g}")
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if a choice does not pass, or there is none of its name; 2 for a wrong call."""
     if {"--help", "-h"} & set(arguments):
-        print("python -m ablations.check AXIS=NAME [AXIS.FIELD=VALUE] [AXIS=NAME …] [configs=DIR]\n")
-        print(f"Whether choices work: a line each.\n\n  AXIS    {', '.join(AXES)}")
-        print("          a metric is tried on data=NAME where that is given, else on digits or points")
+        print(HELP)
         return 0
     named, fields = parse(arguments)
     passed = [_passes(axis, name, fields, named) for axis, names in named.items() for name in names]
@@ -169,12 +149,9 @@ def parse(arguments: list[str]) -> tuple[dict[str, list[str]], dict[str, Any]]:
 def built(axis: str, name: str, fields: dict[str, Any]) -> Any:
     """The choice; for an extractor its network, with its weights where it has any."""
     if axis == "extractor":
-        from ablations.metrics.extractors import architecture_of, load
-
-        return load(name).module if architecture_of(name).shipped else architecture_of(name)()
+        architecture = extractors.architecture_of(name)
+        return extractors.load(name).module if architecture.shipped else architecture()
     if axis == "metric":
-        from ablations.metrics.registry import metric_of
-
         return metric_of(name)
     own = {key: value for key, value in fields.items() if key.startswith(f"{axis}.")}
     return build(axis, values_of(axis, {axis: name, **own}))
@@ -182,13 +159,12 @@ def built(axis: str, name: str, fields: dict[str, Any]) -> Any:
 
 def _passes(axis: str, name: str, fields: dict[str, Any], named: dict[str, list[str]]) -> bool:
     """True where a choice passes; prints a line that says so, or what was expected and found."""
-    what = f"{axis}={name}"
+    data = named.get("data", [None])[0] if axis == "metric" else None
+    what = f"{axis}={name}" + (f" on data={data}" if data else "")
     try:
-        data = built("data", named["data"][0], fields) if axis == "metric" and "data" in named else None
-        what += f" on data={named['data'][0]}" if data else ""
-        check(built(axis, name, fields), data)
+        check(built(axis, name, fields), built("data", data, fields) if data else None)
     except (AssertionError, ValueError) as error:
-        print(f"{what} does not pass: {' '.join(str(error).removeprefix(f'{what}: ').split())}")
+        print(f"{what} does not pass: {' '.join(str(error).removeprefix(f'{axis}={name}: ').split())}")
         return False
     print(f"{what} passes its checks")
     return True

@@ -13,20 +13,25 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from ablations.driver.trained_cells import cell_in, find, trained
+from ablations.engine.journal import journal_of
+from ablations.results.csv_text import rows_of
+from ablations.results.folder import read_grid_json
 from ablations.settings import grammar
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import DEFAULT
 from ablations.settings.registry import describe
+from ablations.stages.samples import Guided
 from analysis.errors import InputError, line, unknown
 from analysis.files import write_text
 from analysis.folders import COMMITTED, holds_results, trials_of
 from analysis.options import Option, folder_name, run
 from analysis.schema import SEARCH, TRIAL
-
-if TYPE_CHECKING:
-    from diffusion_core.diffusion import Diffusion
+from diffusion_core.diffusion import Diffusion
 
 PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
 OPTIONS = {
@@ -57,10 +62,7 @@ def export(given: dict[str, Any]) -> None:
     path, results = place(given["name"], given["configs"]), Path(given["results"])
     source, fields = searched(given, results) if given["search"] else learned(given, results)
     lines = [f"# {line(source)}", *(f"{key}: {json.dumps(value)}" for key, value in fields.items())]
-    try:
-        write_text(path, "\n".join(lines) + "\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    write_text(path, "\n".join(lines) + "\n")
     elsewhere = "" if Path(given["configs"]) == Path(DEFAULT) else f" configs={given['configs']}"
     print(
         f"{path}   (delete it to undo)\n"
@@ -81,23 +83,16 @@ def place(name: str, configs: str) -> Path:
 def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
     """The origin and the fields of the schedule of a search's winner, in one's own results or else in committed ones;
     InputError where the winner has none, or the schedule was not searched."""
-    from ablations.driver.trained_cells import cell_in
-    from ablations.results.csv_text import rows_of
-    from ablations.results.folder import read_grid_json
-
     own = folder_name("search", given["search"])
     folder = next(filter(holds_results, (results / own, results / COMMITTED / own)), results / own)
     head = (read_grid_json(folder) or {}).get(SEARCH)
     if not isinstance(head, dict):
         raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
-    names, level = {winner["level"]: winner for winner in head["winners"]}, given["winner"]
-    if not names:
-        raise InputError(f"the search {head['name']} has found nothing yet: run it again")
-    if not level and len(names) > 1:
-        raise InputError(f"the search {head['name']} has several winners: give winner={', '.join(names)}")
-    winner = names.get(level or next(iter(names)))
-    if winner is None:
+    names = {winner["level"]: winner for winner in head["winners"]}
+    level = given["winner"] or (next(iter(names)) if len(names) == 1 else "")
+    if level not in names:
         raise unknown("winner", level, names)
+    winner = names[level]
     if not any(name.startswith("schedule.") for name in winner["params"]):
         searched = ", ".join(parameter["name"] for parameter in head["parameters"])
         raise InputError(f"the winner {winner['level']} has a schedule as it ships, nothing to keep: {searched} varied")
@@ -113,13 +108,6 @@ def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]
 def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
     """The origin and the fields of the schedule that a cell learned; InputError where it has none, or has not
     finished."""
-    import torch
-
-    from ablations.driver.trained_cells import cell_in, find, trained
-    from ablations.engine.journal import journal_of
-    from ablations.stages.samples import Guided
-    from diffusion_core.diffusion import Diffusion
-
     row = find(results, given["cell"], given["seed"])
     cell, who = cell_in(row), f"cell {row['cell_id']} at seed {row['seed']}"
     if not cell.schedule.learned:
@@ -141,8 +129,6 @@ def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
 
 def knots_of(diffusion: Diffusion) -> list[float]:
     """γ at `KNOTS` evenly spaced u, rounded."""
-    import torch
-
     u = torch.arange(KNOTS, dtype=torch.float64) / (KNOTS - 1)
     with torch.no_grad():
         gamma = diffusion.gamma(1 + u * (diffusion.choices.horizon - 1))

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from ablations.driver.progress import bar
+from ablations.driver.trained_cells import cell_in, find, to_sample
+from ablations.engine.journal import journal_of
+from ablations.launchers.protocol import found_devices
+from ablations.results.sample_sheets import write_sheet
+from ablations.settings.cell import Cell
+from ablations.settings.choices import classes_of
 from ablations.settings.exits import exit_code
+from ablations.stages.devices import claim
+from ablations.stages.restore import Model
+from ablations.stages.samples import Guided, draw_samples
+from ablations.tracking.model import downloaded, read_model
+from ablations.tracking.store import TrackingError, default_uri
 from analysis.errors import InputError
 from analysis.options import Option, run
-
-if TYPE_CHECKING:
-    import torch
-
-    from ablations.settings.cell import Cell
-    from ablations.stages.restore import Model
-    from ablations.stages.samples import Guided
 
 MOST = 100_000
 PURPOSE = "Draw samples from a cell that was trained here, or from its model in MLflow."
@@ -41,18 +48,9 @@ def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
     n = given["n"]
     if not 1 <= n <= MOST:
-        bound = "at least 1" if n < 1 else f"at most {MOST}, which are held in memory at once"
-        raise InputError(f"n must be {bound}, got {n}")
+        raise InputError(f"n must be 1 to {MOST}, which are held in memory at once, got {n}")
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
-    import torch
-
-    from ablations.driver.progress import bar
-    from ablations.launchers.protocol import found_devices
-    from ablations.results.sample_sheets import write_sheet
-    from ablations.stages.devices import claim
-    from ablations.stages.samples import draw_samples
-
     device = claim(found_devices(given["device"])[0], torch.get_num_threads())
     name, cell, model = _from_store(given, device) if given["model"] else _trained_here(given, device)
     label, data = _label_of(cell, given["label"]), cell.data.load()
@@ -66,9 +64,6 @@ def sample(given: dict[str, Any]) -> None:
 
 def _trained_here(given: dict[str, Any], device: torch.device) -> tuple[str, Cell, Model | Guided]:
     """A cell's id, the cell, and its model from the journal."""
-    from ablations.driver.trained_cells import cell_in, find, to_sample
-    from ablations.engine.journal import journal_of
-
     results = Path(given["results"])
     row = find(results, given["cell"], given["seed"])
     cell, root = cell_in(row), row.get("data.root")
@@ -84,23 +79,15 @@ def _trained_here(given: dict[str, Any], device: torch.device) -> tuple[str, Cel
 
 def _from_store(given: dict[str, Any], device: torch.device) -> tuple[str, Cell, Model | Guided]:
     """A cell and its model, from MLflow or a folder."""
-    from ablations.tracking.model import downloaded, read_model
-    from ablations.tracking.store import TrackingError, default_uri
-
-    model = given["model"]
-    if not Path(model).is_dir() and not model.startswith("runs:/"):
-        raise InputError(f"model={model} is no folder, and no name that MLflow gives to one: runs:/RUN/model")
     try:
-        folder = downloaded(model, given["tracking.uri"] or default_uri(Path(given["results"])))
+        folder = downloaded(given["model"], given["tracking.uri"] or default_uri(Path(given["results"])))
     except TrackingError as error:
-        raise InputError(f"model={model}: {error}") from error
+        raise InputError(f"model={given['model']}: {error}") from error
     return "model", *read_model(folder, device)
 
 
 def _label_of(cell: Cell, given: int | str) -> int | None:
     """The class that is asked for; None where none was named, InputError where the cell has no such class."""
-    from ablations.settings.choices import classes_of
-
     if isinstance(given, str):
         return None
     if not (classes := classes_of(cell)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,15 +48,6 @@ def reason_of(error: Exception, uri: str) -> str:
 def without_passwords(text: str, uri: str) -> str:
     """A message about the store at `uri`, without the secrets of this address and of any other in it."""
     return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
-
-
-def quiet() -> None:
-    """Keep MLflow from telling others, and the terminal, what it does; a server that hangs is given up soon."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def page(uri: str, experiment: str, view: str = "grid") -> str:

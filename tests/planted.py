@@ -246,14 +246,14 @@ ERRORS = {
     ),
     "curves_in_the_store_without_their_steps": Error(
         "ablations/tracking/tracker.py",
-        "Metric(name, y, time_, step) for",
-        "Metric(name, y, time_, 0) for",
+        "Metric(name, value, now, step) for",
+        "Metric(name, value, now, 0) for",
         (SUITE + "tracking/test_tracker.py",),
     ),
     "new_metrics_taken_for_delivered": Error(
         "ablations/tracking/runs.py",
-        "[self.tags, self.params, self.curves, self.ends]",
-        "[self.tags, self.params, self.curves]",
+        "repr([self.tags, self.params, self.points])",
+        "repr([self.tags, self.params])",
         (SUITE + "tracking/test_tracker.py",),
     ),
     "total_cost_without_the_guide": Error(

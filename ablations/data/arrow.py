@@ -1,4 +1,4 @@
-"""A hub's data set on disk: the folder that `save_to_disk` of Hugging Face's `datasets` wrote, its Arrow files mapped.
+"""A hub's data set on disk: the folder that `save_to_disk` of Hugging Face's `datasets` wrote.
 
     its own train, validation, test ─▶ the same        what it lacks ─▶ images of train, by what their files hold
 
@@ -7,14 +7,15 @@ Nothing is fetched, and the loading scripts of data sets, which are programs, ar
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from ablations.data.base import SPLITS, Data, Split
-from ablations.data.pictures import Mode, Picture, Pictures, split_of
+from ablations.data.pictures import Mode, Picture, Pictures
 from analysis.errors import InputError
 
 NAMES: dict[Split, tuple[str, ...]] = {
@@ -44,48 +45,40 @@ class Arrow(Pictures):
 
     where: ClassVar[tuple[str, ...]] = ("path", "image", "label", "mirrors")
 
-    def read(self) -> Data:
+    def place(self) -> tuple[Path, list[Path]]:
         folder = Path(self.path).expanduser()
         if not self.path or not folder.is_dir():
             raise InputError(
                 f"arrow: data.path={self.path} is no folder: name the one that save_to_disk of `datasets` wrote, "
                 "data.path=FOLDER"
             )
-        files = [file for file in folder.rglob("*") if file.is_file()]
-        return self.decoded_once(folder, files, lambda: self._pictures(_tables(folder)))
+        return folder, [file for file in folder.rglob("*") if file.is_file()]
 
-    def _pictures(self, tables: dict[Split, Any]) -> list[Picture]:
-        from datasets import Image
-
-        image, label = self._columns(tables)
-        found: list[Picture] = []
-        home: dict[str, Split] = {}
-        for own in (split for split in reversed(SPLITS) if split in tables):
-            table = tables[own].select_columns([image, *filter(None, [label])])
-            table = table.cast_column(image, Image(decode=False))
-            for number, row in enumerate(table):
-                if not row[image] or row[image]["bytes"] is None:
-                    raise InputError(f"arrow: row {number} holds no image, at most the place of one: leave it out")
-                key = hashlib.sha256(row[image]["bytes"]).hexdigest()
-                split = split_of(key) if own == "train" and split_of(key) not in tables else own
-                # A class that is missing is −1, as on the hub.
-                class_ = (-1 if row[label] is None else int(row[label])) if label else None
-                name = f"image {number} of {own} in {self.path}"
-                if home.setdefault(key, split) == split:
-                    found.append(Picture(key, split, class_, name, partial(_content, table, number, image)))
-        return found
-
-    def _columns(self, tables: dict[Split, Any]) -> tuple[str, str | None]:
-        """The columns of images and of labels; InputError where they are not to be found."""
-        from datasets import ClassLabel, Image, Value
-
+    def decode(self) -> Data:
+        library = _datasets()
+        tables = _tables(library, self.place()[0])
         features = tables["train"].features
         if any(table.features != features for table in tables.values()):
             raise InputError(f"arrow: the splits in {self.path} have other columns each: save them with the same")
-        images, classes, numbers = (
-            [name for name, kind in features.items() if isinstance(kind, cls)] for cls in (Image, ClassLabel, Value)
-        )
-        whole = [name for name in numbers if "int" in features[name].dtype]
+        image, label = self._columns(library, features)
+        return self.decoded(self._pictures(library.Image(decode=False), tables, image, label), tables)
+
+    def _pictures(self, kind: Any, tables: dict[Split, Any], image: str, label: str | None) -> Iterator[Picture]:
+        """The pictures of all splits, held-out ones first, their column cast to a `kind` that is not decoded."""
+        for split in (split for split in reversed(SPLITS) if split in tables):
+            table = tables[split].select_columns([image, *filter(None, [label])]).cast_column(image, kind)
+            for number, row in enumerate(table):
+                name = f"image {number} of {split} in {self.path}"
+                # A class that is missing is −1, as on the hub.
+                class_ = (-1 if row[label] is None else int(row[label])) if label else None
+                yield Picture(name, (row[image] or {}).get("bytes") or b"", split, class_)
+
+    def _columns(self, library: ModuleType, features: Any) -> tuple[str, str | None]:
+        """The columns of images and of labels; InputError where they are not to be found."""
+        kinds = {name: type(kind) for name, kind in features.items()}
+        images = [name for name, kind in kinds.items() if kind is library.Image]
+        classes = [name for name, kind in kinds.items() if kind is library.ClassLabel]
+        whole = [name for name, kind in kinds.items() if kind is library.Value and "int" in features[name].dtype]
         for what, named, fit in (("image", self.image, images), ("label", self.label, classes + whole)):
             if named not in fit and (named or (what == "image" and len(fit) != 1)):
                 raise InputError(
@@ -95,29 +88,27 @@ class Arrow(Pictures):
         return self.image or images[0], self.label or (classes[0] if len(classes) == 1 else None)
 
 
-def _content(table: Any, number: int, image: str) -> bytes:
-    """The file of an image, which is read anew: of many, all together may take more than the memory."""
-    content: bytes = table[number][image]["bytes"]
-    return content
-
-
-def _tables(folder: Path) -> dict[Split, Any]:
-    """The splits that a folder holds, as tables of `datasets`; InputError where it is no such folder."""
+def _datasets() -> ModuleType:
     try:
-        import datasets
+        library = import_module("datasets")
     except ImportError as error:
         raise InputError("arrow needs the package datasets: pip install 'diffusion-ablations[datasets]'") from error
-    datasets.disable_progress_bars()
+    library.disable_progress_bars()
+    return library
+
+
+def _tables(library: ModuleType, folder: Path) -> dict[Split, Any]:
+    """The splits that a folder holds, as tables of `datasets`; InputError where it is no such folder."""
     try:
-        loaded = datasets.load_from_disk(str(folder))
+        loaded = library.load_from_disk(str(folder))
     except Exception as error:
         # A damaged folder fails in any way.
         reason = " ".join(str(error).split())
         raise InputError(f"arrow: data.path={folder} is no data set that save_to_disk wrote ({reason})") from error
     splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    if len(splits) == 1:
+        return {"train": next(iter(splits.values()))}
     tables = {split: splits[name] for split, names in NAMES.items() for name in names if name in splits}
-    if "train" in tables:
-        return tables
-    if len(splits) > 1:
+    if "train" not in tables:
         raise InputError(f"arrow: {folder} has the splits {', '.join(splits)}, and training needs one called train")
-    return {"train": next(iter(splits.values()))}
+    return tables

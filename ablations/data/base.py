@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -28,9 +28,9 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 CODE_BATCH = 1000
-"""Examples that are looked at at once: a set may be larger than the memory, and mapped into it."""
+"""Examples that are counted at once."""
 CODE_VALUES = CODE_BATCH * 3 * 32**2
-"""Values that are looked at at once, where fewer examples have as many."""
+"""Values that are counted at once, where fewer examples have as many."""
 KEPT = 4
 """The number of sets that a process keeps in memory."""
 FEWEST = 5
@@ -61,7 +61,7 @@ class Data:
     @cached_property
     def digest(self) -> str:
         """12 hex digits of all splits' values."""
-        return _digest(part for split in SPLITS for part in pieces(self.images[split]))
+        return _digest(self.images[split] for split in SPLITS)
 
     @cached_property
     def labels_digest(self) -> str:
@@ -84,13 +84,10 @@ class Data:
         if wrong := next(filter(None, map(self._mislabelled, SPLITS)), None):
             return f"has wrong labels: {wrong}"
         taught, *others = (set(self.labels[split].tolist()) - {-1} for split in SPLITS)
-        present = taught.union(*others)
-        if not present:
-            return "has no labels but −1, which says that there is none"
-        if min(present) < 0 or len(taught) <= max(present):
+        if not taught or taught.union(*others) != set(range(len(taught))):
             return (
-                f"has classes of {min(present)} to {max(present)}, and training examples of {len(taught)} of them: "
-                "number the classes from 0, and give each an example (−1 says that there is none)"
+                f"has training examples of {len(taught)} classes, which are not 0 to {len(taught) - 1}, or not all: "
+                "number them from 0, and give each a training example (−1 says that there is none)"
             )
         return None
 
@@ -99,13 +96,20 @@ class Data:
         """The reason why no stage can use it, with what is expected; "" if there is none."""
         if set(self.images) != set(SPLITS):
             return f"there must be the splits {', '.join(SPLITS)}, and there are {', '.join(self.images)}"
-        shapes = {split: list(images.shape[1:]) for split, images in self.images.items()}
-        if any(shape != shapes["train"] for shape in shapes.values()):
-            return f"examples of all splits must have one shape, and they are {shapes}"
-        for split, images in self.images.items():
-            if wrong := _unstored(images, self.encoding):
-                return f"{wrong} in {split}"
-        return next(filter(None, (self._mislabelled(split) for split in SPLITS if split in self.labels)), "")
+        if any(images.shape[1:] != self.shape for images in self.images.values()):
+            return f"examples must have one shape, and they are {[list(part.shape) for part in self.images.values()]}"
+        faults = [self._unstored(split) for split in SPLITS] + [self._mislabelled(split) for split in self.labels]
+        return next(filter(None, faults), "")
+
+    def _unstored(self, split: Split) -> str:
+        """The fault of a split's values, in words; "" for images of its levels, and for finite points."""
+        images = self.images[split]
+        if not isinstance(self.encoding, GreyLevels):
+            return "" if bool(images.isfinite().all()) else f"points must be finite, and some are not in {split}"
+        if images.dtype != torch.uint8 or images.dim() != 4:
+            return f"images must be uint8 [N, C, H, W], and are {images.dtype} {list(images.shape)} in {split}"
+        most, last = int(images.max()) if images.numel() else 0, self.encoding.levels - 1
+        return "" if most <= last else f"grey levels must lie in 0..{last}, and reach {most} in {split}"
 
     def _mislabelled(self, split: Split) -> str:
         """The fault of a split's labels, in words; "" where there is one int64 for each example."""
@@ -114,23 +118,6 @@ class Data:
             return ""
         actual = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
         return f"labels must be int64 [{n}], one per example, and are {actual} in {split}"
-
-    def remembering(self, **known: Any) -> Data:
-        """The same, of which this is known and need not be worked out: `digest`, say."""
-        # Where `cached_property` keeps it, and no field: `replace` with other images must not take it along.
-        vars(self).update(known)
-        return self
-
-
-def _unstored(images: Tensor, encoding: Encoding) -> str:
-    """The fault of a split's values, in words; "" for images of its levels, and for finite points."""
-    if not isinstance(encoding, GreyLevels):
-        return "" if bool(images.isfinite().all()) else "points must be finite, and some are not"
-    if images.dtype != torch.uint8 or images.dim() != 4:
-        return f"images must be uint8 [N, C, H, W], and are {images.dtype} {list(images.shape)}"
-    # Of 256 levels no value is read: a set may be larger than the memory.
-    most = max((int(part.max()) for part in pieces(images)), default=0) if encoding.levels < 256 else 0
-    return "" if most < encoding.levels else f"grey levels must lie in 0..{encoding.levels - 1}, and reach {most}"
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:
@@ -174,8 +161,6 @@ class DataSet(ABC):
 def _loaded(choice: DataSet) -> Data:
     try:
         data = choice.read()
-        if not isinstance(data, Data):
-            raise TypeError(f"read must give Data, got {type(data).__name__}")
         if data.unfit:
             raise ValueError(data.unfit)
         return data
@@ -200,27 +185,23 @@ def histogram_codes(train: Tensor, test: Tensor, levels: int) -> dict[str, float
 
     A pixel is a position in a channel.
     """
-    pixels = math.prod(train.shape[1:])
-    first = torch.arange(pixels) * levels
-    counts = torch.zeros(pixels * levels, dtype=torch.float64)
-    unit = torch.ones((), dtype=torch.float64)
-    for part in pieces(train.flatten(1)):
-        # Counted where they are: of large images there are more counts than values in a piece.
-        counts.index_add_(0, (first + part).flatten(), unit.expand(part.numel()))
-    per_pixel = counts.view(pixels, levels)
+    first = torch.arange(math.prod(train.shape[1:])) * levels
+    counts = torch.zeros(len(first) * levels, dtype=torch.float64)
+    for part in pieces(train):
+        counts += torch.bincount((first + part).flatten(), minlength=len(counts))
+    per_pixel = counts.view(-1, levels)
     everywhere = per_pixel.sum(0) + 1
     log_everywhere = torch.log2(everywhere / everywhere.sum())
-    # In place: of large images it is as large as thousands of them.
     per_pixel += 1
-    log_per_pixel = per_pixel.div_(per_pixel.sum(-1, keepdim=True)).log2_().flatten()
+    log_per_pixel = torch.log2(per_pixel / per_pixel.sum(-1, keepdim=True)).flatten()
     bits = {"one histogram": 0.0, "histogram per pixel": 0.0}
-    for part in pieces(test.flatten(1)):
+    for part in pieces(test):
         bits["one histogram"] -= float(log_everywhere[part.long()].sum())
         bits["histogram per pixel"] -= float(log_per_pixel[first + part].sum())
     return {"uniform code": math.log2(levels), **{name: total / test.numel() for name, total in bits.items()}}
 
 
 def pieces(examples: Tensor) -> tuple[Tensor, ...]:
-    """The examples in runs that are looked at at once."""
-    each = max(1, math.prod(examples.shape[1:]))
-    return torch.split(examples, max(1, min(CODE_BATCH, CODE_VALUES // each)))
+    """The examples, each flat, in runs that are counted at once: their places take eight times the memory."""
+    flat = examples.flatten(1)
+    return torch.split(flat, max(1, min(CODE_BATCH, CODE_VALUES // flat.shape[1])))

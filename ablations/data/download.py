@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
-from urllib.error import HTTPError
 
 import torch
 
@@ -55,9 +54,6 @@ def fetch(file: PublishedFile, folder: Path) -> Path:
         if not file.is_at(path):
             replace_file(path, receive)
     except (OSError, HTTPException, ValueError) as error:
-        if isinstance(error, HTTPError):
-            # It is an answer too, over a connection that is still open.
-            error.close()
         raise InputError(
             f"{address} cannot be fetched into {folder} ({error}): try again where there is a network, put the file "
             f"there yourself, or name a place that has it by the environment variable {MIRROR}"

@@ -70,13 +70,8 @@ class FashionMnist(Published):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.levels <= 256:
-            raise ValueError(f"fashion_mnist needs levels of 2 to 256, got {self.levels}")
-        if (left_over := 256 % self.levels) >= 256 // self.levels:
-            raise ValueError(
-                f"fashion_mnist has no {self.levels} levels of one width: {left_over} of its 256 are left over; "
-                "take 16, 17, 32 or 64, say"
-            )
+        if not 2 <= self.levels <= 256 or 256 % self.levels >= 256 // self.levels:
+            raise ValueError(f"fashion_mnist has no {self.levels} levels of one width: take 16, 17, 32, 64 or 256, say")
 
     @property
     def extractor(self) -> str | None:
@@ -90,10 +85,21 @@ class FashionMnist(Published):
         counts = (self.train_images, self.held_out_images, self.held_out_images)
         shells = [torch.empty(n, 1, self.size, self.size, dtype=torch.uint8, device="meta") for n in counts]
         data = Data(dict(zip(SPLITS, shells, strict=True)), {}, GreyLevels(self.levels))
-        return data.remembering(digest=known[0], labels_digest=known[1], classes=CLASSES, unlabelled=None)
+        # Where `cached_property` keeps what is worked out.
+        vars(data).update(digest=known[0], labels_digest=known[1], classes=CLASSES, unlabelled=None)
+        return data
 
     def read(self) -> Data:
-        folder = self._folder() or self._fetched()
+        if (folder := self._folder()) is None:
+            if not self.download:
+                raise InputError(
+                    f"fashion_mnist is not in data.root={self.root}: data.download=true fetches it; or `apt install "
+                    f"dataset-fashion-mnist` puts it into {DEBIAN}; or name torchvision's folder, the one that holds "
+                    f"{RAW}, with data.root=PATH"
+                )
+            folder = self._home()
+            for file in self.published:
+                fetch(file, folder)
         train, test = (_labelled(folder, name) for name in ("train", "t10k"))
         # One in six of the published training images validates: 10,000 of 60,000, as many as test.
         images, labels = self.split(train, test, one_in=6)
@@ -111,18 +117,6 @@ class FashionMnist(Published):
     def _home(self) -> Path:
         """The folder that files are fetched to: none of Debian's, which is no place for others to write."""
         return (Path("data") if self.root == DEBIAN else Path(self.root).expanduser()) / RAW
-
-    def _fetched(self) -> Path:
-        """The folder that the files are fetched to, where that is asked for."""
-        if not self.download:
-            raise InputError(
-                f"fashion_mnist is not in data.root={self.root}: data.download=true fetches it; or `apt install "
-                f"dataset-fashion-mnist` puts it into {DEBIAN}; or name torchvision's folder, the one that holds "
-                f"{RAW}, with data.root=PATH"
-            )
-        for file in self.published:
-            fetch(file, self._home())
-        return self._home()
 
 
 def padded(images: Tensor) -> Tensor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from ablations.data.base import Data
-from ablations.data.pictures import Mode, Picture, Pictures, split_of
+from ablations.data.pictures import Mode, Picture, Pictures
 from analysis.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
@@ -36,44 +35,36 @@ class Folder(Pictures):
 
     where: ClassVar[tuple[str, ...]] = ("root", "mirrors")
 
-    def read(self) -> Data:
-        if not self.root:
-            raise InputError("folder needs the place of its images: data.root=PATH")
-        root = Path(self.root).expanduser()
-        files = sorted(image_files(root))
-        return self.decoded_once(root, files, lambda: _pictures(root, files))
+    def place(self) -> tuple[Path, list[Path]]:
+        root, found = Path(self.root).expanduser(), list[Path]()
+        if not self.root or not root.is_dir():
+            raise InputError(f"folder: data.root={self.root} is no folder: name the one that holds your images")
+        for place, folders, names in os.walk(root, onerror=_refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            paths = [Path(place, name) for name in names if not name.startswith(".")]
+            found += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+        if not found:
+            raise InputError(f"folder: there are no images below data.root={root} ({', '.join(SUFFIXES)})")
+        return root, sorted(found)
+
+    def decode(self) -> Data:
+        root, files = self.place()
+        places = [path.relative_to(root).parts[:-1] for path in files]
+        names = sorted({place[0] for place in places if place})
+        classes = {name: number for number, name in enumerate(names)} if all(places) and len(names) > 1 else {}
+        labels = [classes.get(place[0]) if place else None for place in places]
+        return self.decoded(
+            Picture(str(path), _content(path), label=label) for path, label in zip(files, labels, strict=True)
+        )
 
 
-def image_files(root: Path) -> list[Path]:
-    """The images below a folder, hidden ones left out; InputError where there are none."""
-    if not root.is_dir():
-        raise InputError(f"folder: data.root={root} is no folder: name the one that holds your images")
-    found = []
-    for place, folders, names in os.walk(root, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [Path(place, name) for name in names if not name.startswith(".")]
-        found += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if not found:
-        raise InputError(f"folder: there are no images below data.root={root} ({', '.join(SUFFIXES)})")
-    return found
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        _refuse(error)
 
 
-def _pictures(root: Path, files: list[Path]) -> list[Picture]:
-    """The pictures in files, each with its folder's class where they all lie in two or more folders."""
-    places = [path.relative_to(root).parts[:-1] for path in files]
-    names = sorted({place[0] for place in places if place})
-    classes = {name: number for number, name in enumerate(names)} if all(places) and len(names) > 1 else {}
-    found = []
-    for path, place in zip(files, places, strict=True):
-        try:
-            key = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            _refuse(error)
-        label = classes[place[0]] if classes else None
-        found.append(Picture(key, split_of(key), label, str(path), path.read_bytes))
-    return found
-
-
-def _refuse(error: OSError) -> None:
+def _refuse(error: OSError) -> NoReturn:
     """Refuse what cannot be read: without its pictures the rest would be another data set."""
     raise InputError(f"folder: {error.filename} cannot be read ({error.strerror}): mend it, or take it away") from error

@@ -119,8 +119,7 @@ class Live:
         elif event.kind == "ended":
             self.running.discard(event.stage.id)
         began = time.monotonic()
-        # To open a store takes seconds, in which stages run.
-        if self.tracker.begin() and began > self.next_look:
+        if began > self.next_look:
             self.next_look = math.inf
             # The driver meets a store that goes away, or a damaged file, too, and says what to do.
             with suppress(TrackingError, InputError, OSError):

@@ -23,10 +23,8 @@ from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
-from ablations.settings.plugins import origin_of
 from analysis.schema import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.named import line_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,42 +58,25 @@ class Yardstick:
         From two sets on, and of the metrics that `spread` names, there is also the standard deviation between them:
         the noise of sampling alone, not that between trainings.
         """
-        values_of: dict[Metric, list[float]] = {metric: [] for metric in metrics}
-        owned: Sequence[Tensor | None] = labels or [None] * len(sets)
-        for stored, own in zip(sets, owned, strict=True):
+        values: dict[Metric, list[float]] = {metric: [] for metric in metrics}
+        for i, stored in enumerate(sets):
             # One at a time: of many images, the features alone take much memory.
-            judged = self.judged(stored, own)
-            for metric, values in values_of.items():
-                values.append(_number(metric, judged))
-        means: dict[str, float] = {}
-        deviations: dict[str, float] = {}
-        for metric, values in values_of.items():
-            name = metric.column(self.against, self.extractor).name
-            means[name] = statistics.fmean(values)
-            if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
-                deviations[f"{name}{SET_SPREAD}"] = statistics.stdev(values)
-        return means | deviations
-
-    def by_class(self, metric: Metric, sets: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[int, float]:
-        """Means over generated sets of what a metric says of each class, in those sets of which it says something."""
-        scores = [metric.by_class(self.judged(stored, own)) for stored, own in zip(sets, labels, strict=True)]
-        scored = sorted({label for of_set in scores for label in of_set})
-        return {label: statistics.fmean(of_set[label] for of_set in scores if label in of_set) for label in scored}
+            judged = self.judged(stored, labels[i] if labels else None)
+            for metric, scored in values.items():
+                scored.append(float(metric.compute(judged)))
+        named = {metric: metric.column(self.against, self.extractor).name for metric in values}
+        means = {named[metric]: statistics.fmean(scored) for metric, scored in values.items()}
+        return means | {
+            f"{named[metric]}{SET_SPREAD}": statistics.stdev(scored)
+            for metric, scored in values.items()
+            if len(scored) > 1 and spread(metric) and all(map(math.isfinite, scored))
+        }
 
     def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
         """The scores that every generated set gets, with the deviation of those that give a verdict."""
         fit = [metric for metric in DEFAULT if kind_of(self.extractor) in metric.info.of]
         metrics = [metric for metric in fit if self.held_out is not None or not metric.info.reads_held_out]
         return self.scores(metrics, sets, spread=lambda metric: metric.info.decides is not None)
-
-
-def _number(metric: Metric, judged: Judged) -> float:
-    try:
-        return float(metric.compute(judged))
-    except Exception as error:
-        if origin_of(type(metric)):
-            error.add_note(line_in(error, [type(metric)]).lstrip("; "))
-        raise
 
 
 def real_split_of(cell: Cell, split: HeldOut) -> Split:
@@ -117,11 +98,11 @@ def set_size(cell: Cell, split: HeldOut, data: Data) -> int:
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
     """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
-    name, real = against(cell, split), real_split_of(cell, split)
-    if (extractor := extractor_of(cell)) is None:
-        return Yardstick(name, _examined(data, real, None, torch.device("cpu")), None, levels)
-    held_out = _examined(data, "test", extractor, device) if real == "train" else None
-    return Yardstick(name, reference_of(cell.data, cell.evaluation.weights, real, device), held_out, levels)
+    real, extractor = real_split_of(cell, split), extractor_of(cell)
+    held_out = Examined(data.images["test"].to(device), extractor, data.labels.get("test"))
+    beside = held_out if extractor is not None and real == "train" else None
+    reference = reference_of(cell.data, cell.evaluation.weights, real, device)
+    return Yardstick(against(cell, split), reference, beside, levels)
 
 
 def extractor_identity(cell: Cell) -> str | None:
@@ -148,8 +129,5 @@ def _extractor(name: str | None, weights: str | None) -> Extractor | None:
 @lru_cache(maxsize=2)
 def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> Examined:
     """Real images as a data set's extractor sees them: worked out once in a worker, however many cells it judges."""
-    return _examined(data.load(), split, _extractor(data.extractor, weights), device)
-
-
-def _examined(data: Data, split: Split, extractor: Extractor | None, device: torch.device) -> Examined:
-    return Examined(data.images[split].to(device), extractor, data.labels.get(split))
+    whole, extractor = data.load(), _extractor(data.extractor, weights)
+    return Examined(whole.images[split].to(device), extractor, whole.labels.get(split))

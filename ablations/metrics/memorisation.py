@@ -40,11 +40,19 @@ class ClassMemorisation(Metric):
     info = replace(Memorisation.info, label="Memorisation rate within classes", reads_labels=True)
 
     def compute(self, judged: Judged) -> float:
-        rates = judged.once(_rates)
-        return sum(count * rate for count, rate in rates.values()) / sum(count for count, _ in rates.values())
-
-    def by_class(self, judged: Judged) -> dict[int, float]:
-        return {label: rate for label, (_, rate) in judged.once(_rates).items()}
+        if judged.generated.labels is None:
+            raise ValueError("class_memorisation reads labels, and these samples have none: take conditioning=class")
+        counts, rates, most = list[int](), list[float](), 0
+        for label in sorted(set(judged.generated.labels.tolist()) - {-1}):
+            sides = judged.generated, judged.real, judged.beside
+            generated, training, held_out = (side.of_class(label) for side in sides)
+            most = max(most, len(held_out))
+            if len(training) and len(held_out) >= FEWEST:
+                counts.append(len(generated))
+                rates.append(memorisation_rate(generated, training, held_out))
+        if not rates:
+            raise ValueError(f"class_memorisation needs {FEWEST} held-out images of a class, got {most}: take more")
+        return sum(count * rate for count, rate in zip(counts, rates, strict=True)) / sum(counts)
 
 
 def nearest_distance(images: Tensor, training: Tensor) -> Tensor:
@@ -74,18 +82,3 @@ def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> f
     nearer, level = int((real < threshold).sum()), int((real == threshold).sum())
     part = (due - nearer) / level if threshold > 0 else 1.0
     return float(torch.where(drawn == threshold, part, (drawn < threshold).double()).mean())
-
-
-def _rates(judged: Judged) -> dict[int, tuple[int, float]]:
-    """The number of generated images and their rate, of each class that has a rate; ValueError where none has."""
-    if judged.generated.labels is None:
-        raise ValueError("class_memorisation reads labels, and these samples have none: take conditioning=class")
-    rates, most = {}, 0
-    for label in sorted(set(judged.generated.labels.tolist()) - {-1}):
-        generated, training, held = (side.of_class(label) for side in (judged.generated, judged.real, judged.beside))
-        most = max(most, len(held))
-        if len(training) and len(held) >= FEWEST:
-            rates[label] = len(generated), memorisation_rate(generated, training, held)
-    if not rates:
-        raise ValueError(f"class_memorisation needs {FEWEST} held-out images of a class, got {most}: take more of them")
-    return rates

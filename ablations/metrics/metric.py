@@ -94,10 +94,6 @@ class Metric(ABC):
     def compute(self, judged: Judged) -> float:
         """The score of one generated set; ValueError, in one line, where it has none."""
 
-    def by_class(self, judged: Judged) -> dict[int, float]:
-        """The scores of the classes, by label, which are kept as a curve; none unless it is overridden."""
-        return {}
-
     @classmethod
     def column(cls, against: str, extractor: str | None) -> MetricInfo:
         """The column of values against a set called so (train, val, test), by this extractor (None for points)."""

@@ -64,7 +64,6 @@ class Search:
         """Run all trials; after KeyboardInterrupt, those under way can be taken up again."""
         here, limit = self.plan.here, self.plan.study.limit
         if self.tracker is not None:
-            self.tracker.begin()
             entry = self.entry()
             self.live = Live(self.tracker, self.journal, here.data, entry["question"], view_of_search(entry))
         scheduler = Scheduler[Stage](self.journal, here.launcher.start(self.journal, here.devices))
@@ -105,14 +104,13 @@ class Search:
         return [course for course in self.underway.values() if not course.pending]
 
     def _begin(self, trial: FrozenTrial) -> None:
-        """Take a trial up, and show it in the store while it is under way, with the curves of its first seed."""
+        """Take a trial up, and show it in the store while it is under way."""
         course = self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
         if self.live is not None and course.stages:
             row = {name: str(value) for name, value in self.row(trial, course.runs).items()}
             search = {"name": self.plan.study.name, "identity": self.plan.identity}
             show = partial(trial_run, row, search, self.folder)
-            curves = partial(curves_of, course.runs[0], self.journal)
-            self.live.watched.append(Watched(course.stages, show, curves))
+            self.live.watched.append(Watched(course.stages, show, dict))
 
     def write_one(self) -> None:
         """Write and deliver, if it is time to."""
@@ -181,7 +179,6 @@ class Search:
                 for level, label, trial in optimizer.winners()
             ],
             "importances": optimizer.importances(),
-            "importance_trials": sum(trial.state is TrialState.COMPLETE for trial in over),
             "trained_steps": sum(trial.user_attrs["metrics"]["cost/steps"] for trial in whole),
             "full_steps": len(whole) * len(study.seeds) * plan.default.training.steps,
             "seconds": round(sum(trial.user_attrs["metrics"].get("cost/seconds", 0) for trial in over), 1),

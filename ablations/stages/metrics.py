@@ -50,10 +50,7 @@ class MetricStage(Stage):
         sets = torch.split(tensors["samples"].to(device), size)
         labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
         yardstick = yardstick_of(self.cell, self.held_out, data, device)
-        by_class = yardstick.by_class(metric, sets, labels) if labels else {}
-        curve = list(map(float, by_class)), list(by_class.values())
-        curves = {f"{self.fills}/by_class": curve} if by_class else {}
-        return ended(yardstick.scores([metric], sets, labels), curves=curves)
+        return ended(yardstick.scores([metric], sets, labels))
 
 
 @dataclass(frozen=True, kw_only=True)

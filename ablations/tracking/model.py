@@ -24,7 +24,7 @@ from ablations.settings.making import cell_of
 from ablations.stages.artifacts import FIT, GUIDE, WEIGHTS, read_artifact, write_artifact
 from ablations.stages.restore import Model, Parts, averaged_weights, load
 from ablations.stages.samples import Guided, guide_weights, settled, with_guide
-from ablations.tracking.store import SQLITE, TrackingError, reachable
+from ablations.tracking.store import SQLITE, mlflow, reachable
 from analysis.errors import InputError
 from analysis.files import read_json, write_json
 from diffusion_core.averages import Tracked
@@ -60,7 +60,7 @@ def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model | Guided
         raise InputError(f"{folder} holds no model of this suite ({_CELL} is missing or damaged): give model=FOLDER")
     parts = content["parts"]
     # A name that leads to another folder would be read there.
-    if not isinstance(parts, dict) or parts.keys() != PARTS or not all(map(_is_id, parts.values())):
+    if parts.keys() != PARTS or not all(re.fullmatch(r"\w+", str(part)) for part in parts.values()):
         raise InputError(f"{folder / _CELL} names parts that lie elsewhere, or none: {parts!r}")
     cell = cell_of(content["parameters"], content["seed"])
     data, place = cell.data.load(), folder / parts["training"]
@@ -69,18 +69,14 @@ def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model | Guided
     return cell, with_guide(cell, data, model, guide)
 
 
-def _is_id(part: object) -> bool:
-    return part is None or (isinstance(part, str) and re.fullmatch(r"\w+", part) is not None)
-
-
 def downloaded(model: str, uri: str) -> Path:
-    """The folder of a model, given as a folder or as runs:/RUN/model of the store at `uri`; TrackingError where it is
-    neither."""
+    """The folder of a model, given as a folder or as runs:/RUN/model of the store at `uri`; InputError where it is
+    neither, TrackingError where the store does not have it."""
     if Path(model).is_dir():
         return Path(model)
+    if not model.startswith("runs:/"):
+        raise InputError(f"model={model} is no folder, and no name that MLflow gives to one: runs:/RUN/model")
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
-        raise TrackingError(f"there is no folder {model} and no store {uri}: give results=FOLDER or tracking.uri=URI")
+        raise InputError(f"model={model}: there is no store {uri}: give results=FOLDER or tracking.uri=URI")
     with reachable(uri):
-        from mlflow.artifacts import download_artifacts
-
-        return Path(download_artifacts(artifact_uri=model, tracking_uri=uri))
+        return Path(mlflow().artifacts.download_artifacts(artifact_uri=model, tracking_uri=uri))

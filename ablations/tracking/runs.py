@@ -1,5 +1,4 @@
-"""The files of results/<grid>/ as the runs that a tracking store gets: cells, the autoencoders that they share, and the
-trials of a search.
+"""The files of results/<grid>/ as the runs that a tracking store gets: its cells, and the trials of a search.
 
 A metric that was scored during trainings too (rung/nll/val) is a line over steps under its own name, which ends at the
 last step with the final value; all other final values are at step 0, since MLflow draws bars of these alone.
@@ -8,15 +7,13 @@ last step with the final value; all other final values are at step 0, since MLfl
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.results import autoencoders
 from ablations.results.csv_text import rows_of
 from ablations.results.records import NOT_RUN
 from analysis.errors import InputError
@@ -29,12 +26,12 @@ TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS, TRIAL)
 """The columns of tables that become tags of a run, and not parameters."""
 LONGEST = 5000
 """The most characters of a tag in MLflow."""
-CELL, RUNNING, INTERRUPTED = "cell", "running", "interrupted"
-"""The kind of a run that is a cell at a seed; the statuses of one that is under way, and of one that was stopped."""
+CELL, SUMMARY = "cell", "summary"
+"""The kinds of a run that is a cell at a seed, and of the one that carries a folder's files."""
+RUNNING, INTERRUPTED = "running", "interrupted"
+"""The statuses of a run that is under way, and of one that was stopped."""
 STUDY, OF_SEARCH = "study", "search"
 """The tags with a search's name and identity."""
-TOOK = ("cost/seconds", "cost/train_seconds", "cost/autoencoder_seconds")
-"""The metrics with the seconds of a trial, of a cell's training, and of an autoencoder's."""
 _AXIS = "axis."
 Key = tuple[str, str]
 Points = dict[tuple[str, int], float]
@@ -43,13 +40,12 @@ Points = dict[tuple[str, int], float]
 
 @dataclass(frozen=True)
 class Tracked:
-    """A row of a results folder, ready to be logged: its points over steps, its final values, its sheet of images."""
+    """A row of a results folder, ready to be logged: text as tags, choices as parameters, numbers as points over steps;
+    and its sheet of samples, if there is one."""
 
     tags: dict[str, str]
     params: dict[str, str]
-    metrics: dict[str, float]
-    curves: Points
-    ends: Points
+    points: Points
     sheet: Path | None = None
 
     @property
@@ -60,23 +56,26 @@ class Tracked:
     @property
     def content(self) -> str:
         """A digest of everything that is logged."""
-        text = repr([self.tags, self.params, self.curves, self.ends])
+        text = repr([self.tags, self.params, self.points])
         return hashlib.sha256(text.encode() + (self.sheet.read_bytes() if self.sheet else b"")).hexdigest()[:16]
-
-    @property
-    def seconds(self) -> float:
-        """The time that it took, 0 where no metric has it."""
-        took = (self.metrics.get(name, math.nan) for name in TOOK)
-        return next(filter(math.isfinite, took), 0.0)
 
     @property
     def last_step(self) -> int:
         """The step at which its training ended, 0 where that is not known."""
-        return max((step for _, step in self.curves), default=0)
+        return max((step for _, step in self.points), default=0)
+
+    def over_steps(self, curves: Points, lines: Collection[str]) -> Tracked:
+        """The same with its points over steps; the final values of metrics that are `lines` end these."""
+        last = max((step for _, step in curves), default=0)
+        final = {name: value for (name, _), value in self.points.items() if not name.startswith(OVER_STEPS)}
+        ends = {(name, last if name in lines else 0): value for name, value in final.items()}
+        return replace(self, points=curves | ends)
 
 
 def key_of(tags: Mapping[str, str]) -> Key:
     """The key that identifies a run in its experiment, by its tags."""
+    if tags["kind"] == SUMMARY:
+        return SUMMARY, ""
     return (tags[OF_SEARCH], tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
@@ -89,44 +88,21 @@ def head_in(folder: Path) -> dict[str, Any]:
 
 
 def tracked_runs(folder: Path) -> list[Tracked]:
-    """The cells of a results folder that have run, the finished trials of its search, and its autoencoders; InputError
-    where the folder is damaged."""
+    """The cells of a results folder that have run, and the finished trials of its search, which have no curves;
+    InputError where the folder is damaged."""
     head = head_in(folder)
     check_curves(folder, head.get("command"))
-    search = head.get(SEARCH, {})
+    curves, search = read_curves(folder), head.get(SEARCH, {})
+    curves = curves[curves["curve"].str.startswith(OVER_STEPS)]
+    lines = {name.removeprefix(RUNG) for name in curves["curve"].unique() if name.startswith(RUNG)}
+    points = defaultdict[Key, Points](dict)
+    for cell_id, seed, name, x, y in curves.itertuples(index=False, name=None):
+        points[cell_id, str(seed)][name.removeprefix(RUNG), int(x)] = y
     rows = rows_of(folder / "runs.csv", FIXED) if head.get("cells") or not search else []
-    runs = [cell_run(row, name_in(head, row), folder, search.get("name", "")) for row in rows]
-    tried = _rows_if_there(folder / TRIALS, (TRIAL, "cell_id", "status"))
-    runs += [trial_run(row, search, folder) for row in tried if row["status"] != RUNNING]
-    encoders = _rows_if_there(folder / autoencoders.TABLE, ("cell_id", "seed", "status", "reason"))
-    runs += [autoencoder_run(row, folder) for row in encoders]
-    lines, curves = _curves_in(folder, search.get("seeds", []))
-    return [_with_curves(run, lines, curves) for run in runs if run.tags["reason"] != NOT_RUN]
-
-
-def _curves_in(folder: Path, seeds: Sequence[int]) -> tuple[set[str], Mapping[tuple[bool, str, str], Points]]:
-    """The metrics that were scored at rungs, and the points of each run over steps, by (of a trial, cell_id, seed). A
-    trial is trained at all `seeds` of a search: the first one's curves keep their names."""
-    every, points = read_curves(folder), defaultdict[tuple[bool, str, str], Points](dict)
-    over_steps = every[every["curve"].str.startswith(OVER_STEPS)]
-    for cell_id, seed, name, x, y in over_steps.itertuples(index=False, name=None):
-        points[False, cell_id, str(seed)][name.removeprefix(RUNG), int(x)] = y
-        if seed in seeds:
-            own = name.removeprefix(RUNG) if seed == seeds[0] else f"{name} seed {seed}"
-            points[True, cell_id, str(seeds[0])][own, int(x)] = y
-    return {name.removeprefix(RUNG) for name in over_steps["curve"].unique() if name.startswith(RUNG)}, points
-
-
-def _with_curves(run: Tracked, lines: set[str], curves: Mapping[tuple[bool, str, str], Points]) -> Tracked:
-    own = curves[run.tags["kind"] == TRIAL, run.tags["cell_id"], run.tags["seed"]]
-    last = max((step for _, step in own), default=0)
-    final = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
-    ends = {(name, last if name in lines else 0): value for name, value in final.items()}
-    return Tracked(run.tags, run.params, run.metrics, own, ends, run.sheet)
-
-
-def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    return rows_of(path, columns) if path.is_file() else []
+    cells = [cell_run(row, name_in(head, row), folder, search.get("name", "")) for row in rows]
+    runs = [cell.over_steps(points[key_of(cell.tags)], lines) for cell in cells if cell.tags["reason"] != NOT_RUN]
+    tried = rows_of(folder / TRIALS, (TRIAL, "cell_id", "status")) if (folder / TRIALS).is_file() else []
+    return runs + [trial_run(row, search, folder) for row in tried if row["status"] != RUNNING]
 
 
 def name_in(head: Mapping[str, Any], row: Mapping[str, str]) -> str:
@@ -142,34 +118,24 @@ def name_in(head: Mapping[str, Any], row: Mapping[str, str]) -> str:
 def cell_run(row: dict[str, str], name: str, folder: Path, study: str = "") -> Tracked:
     """A row of runs.csv as a run of this name, with its sheet of samples; `study` is the search that it confirms."""
     levels = " ".join(f"{key.removeprefix(_AXIS)}={row[key]}" for key in row if key.startswith(_AXIS) and row[key])
-    more = {name: text[:LONGEST] for name, text in (("levels", levels), (STUDY, study)) if text}
-    sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
-    return _run(CELL, name, row, folder / "runs.csv", more, *sheets)
+    sheets = (folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv"))
+    run = _run({"kind": CELL, "levels": levels, STUDY: study}, name, row, folder / "runs.csv")
+    return replace(run, sheet=next(filter(Path.exists, sheets), None))
 
 
 def trial_run(row: dict[str, str], search: Mapping[str, Any], folder: Path) -> Tracked:
     """A trial's row of trials.csv, of the `search` of grid.json, as a run that the UI lists as "trial 17"."""
-    more = {STUDY: str(search["name"]), OF_SEARCH: str(search["identity"])}
-    return _run(TRIAL, f"trial {row[TRIAL]}", row, folder / TRIALS, more)
+    tags = {"kind": TRIAL, STUDY: str(search["name"]), OF_SEARCH: str(search["identity"])}
+    return _run(tags, f"trial {row[TRIAL]}", row, folder / TRIALS)
 
 
-def autoencoder_run(row: dict[str, str], folder: Path) -> Tracked:
-    """A row of autoencoders.csv as a run that the UI's charts group as "autoencoder kl f=2 c=4"."""
-    name = f"autoencoder {row['space.regularization']} f={row['space.f']} c={row['space.channels']}"
-    sheet = folder / autoencoders.FOLDER / f"{row['cell_id']}.png"
-    return _run("autoencoder", name, row, folder / autoencoders.TABLE, {}, sheet)
-
-
-def _run(kind: str, name: str, row: dict[str, str], table: Path, more: dict[str, str], *sheets: Path) -> Tracked:
-    """A row of a table as a run of a kind, without curves, with the first of these sheets that exists: text becomes
-    tags and choices parameters, and numbers become metrics. InputError where one is no number."""
-    tags = {key: row[key][:LONGEST] for key in TAGS if row.get(key) or (key in FIXED and key in row)}
+def _run(tags: dict[str, str], name: str, row: dict[str, str], table: Path) -> Tracked:
+    """A row of a table as a run: InputError where one of its metrics is no number."""
+    tags = {key: text for key, text in ({"grid": table.parent.name} | tags).items() if text}
+    tags |= {key: row[key] for key in TAGS if row.get(key) or (key in FIXED and key in row)}
     choices = {key: row[key] for key in row if row[key] and key not in TAGS and not re.search(r"/|^param\.", key)}
     try:
-        metrics = {key: float(value) for key, value in row.items() if "/" in key and value}
+        ends = {(key, 0): float(value) for key, value in row.items() if "/" in key and value}
     except ValueError as error:
         raise InputError(f"{table} holds a metric that is no number: {error}") from error
-    sheet = next((sheet for sheet in sheets if sheet.exists()), None)
-    return Tracked(
-        {"kind": kind, "grid": table.parent.name} | tags | more, {"cell": name} | choices, metrics, {}, {}, sheet
-    )
+    return Tracked({key: text[:LONGEST] for key, text in tags.items()}, {"cell": name} | choices, ends)

@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlparse
 
+from analysis.errors import InputError
 from analysis.files import make_file
-from analysis.links import quiet, reason_of, without_password
+from analysis.links import reason_of, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SQLITE, SERVERS = "sqlite:///", ("http", "https")
-SCHEMES = (*SERVERS, "sqlite", "postgresql", "mysql", "mssql")
-ANSWER_SECONDS = 5.0
-"""Seconds that a server has to answer when a command begins."""
-DAMAGED = ("malformed", "not a database", "database corruption")
-"""Words by which SQLite says that a file is none of its own, or no longer."""
+SQLITE = "sqlite:///"
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""Environment variables by which MLflow tells nobody what it does, and soon gives up a server that hangs."""
 
 
 class TrackingError(Exception):
@@ -40,26 +43,15 @@ def default_uri(results: Path) -> str:
     return f"{SQLITE}{results / 'mlflow.db'}"
 
 
-def refusal(uri: str) -> str:
-    """A line that says why a store cannot be used, as far as that shows without opening it; "" if it may be."""
-    parts, shown = urlparse(uri), without_password(uri)
-    if parts.scheme.partition("+")[0] not in SCHEMES:
-        return f"{shown!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
-    if uri.startswith(SQLITE):
-        folder = Path(uri.removeprefix(SQLITE)).parent
-        return "" if folder.is_dir() else f"the tracking store {uri} does not answer: {folder} is no folder"
-    behind_proxy = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
-    if parts.scheme not in SERVERS or behind_proxy:
-        return ""
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=ANSWER_SECONDS).close()
-    except (OSError, ValueError) as error:
-        return (
-            f"the tracking store {shown} does not answer: {getattr(error, 'strerror', None) or error}. "
-            "Start it, or leave tracking.uri out and deliver later (python -m ablations.publish); all else is kept"
+def check_uri(uri: str) -> None:
+    """InputError where an address is clearly none of a store, without a look at what is there."""
+    if urlparse(uri).scheme.partition("+")[0] not in SCHEMES:
+        shown = without_password(uri)
+        raise InputError(
+            f"tracking.uri={shown} is no store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
         )
-    return ""
+    if uri.startswith(SQLITE) and not (folder := Path(uri.removeprefix(SQLITE)).parent).is_dir():
+        raise InputError(f"tracking.uri={uri}: {folder} is no folder")
 
 
 def rescue(folder: Path, uri: str) -> str:
@@ -71,61 +63,38 @@ def rescue(folder: Path, uri: str) -> str:
     return " ".join(words)
 
 
+def mlflow() -> ModuleType:
+    """MLflow, which from now on is quiet."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for logger in ("mlflow", "alembic", "mlflow.store.db.utils"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    import mlflow
+
+    return mlflow
+
+
 @contextmanager
 def reachable(uri: str) -> Iterator[None]:
-    """A context in which every failure of the store at `uri` is a TrackingError of one line."""
-    import requests
-    import sqlalchemy.exc
-    from mlflow.exceptions import MlflowException
-
-    silence()
+    """A context in which every failure, which can only be the store's at `uri`, is a TrackingError of one line."""
     try:
         yield
-    except (
-        MlflowException,
-        requests.RequestException,
-        sqlalchemy.exc.SQLAlchemyError,
-        sqlite3.Error,
-        ImportError,
-        OSError,
-        ValueError,
-    ) as error:
+    except Exception as error:
         reason = reason_of(error, uri)[:200]
-        if uri.startswith(SQLITE) and any(word in reason for word in DAMAGED):
-            reason += (
-                f": move {uri.removeprefix(SQLITE)} away, and python -m ablations.publish delivers all to a new one"
-            )
         raise TrackingError(f"the tracking store {without_password(uri)} does not answer: {reason}") from error
-
-
-def silence() -> None:
-    """Keep MLflow from reporting what it does to others and to the terminal."""
-    quiet()
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # It shows the traceback of a full disk, which `reachable` says in a line.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
     """The client and the experiment's id; TrackingError where the store cannot be used."""
     with reachable(uri):
-        from mlflow import MlflowClient
-
-        make_whole(uri, lambda new: MlflowClient(new).search_experiments())
-        client = MlflowClient(uri)
-        there, place = client.get_experiment_by_name(experiment), (artifacts / experiment).absolute()
-        if there is not None and there.lifecycle_stage != "active":
-            message = f"{without_password(uri)} holds a deleted experiment {experiment!r}: restore it, or give a name=…"
-            raise TrackingError(message)
+        make_whole(uri, lambda new: mlflow().MlflowClient(new).search_experiments())
+        client, place = mlflow().MlflowClient(uri), (artifacts / experiment).resolve()
+        there = client.get_experiment_by_name(experiment)
         own = uri.startswith(SQLITE) and Path(uri.removeprefix(SQLITE)).resolve().parent == artifacts.resolve().parent
-        before = Path(unquote(urlparse(there.artifact_location).path)) if there is not None and own else place
-        if there is not None and before.resolve() != place.resolve():
+        if there is not None and own and there.artifact_location != place.as_uri():
             # The results folder has moved, or is a copy. MLflow keeps addresses of artifacts for good, so that all is
-            # delivered anew; what a copy was made of keeps its artifacts even if `mlflow gc` is called here.
+            # delivered anew, and no file of the folder that this one was copied from is touched.
             client.rename_experiment(there.experiment_id, f"{experiment} (moved, {there.experiment_id})")
-            if not before.exists():
-                client.delete_experiment(there.experiment_id)
             there = None
         if there is not None:
             return client, there.experiment_id
@@ -133,11 +102,8 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
 
 
 def make_whole(uri: str, make: Callable[[str], object]) -> None:
-    """Let `make` create the store of an address, if that is a file which does not exist yet: whole or not at all.
-
-    A store's tables and indices come one by one. A store that a kill left without the index of unique names would be
-    used as it is, with a new study at each command; and a half migrated one cannot be used again.
-    """
+    """Let `make` create the store of an address, if that is a file which does not exist yet: whole or not at all. Its
+    tables come one by one, and a store that a kill left without some of them could never be used."""
     path = Path(uri.removeprefix(SQLITE))
     plain = uri.startswith(SQLITE) and not set(":?") & set(path.name)
     if plain and path.parent.is_dir() and not path.exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -82,7 +81,6 @@ WRONG = [
         contrast(info=MetricInfo("Contrast", "max")),
         r"expected real samples' .* to be better than noise's \(direction max\), found",
     ),
-    (contrast(compute=lambda *_: math.inf), "expected a finite number, found inf"),
     (contrast(compute=lambda *_: torch.zeros(())), r"expected a finite number, found tensor\(0.\)"),
     (contrast(compute=moody), "expected the same number at a second time"),
     (contrast(compute=of_the_first), "expected .* in another order of samples"),
@@ -102,28 +100,20 @@ def test_a_metric_that_ships_passes(metric):
     check.check(metric)
 
 
-@pytest.mark.parametrize("name", [name for name, a in extractors.ARCHITECTURES.items() if a.shipped])
-def test_an_extractor_that_ships_passes(name):
-    check.check(extractors.load(name).module)
-
-
-def test_a_set_in_which_nothing_is_wrong_passes():
+def test_an_extractor_that_ships_passes_and_a_set_in_which_nothing_is_wrong():
+    for name in ("digits-cnn", "fashion-cnn"):
+        check.check(extractors.load(name).module)
     check.check(Drawn())
 
 
-def test_every_choice_that_is_named_is_checked(capsys):
-    assert check.main(["timesteps=uniform,low_discrepancy", "objective=vlb_continuous", "metric=mmd"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        f"{choice} passes its checks"
-        for choice in ("timesteps=uniform", "timesteps=low_discrepancy", "objective=vlb_continuous", "metric=mmd")
-    ]
-
-
-def test_one_that_cannot_be_made_does_not_hide_the_next(capsys):
-    assert check.main(["schedule=linear", "schedule.beta_T=2.0", "timesteps=uniform"]) == 1
-    first, second = capsys.readouterr().out.splitlines()
+def test_every_choice_that_is_named_is_checked_and_one_that_cannot_be_made_hides_no_other(capsys):
+    assert (
+        check.main(["schedule=linear", "schedule.beta_T=2.0", "timesteps=uniform,low_discrepancy", "metric=mmd"]) == 1
+    )
+    first, *others = capsys.readouterr().out.splitlines()
     assert first.startswith("schedule=linear does not pass: linear needs 0 < beta_1 <= beta_T < 1")
-    assert second == "timesteps=uniform passes its checks"
+    named = ("timesteps=uniform", "timesteps=low_discrepancy", "metric=mmd")
+    assert others == [f"{choice} passes its checks" for choice in named]
 
 
 @pytest.mark.parametrize(

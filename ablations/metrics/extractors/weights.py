@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def parse(content: bytes, path: Path) -> dict[str, Tensor]:
@@ -18,27 +18,14 @@ def parse(content: bytes, path: Path) -> dict[str, Tensor]:
         try:
             return load(content)
         except SafetensorError as error:
-            raise ValueError("is not a safetensors file") from error
-    if path.suffix not in (".pth", ".pt"):
-        raise ValueError("is no file of weights by its name: expected .safetensors or .pth or .pt")
+            raise ValueError("it is not a safetensors file") from error
     try:
         # A TorchScript archive, which is a program, is refused, after a warning.
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:
         # A damaged file fails in any way.
-        raise ValueError("is not a state_dict that can be read without running code") from error
+        raise ValueError("it is no state_dict that can be read without running code") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError("holds something else than a state_dict, a dictionary of tensors by name")
+        raise ValueError("it holds something else than a state_dict, a dictionary of tensors by name")
     return state
-
-
-def check_layout(state: dict[str, Tensor], holder: nn.Module, what: str) -> None:
-    """ValueError, which does not name the file, unless the tensors are `holder`'s by name, shape and type."""
-    actual, wanted = (
-        {(name, tuple(value.shape), value.dtype) for name, value in tensors.items()}
-        for tensors in (state, holder.state_dict())
-    )
-    if actual != wanted:
-        first = min(name for name, _, _ in actual ^ wanted)
-        raise ValueError(f"holds other tensors than {what}: {first} is missing, unknown, or of another shape or type")

@@ -13,8 +13,6 @@ from ablations.data import fashion_mnist
 from ablations.data.cifar10 import Cifar10
 from ablations.data.download import MIRROR, PublishedFile, fetch
 from ablations.data.fashion_mnist import FashionMnist
-from ablations.settings.identity import cell_id, parameters
-from ablations.settings.making import cell_of, make_cell
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar, cifar_archive, fashion
 
@@ -54,43 +52,23 @@ def test_a_file_is_fetched_once_into_a_folder_that_is_made(mirror, tmp_path):
     assert (folder / "weights.bin").stat().st_mode == (tmp_path / "written").stat().st_mode
 
 
-@pytest.mark.parametrize("earlier", [None, b"an earlier file of this name"])
 @pytest.mark.parametrize(
-    ("trouble", "said"),
-    [("cut", "cut, or is another"), ("other", "cut, or is another"), ("absent", "No such"), ("nobody", "refused")],
+    ("wrong", "said"), [(CONTENT[:-1], "cut, or is"), (CONTENT[:-1] + b"x", "or is another"), (None, "refused")]
 )
-def test_what_does_not_come_whole_is_refused_and_leaves_all_as_it_was(
-    trouble, said, earlier, mirror, tmp_path, monkeypatch
-):
-    folder, wrong = tmp_path / "folder", {"cut": CONTENT[:-1], "other": CONTENT[:-1] + b"x"}
-    folder.mkdir()
-    if earlier is not None:
-        (folder / FILE.name).write_bytes(earlier)
-    if trouble == "absent":
-        (mirror / FILE.name).unlink()
-    elif trouble == "nobody":
+def test_what_does_not_come_whole_is_refused_and_leaves_all_as_it_was(wrong, said, mirror, tmp_path, monkeypatch):
+    earlier = tmp_path / "folder" / FILE.name
+    earlier.parent.mkdir()
+    earlier.write_bytes(b"an earlier file of this name")
+    (mirror / FILE.name).write_bytes(wrong or CONTENT)
+    if wrong is None:
         monkeypatch.setenv(MIRROR, "http://127.0.0.1:1")
-    else:
-        (mirror / FILE.name).write_bytes(wrong[trouble])
     with pytest.raises(InputError, match=rf"(?i)cannot be fetched into .*{said}.*{MIRROR}") as caught:
-        fetch(FILE, folder)
+        fetch(FILE, earlier.parent)
     assert "\n" not in str(caught.value)
-    assert {path.read_bytes() for path in folder.iterdir()} == ({earlier} if earlier else set())
-
-
-def test_a_wrong_file_that_lies_there_gives_way_to_the_right_one(mirror, tmp_path):
-    (tmp_path / FILE.name).write_bytes(CONTENT[:1000])
-    assert fetch(FILE, tmp_path).read_bytes() == CONTENT
-
-
-def test_an_interrupt_leaves_nothing(mirror, tmp_path, monkeypatch):
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        fetch(FILE, tmp_path / "new")
-    assert everything(tmp_path / "new") == set()
+    assert [path.read_bytes() for path in earlier.parent.iterdir()] == [b"an earlier file of this name"]
+    monkeypatch.setenv(MIRROR, mirror.as_uri())
+    (mirror / FILE.name).write_bytes(CONTENT)
+    assert fetch(FILE, earlier.parent).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(("cls", "make"), [(Cifar10, cifar), (FashionMnist, fashion)])
@@ -115,31 +93,6 @@ def test_fashion_mnist_goes_to_data_where_debians_folder_would_be_read(mirror, t
     assert choice.read().digest == first
     assert len(everything(tmp_path / "data" / "FashionMNIST" / "raw")) == 4
     assert not (tmp_path / "debian").exists()
-
-
-def test_batches_that_are_lost_come_back_from_the_archive_that_is_kept(mirror, tmp_path):
-    choice = Cifar10(root=str(tmp_path / "new"), train_images=20, held_out_images=5, download=True)
-    before = choice.read().digest
-    shutil.rmtree(mirror)
-    (tmp_path / "new" / "cifar-10-batches-bin" / "data_batch_3.bin").unlink()
-    assert choice.read().digest == before
-
-
-@pytest.mark.parametrize("content", [b"no archive", cifar_archive()[:3000]], ids=["none", "cut"])
-def test_an_archive_that_is_none_is_refused(content, mirror, tmp_path, monkeypatch):
-    known = dataclasses.replace(Cifar10.published, digest=hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(Cifar10, "published", known)
-    (mirror / known.name).write_bytes(content)
-    with pytest.raises(InputError, match="cannot be unpacked") as caught:
-        Cifar10(root=str(tmp_path), train_images=20, held_out_images=5, download=True).read()
-    assert "\n" not in str(caught.value)
-
-
-def test_whether_files_were_fetched_is_no_part_of_what_a_cell_is():
-    fetching, plain = (make_cell([{"data": "cifar10", "data.download": asked}], seed=0) for asked in (True, False))
-    assert cell_id(fetching, "0", "float32") == cell_id(plain, "0", "float32")
-    assert parameters(fetching) == parameters(plain)
-    assert cell_of(parameters(fetching), seed=0) == fetching == plain
 
 
 @pytest.mark.thorough

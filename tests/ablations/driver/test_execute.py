@@ -82,7 +82,7 @@ def test_what_the_store_lacks_of_a_stopped_command_is_one_line_and_delivered_by_
     assert f"MLflow lacks 4 finished runs: the same command delivers, or {again}" in capsys.readouterr().out
     scored.stop = None
     assert run.main(words(tmp_path, "seeds=2")) == 0
-    assert len(tracker_in(tmp_path, "auto").runs) == 8
+    assert len(tracker_in(tmp_path, "auto").runs) == 8 + 1, "with the summary"
 
 
 def test_a_second_command_on_the_same_folder_is_refused_with_the_number_of_the_process(scored, tmp_path):

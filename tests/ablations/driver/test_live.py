@@ -35,16 +35,12 @@ LOSS = "train/network"
 @pytest.fixture
 def tracker(store, tmp_path):
     shutil.copy(store, tmp_path / "mlflow.db")
-    made = tracker_in(tmp_path, "seen")
-    made.begin()
-    return made
+    return tracker_in(tmp_path, "seen")
 
 
 def again(tracker):
     """The tracker of another driver on the same store."""
-    other = Tracker(tracker.uri, tracker.experiment, tracker.artifacts)
-    other.begin()
-    return other
+    return Tracker(tracker.uri, tracker.experiment, tracker.artifacts)
 
 
 def steps(tracker, found, name=LOSS):
@@ -99,7 +95,7 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker
     last = {one.data.tags["cell_id"]: max(steps(tracker, one)) for one in runs_of(tracker)}
     assert [last[item.cell_id] for item in made.runs] == [40, 60], "what has ended is no longer looked at"
     tags = tracker.client.get_experiment(tracker.experiment_id).tags
-    assert tags["mlflow.note.content"].startswith("**What does target change?**\n\n[charts](#/exp")
+    assert tags["mlflow.note.content"].startswith("**What does target change?**\n\n[grid](#/exp")
     assert {"mlflow.sharedViewState.grid", "mlflow.sharedViewState.seeds"} <= tags.keys()
 
 

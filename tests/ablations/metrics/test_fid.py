@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
 
 import pytest
 import torch
@@ -14,7 +12,6 @@ from ablations.metrics import fid as metric
 from ablations.metrics.fid import Fid, FidHeldOut, FidInfinity, fid_infinity, fid_statistics, shuffled
 from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.conftest import normal, with_moments
-from tests.forked import code_of, forked
 
 
 def fid(x: Tensor, y: Tensor) -> float:
@@ -61,16 +58,6 @@ def test_a_copier_is_told_by_the_held_out_distance_alone():
     assert fid(real, held_out) > 0.1
 
 
-def test_torch_fidelity_is_imported_only_when_a_metric_is_asked_for(tmp_path):
-    def command():
-        for name in [name for name in sys.modules if name.partition(".")[0] in ("ablations", "torch_fidelity")]:
-            del sys.modules[name]
-        importlib.import_module("ablations.metrics.registry").names()
-        return "torch_fidelity" in sys.modules
-
-    assert code_of(forked(command, tmp_path / "log")) == 0
-
-
 WIDTH = 24
 SPREAD = torch.linspace(0.3, 2, WIDTH, dtype=torch.float64)
 SHIFT = 0.2
@@ -88,10 +75,9 @@ def generated(n: int, seed: int) -> Tensor:
     return SHIFT + SPREAD * normal(n, WIDTH, seed)
 
 
-@pytest.mark.parametrize("n", [150, 400])
-def test_the_mean_of_fid_infinity_is_the_known_distance_where_fid_is_too_large(n, real):
+def test_the_mean_of_fid_infinity_is_the_known_distance_where_fid_is_too_large(real):
     statistics = fid_statistics(real)
-    sets = [generated(n, seed) for seed in range(60)]
+    sets = [generated(150, seed) for seed in range(60)]
     plain = torch.tensor([metric.fid(fid_statistics(x), statistics) for x in sets], dtype=torch.float64)
     extrapolated = torch.tensor([fid_infinity(x, statistics) for x in sets], dtype=torch.float64)
     error = extrapolated.std() / len(sets) ** 0.5
@@ -100,11 +86,6 @@ def test_the_mean_of_fid_infinity_is_the_known_distance_where_fid_is_too_large(n
     # What is left is of order 1/n².
     assert abs(extrapolated.mean() - KNOWN) < 3 * error + 0.05 * bias
     assert extrapolated.std() < 1.2 * plain.std()
-
-
-def test_real_images_score_about_nothing_by_fid_infinity(real):
-    values = torch.tensor([fid_infinity(normal(400, WIDTH, seed), fid_statistics(real)) for seed in range(1, 41)])
-    assert values.mean().abs() < 3 * values.std() / len(values) ** 0.5 + 0.02
 
 
 def test_samples_are_halved_by_chance_in_whatever_order_they_come(real):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ablations.data.download import MIRROR
@@ -65,21 +64,6 @@ def test_features_of_inception_are_those_of_torch_fidelitys_own_class(weights, c
     assert float(ours[0].std(0).max()) > 0.01
 
 
-@pytest.mark.thorough
-def test_safetensors_and_pth_are_one_network_with_digests_of_their_own(weights, state, colour, tmp_path):
-    save_file(state, tmp_path / "weights.safetensors")
-    paths = weights, tmp_path / "weights.safetensors"
-    loaded = [extractors.load(INCEPTION, path) for path in paths]
-    for extractor, path in zip(loaded, paths, strict=True):
-        assert extractor.digest == hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        assert extractors.identity(INCEPTION, path) == f"{INCEPTION}:{extractor.digest}"
-        assert extractor.accuracy is None
-    assert torch.equal(*(features(extractor, colour[:1], CPU)[0] for extractor in loaded))
-    # Grey images are shown as colour.
-    grey = colour[:1, :1]
-    assert torch.equal(*(features(loaded[0], part, CPU)[0] for part in (grey, grey.expand(-1, 3, -1, -1))))
-
-
 class Runs:
     """Unpickles to a command."""
 
@@ -94,44 +78,23 @@ def program(path: Path) -> None:
     torch.jit.script(torch.nn.Linear(2, 2)).save(path)
 
 
-NO_STATE, OTHER = (
-    "is not a state_dict that can be read without running code",
-    "holds other tensors than InceptionV3Compat",
-)
+NO_STATE = "it is no state_dict that can be read without running code"
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 @pytest.mark.parametrize(
     ("name", "write", "said"),
     [
-        ("none.pth", lambda path: None, "cannot read .*none.pth"),
-        (
-            "weights.bin",
-            lambda path: path.write_bytes(b"x"),
-            "no file of weights by its name: expected .safetensors or .pth",
-        ),
-        ("empty.pth", lambda path: path.write_bytes(b""), NO_STATE),
+        ("none.pth", lambda path: None, "No such file .*none.pth"),
         ("text.pt", lambda path: path.write_bytes(b"not weights"), NO_STATE),
-        ("text.safetensors", lambda path: path.write_bytes(b"not weights"), "is not a safetensors file"),
-        ("module.pth", lambda path: torch.save(torch.nn.Linear(2, 2), path), NO_STATE),
+        ("text.safetensors", lambda path: path.write_bytes(b"not weights"), "it is not a safetensors file"),
         ("program.pt", program, NO_STATE),
         *(
             ("evil.pth", lambda path, way=way: torch.save({"a": Runs(path.parent / "made")}, path, **way), NO_STATE)
             for way in ({}, {"_use_new_zipfile_serialization": False})
         ),
-        (
-            "epoch.pth",
-            lambda path: torch.save({"state_dict": {}, "epoch": 3}, path),
-            "something else than a state_dict",
-        ),
         ("list.pth", lambda path: torch.save([torch.zeros(1)], path), "something else than a state_dict"),
-        ("short.pth", lambda path: torch.save({"fc.bias": torch.zeros(1008)}, path), f"{OTHER}: Conv2d_1a"),
-        # What torchvision's network has and has not.
-        (
-            "other.pth",
-            lambda path: torch.save({"AuxLogits.fc.bias": torch.zeros(9)}, path),
-            f"{OTHER}: AuxLogits.fc.bias",
-        ),
+        ("short.pth", lambda path: torch.save({"fc.bias": torch.zeros(1008)}, path), "Missing key.*Conv2d_1a"),
     ],
 )
 def test_foreign_cut_and_evil_files_are_refused_and_run_nothing(name, write, said, tmp_path):
@@ -172,7 +135,7 @@ def test_weights_that_cannot_be_had_are_refused_in_one_line(mirror, tmp_path):
     mirror.write_bytes(mirror.read_bytes()[:1000])
     for cell, said in (
         (cell_with("download"), r"6726825d.pth cannot be fetched into .*cut"),
-        (cell_with("download", "digits"), r"the weights of digits-cnn are published nowhere, they ship with it"),
+        (cell_with("download", "digits"), "the weights of digits-cnn are published nowhere: leave it out"),
         (
             cell_with(None),
             r"give evaluation.weights=download, evaluation.weights=PATH \(torch-fidelity's .*quality=\[\]",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,12 +10,10 @@ import torch
 
 from ablations.metrics import sets as sets_module
 from ablations.metrics.energy_distance import EnergyDistance, energy_distance
-from ablations.metrics.fid import Fid, fid, fid_statistics
 from ablations.metrics.judging import Yardstick
 from ablations.metrics.kid import Kid
-from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.registry import metric_of, names
-from ablations.metrics.sets import Examined, Judged
+from ablations.metrics.sets import Examined
 from tests.ablations.metrics.conftest import normal
 
 FID = "fid/train/digits-cnn"
@@ -64,30 +60,7 @@ def test_better_is_where_real_samples_are_and_noise_is_not(metric, images, yards
     assert of_real > of_noise if metric.info.direction == "max" else of_real < of_noise
 
 
-@dataclass(frozen=True)
-class Colourless(Metric):
-    """Reads what is not there."""
-
-    info = MetricInfo("Colourless", "none")
-
-    def compute(self, judged: Judged) -> float:
-        return float(dict.fromkeys(["grey"], 1.0)["colour"])
-
-
-def test_an_error_of_a_metric_from_outside_has_its_line():
-    with pytest.raises(KeyError) as caught:
-        Yardstick("test", Examined(normal(9, 2, 1)), None, None).scores([Colourless()], [normal(9, 2, 2)])
-    assert re.fullmatch(r"test_judging\.py, line \d+", caught.value.__notes__[0])
-
-
-def test_memorisation_is_counted_only_where_images_are_held_out(images, extractor):
-    yardstick = Yardstick("test", Examined(images["test"], extractor), None, 17)
-    result = yardstick.default_scores([images["validation"]])
-    assert not [name for name in result if name.startswith("memorisation")]
-    assert "fid/test/digits-cnn" in result
-
-
-@pytest.mark.parametrize("level", [0, 7, 16])
+@pytest.mark.parametrize("level", [0, 16])
 def test_constant_images_get_finite_scores(level, images, yardstick):
     blank = torch.full((450, 1, 8, 8), level, dtype=torch.uint8)
     scores = yardstick.default_scores([blank, images["validation"]])
@@ -100,26 +73,6 @@ def test_a_set_is_examined_once_for_all_metrics(images, extractor, monkeypatch):
     monkeypatch.setattr(sets_module, "features", lambda *given: looked.append(len(given[1])) or features(*given))
     yardstick = Yardstick("train", Examined(images["train"], extractor), None, 17)
     for _ in range(2):
-        yardstick.default_scores([images["test"][:50]])
+        scored = yardstick.default_scores([images["test"][:50]])
+        assert not [name for name in scored if name.startswith("memorisation")], "nothing is held out"
     assert sorted(looked) == [50, 50, 897]
-
-
-def test_a_fid_reads_features_of_both_sets(images, yardstick):
-    judged = yardstick.judged(images["test"])
-    generated, real = (fid_statistics(one.features) for one in (judged.generated, judged.real))
-    assert Fid().compute(judged) == fid(generated, real) > 1
-
-
-@dataclass(frozen=True)
-class Brightness(Metric):
-    """Mean level of generated images by themselves."""
-
-    info = MetricInfo("Brightness", "none", compares=False)
-
-    def compute(self, judged: Judged) -> float:
-        return judged.generated.stored.double().mean()
-
-
-def test_a_metric_of_samples_alone_has_a_column_and_may_give_a_tensor(images, yardstick):
-    mean = float(images["test"].double().mean())
-    assert yardstick.scores([Brightness()], [images["test"]]) == {"brightness/samples": pytest.approx(mean)}

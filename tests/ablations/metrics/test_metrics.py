@@ -41,15 +41,11 @@ REFUSED = [
     (lambda: fid_statistics(normal(1, 4)), "FID needs at least 2 samples"),
     (lambda: fid_statistics(ONE_BAD), "FID: 1 of 9"),
     (lambda: kid(normal(1, 2), Y), "KID needs at least 2"),
-    (lambda: kid(Y, NO_NUMBERS), "KID: 9 of 9"),
-    (lambda: mmd(normal(1, 2), Y, 1.0), "MMD needs at least 2"),
     (lambda: Mmd(width=0), r"mmd.width must be above 0, got 0"),
     (lambda: Mmd().compute(of_points(X, 0 * Y)), "takes its bandwidth from the real samples, which are all equal"),
-    (lambda: energy_distance(normal(0, 2), Y), "energy distance needs at least 1"),
     (lambda: energy_distance(NO_NUMBERS, Y), "energy distance: 9 of 9"),
     (lambda: precision_recall(normal(4, 4), normal(9, 4)), "precision and recall needs at least 5"),
     (lambda: density_and_coverage(X, normal(5, 2)), "density and coverage needs at least 6"),
-    (lambda: density_and_coverage(normal(0, 2), Y), "density and coverage needs at least 1"),
     (lambda: inception_score(normal(9, 4).log()), "IS: .* not finite"),
 ]
 
@@ -118,19 +114,6 @@ def test_mmd_of_gaussians_in_the_plane():
     assert abs(mean) < 3 * error < 0.005
 
 
-def test_mmd_is_its_sum_over_pairs():
-    x, y, sigma = normal(12, 3, 1), 2 * normal(9, 3, 2), 0.7
-
-    def kernel(p, q):
-        return math.exp(-float(((p - q) ** 2).sum()) / (2 * sigma**2))
-
-    def within(points):
-        return np.mean([kernel(p, q) for i, p in enumerate(points) for j, q in enumerate(points) if i != j])
-
-    between = np.mean([kernel(p, q) for p in x for q in y])
-    assert mmd(x, y, sigma) == pytest.approx(within(x) + within(y) - 2 * between, rel=1e-12)
-
-
 def test_the_bandwidth_is_that_of_the_real_set_whatever_its_scale():
     x, y = normal(80, 3, 1), normal(70, 3, 2) * 2
     sigma = math.sqrt(float(y.var(0).sum()))
@@ -143,7 +126,7 @@ def test_the_bandwidth_is_that_of_the_real_set_whatever_its_scale():
 
 
 def test_kid_of_one_law_has_mean_zero_whatever_the_scale_of_features():
-    draws = [(normal(150, 8, 2 * i), normal(250, 8, 2 * i + 1)) for i in range(40)]
+    draws = [(normal(150, 8, 2 * i), normal(250, 8, 2 * i + 1)) for i in range(20)]
     mean, error = mean_and_error([kid(x, y) for x, y in draws])
     # The biased estimate would stand about E k(x, x)/150, many errors away.
     assert abs(mean) < 3 * error < 0.02
@@ -224,11 +207,3 @@ def test_means_of_density_and_coverage_under_one_law_are_the_published_ones():
     for values, known in zip(zip(*found, strict=True), expected, strict=True):
         mean, error = mean_and_error(values)
         assert abs(mean - known) < 3 * error < 0.05
-
-
-def test_an_outlier_among_the_generated_widens_recall_and_no_coverage():
-    real = torch.cat([normal(60, 2, 1), normal(60, 2, 2) + 30])
-    generated = normal(100, 2, 3)
-    far = torch.cat([generated, torch.full((1, 2), 40.0, dtype=torch.float64)])
-    assert precision_recall(far, real)[1] > precision_recall(generated, real)[1] + 0.3
-    assert density_and_coverage(far, real)[1] == density_and_coverage(generated, real)[1] < 0.55

@@ -229,7 +229,7 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
 def test_a_trial_is_a_run_while_it_runs_and_after_a_stop_and_the_one_that_publishing_makes(
     store, tmp_path, without_pictures, monkeypatch
 ):
-    """Each point once: losses of a whole training, and what the pruner was told."""
+    """Its status and its final scores, whose curves over steps stay in the files."""
     monkeypatch.setattr(live, "SECONDS", 0.05)
     monkeypatch.setattr(training_loop, "HISTORY_SECONDS", 0.0)
     for name in ("mlflow", "other"):

@@ -27,7 +27,7 @@ ASKED = "evaluation.metrics=[mmd,precision,density,mmd]"
 """`precision` is one that every cell has."""
 MMD = "mmd/train/digits-cnn"
 EXTRACTOR = "digits-cnn"
-FEW = over(TINY, "training.steps=20", "sampler=ddim", "sampler.steps=2")
+FEW = over(TINY, "training.steps=2", "sampler=ddim", "sampler.steps=2")
 
 
 def metrics_in(stages):
@@ -109,8 +109,6 @@ def test_labels_of_samples_reach_what_reads_them(tmp_path):
     write_artifact(journal.folder(stage.samples), SAMPLES, samples | labels)
     result = result_of(stage, tmp_path)
     assert result.metrics[stage.fills] == pytest.approx((1 + 0.05) / 2)
-    by_class = dict(zip(*result.curves["class_memorisation/train/by_class"], strict=True))
-    assert by_class == pytest.approx(dict.fromkeys(map(float, range(10)), (1 + 0.05) / 2))
     # Against both held-out splits together, each of which is a part of them.
     (floor,) = metric_floors([stage.cell], "d", "x")
     assert result_of(floor, tmp_path).metrics[stage.fills] == pytest.approx(0.05, abs=0.001)
@@ -123,12 +121,10 @@ def test_labels_of_samples_reach_what_reads_them(tmp_path):
     [
         ("evaluation.metrics=[mdm]", "no metric called 'mdm': there are .*did you mean 'mmd'"),
         ("evaluation.metrics=[nll]", "no metric of samples can be called 'nll', which stages measure: there are cl"),
-        ("evaluation.metrics=[mmd] evaluation.quality=[]", r"evaluation.quality=\[\] draws none: leave one out"),
         (
             "data=mixture2d network=mlp evaluation.metrics=[fid]",
             "fid is a metric of images, and this data is of points",
         ),
-        ("evaluation.rungs=1 evaluation.judged_rungs=2", "must be at most evaluation.rungs=1"),
         ("data=mixture2d network=mlp evaluation.rungs=2 evaluation.judged_rungs=1", "test points are read once"),
     ],
 )
