@@ -23,6 +23,7 @@ For bounded data, x̂_0' is shown clipped to the bounds. For others its part in 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,7 +43,7 @@ SHOWN = 0.5
 
 
 @dataclass(frozen=True)
-class Conditioning:
+class Conditioning(ABC):
     """The inputs of a network besides x_t and its time: a label where it is `labelled`, and with `self_conditioning`
     its own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
 
@@ -62,6 +63,7 @@ class Conditioning:
             return {}
         return {"own": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
 
+    @abstractmethod
     def told(self, draws: Values, classes: int) -> Values:
         """The `TOLD` of each example [B], by its draws and its label; K = `classes`."""
         return {"own": draws["own"]} if self.self_conditioning else {}
@@ -70,6 +72,9 @@ class Conditioning:
 @dataclass(frozen=True)
 class Unconditional(Conditioning):
     """No label."""
+
+    def told(self, draws: Values, classes: int) -> Values:
+        return super().told(draws, classes)
 
 
 @dataclass(frozen=True)
