@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import group_norm, silu
 
 SOURCE = Path(__file__).with_name("fused.cpp")
@@ -90,8 +89,10 @@ class Kernel(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            # `once_differentiable` would give 0 where a derivative is asked in x alone.
+            raise RuntimeError("the kernel on the CPU has no second derivatives: set DIFFUSION_CORE_KERNEL=off")
         x, weight, bias, modulation, moments = ctx.saved_tensors
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, dmodulation = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)

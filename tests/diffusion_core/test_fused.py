@@ -89,6 +89,15 @@ def test_slopes_forward_are_slopes(recompute):
 
 
 @needs_kernel
+def test_a_second_derivative_is_refused_and_not_zero():
+    problem = Problem((2, 8, 4, 4))
+    x = problem.x.requires_grad_()
+    y = fused.norm_silu(problem.layer, x)
+    with pytest.raises(RuntimeError, match="no second derivatives: set DIFFUSION_CORE_KERNEL=off"):
+        torch.autograd.grad(y.square().sum(), x, create_graph=True)
+
+
+@needs_kernel
 @across(mean=(30.0, 1000.0), spread=(1.0, 1e-2), apart=(0.0, 1.0), dtype=(torch.float32, torch.bfloat16))
 def test_a_large_mean_costs_no_more_digits_than_in_torchs_operations(mean, spread, apart, dtype):
     """Twice those of float32's mean/deviation at most, whether channels have one mean or means of their own."""
