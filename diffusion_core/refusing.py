@@ -1,4 +1,4 @@
-"""How the core refuses what has no meaning: a ValueError in one line that says what was given and what to take."""
+"""The core's refusals: a ValueError in one line that says what was given and what to take."""
 
 from __future__ import annotations
 

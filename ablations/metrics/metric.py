@@ -24,7 +24,7 @@ Kind = Literal["images", "points"]
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What is known of a metric, and of its column in runs.csv, `name`.
+    """The facts about a metric, and about its column in runs.csv, `name`.
 
     `direction` is where better values lie, none where neither end is better as such; `digits` how many decimals are
     worth printing. `decides` is what the metric is asked for where it gives a verdict: likelihood, samples, or a word

@@ -59,14 +59,14 @@ class Form(Beside, nn.Module):
 
 
 class Convolution(Form, nn.Conv2d):
-    """Of maps, in the layout that the layers after it keep."""
+    """A convolution of maps, in the layout that the layers after it keep."""
 
     def fast(self, x: Tensor) -> Tensor:
         return channels_last(convolution(self, x))
 
 
 class Linear(Form, nn.Linear):
-    """Of vectors."""
+    """A linear map of vectors."""
 
     def fast(self, x: Tensor) -> Tensor:
         rows = products(x.reshape(self.members, -1, x.shape[-1]), self.weight, self.bias)
@@ -78,7 +78,7 @@ class DitLinear(Linear, dit.Layer):
 
 
 class LayerNorm(Form, nn.LayerNorm):
-    """Of vectors, with a scale and a shift of each network's own."""
+    """A layer norm of vectors, with a scale and a shift of each network's own."""
 
     def fast(self, x: Tensor) -> Tensor:
         scale, shift = (values.reshape(-1, 1, values.shape[-1]) for values in (self.weight, self.bias))
@@ -87,21 +87,21 @@ class LayerNorm(Form, nn.LayerNorm):
 
 
 class SiLU(Form, nn.SiLU):
-    """Of vectors."""
+    """SiLU of vectors."""
 
     def fast(self, x: Tensor) -> Tensor:
         return self.valuewise(silu, x)
 
 
 class GELU(Form, nn.GELU):
-    """Of tokens."""
+    """GELU of tokens."""
 
     def fast(self, x: Tensor) -> Tensor:
         return self.valuewise(partial(gelu, approximate=self.approximate), x)
 
 
 class TimeEmbedding(Beside, layers.TimeEmbedding):
-    """Of times [B] or [S, B]."""
+    """Embeddings of times [B] or [S, B]."""
 
     def waves(self, time: Tensor) -> Tensor:
         if not keeps_bits(time):
@@ -111,7 +111,7 @@ class TimeEmbedding(Beside, layers.TimeEmbedding):
 
 
 class LabelEmbedding(Form, layers.LabelEmbedding):
-    """Of labels [B] or [S, B], in S tables that lie one after another."""
+    """Embeddings of labels [B] or [S, B], in S tables that lie one after another."""
 
     def fast(self, label: Tensor) -> Tensor:
         # The gradient of a row is a sum in the order of examples, whatever other networks there are.
@@ -121,7 +121,7 @@ class LabelEmbedding(Form, layers.LabelEmbedding):
 
 
 class Modulations(Form, layers.Modulations):
-    """Of all layers by one product: small ones cost more to call than to compute."""
+    """The modulations of all layers by one product: small ones cost more to call than to compute."""
 
     def fast(self, embedding: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
         told = self.apart(self.valuewise(silu, embedding))
@@ -152,7 +152,7 @@ class Attention(Form, layers.Attention):
 
 
 class DitBlock(Beside, dit.Block):
-    """Of tokens [B, N, C] or [S, B, N, C]."""
+    """A block of tokens [B, N, C] or [S, B, N, C]."""
 
     def attention(self, h: Tensor) -> Tensor:
         if not keeps_bits(h):
@@ -163,7 +163,7 @@ class DitBlock(Beside, dit.Block):
 
 
 class UNet(Form, UNetModule):
-    """Of images [B, C, H, W], or [S, B, C, H, W], which lie side by side within it."""
+    """A U-Net of images [B, C, H, W], or [S, B, C, H, W], which lie side by side within it."""
 
     def fast(self, x: Tensor, *told: Any) -> Tensor:
         if self.members == 1:

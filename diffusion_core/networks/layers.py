@@ -87,7 +87,7 @@ class LabelEmbedding(nn.Embedding):
 
 
 class Modulations(nn.Module):
-    """What time says to each block of a network, W SiLU(embedding), by a linear layer for each."""
+    """Each block's modulation by the time, W SiLU(embedding), by a linear layer for each."""
 
     def forward(self, embedding: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
         return [layer(silu(embedding)) for layer in layers]
