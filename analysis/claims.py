@@ -62,7 +62,7 @@ def contrast(results: Results, metric: MetricInfo, terms: Sequence[Term], among:
     """The sum Σ c · cell on the metric's scale, [n] per seed that one kind of machine finished for all cells; only of
     seeds `among` these, if given."""
     table = results.scaled(metric)
-    values = table.loc[[cell for _, cell in terms]].to_numpy(dtype=np.float64)
+    values = table.to_numpy(dtype=np.float64)[table.index.get_indexer([cell for _, cell in terms])]
     kept = ~np.isnan(values).any(0)
     if among is not None:
         kept &= table.columns.get_level_values(0).isin(list(among))
@@ -113,15 +113,10 @@ def _averaged(results: Results, matched: Sequence[Sequence[Term]], metric: Metri
     the contrast of two cells if the other axes change no value; the first match if all terms cancel."""
     total, cells = defaultdict[bytes, float](float), dict[bytes, str]()
     for c, cell in chain.from_iterable(matched):
-        values = same_values(results, cell, metric)
+        values = results.keys(metric.name)[cell]
         total[values] += c
         cells.setdefault(values, cell)
     return tuple((c / len(matched), cells[values]) for values, c in total.items() if c) or tuple(matched[0])
-
-
-def same_values(results: Results, cell: str, metric: MetricInfo) -> bytes:
-    """A key that is equal for cells with the same values at every seed."""
-    return results.by_seed(metric.name)[cell].tobytes()
 
 
 def _margin(results: Results, metric: MetricInfo, said: Expectation, matched: Sequence[Sequence[Term]]) -> float:
@@ -182,7 +177,7 @@ def listed_pair(
 
 def values_of(results: Results, metric: MetricInfo, row: Mapping[str, Any]) -> frozenset[bytes]:
     """The values of the cells a and b of a row, in any order."""
-    return frozenset(same_values(results, row[side], metric) for side in "ab" if side in row)
+    return frozenset(results.keys(metric.name)[row[side]] for side in "ab" if side in row)
 
 
 def claim_row(metric: MetricInfo, claim: Claim, values: Array, decision: Decision) -> dict[str, Any]:
@@ -199,7 +194,8 @@ def claim_row(metric: MetricInfo, claim: Claim, values: Array, decision: Decisio
 
 def claim_as_listed(results: Results, metric: MetricInfo, claim: Claim, row: dict[str, Any]) -> dict[str, Any]:
     """The row of a claim about a listed pair, whose decision it takes over; the difference gets the claim's sign."""
-    same = same_values(results, claim.pair["a"], metric) == same_values(results, row["a"], metric)
+    keys = results.keys(metric.name)
+    same = keys[claim.pair["a"]] == keys[row["a"]]
     sign = 1.0 if same else -1.0
     verdict = row["verdict"] if same else {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"])
     signed = {"difference": sign * row["difference"], "by_seed": [sign * d for d in row["by_seed"]]}

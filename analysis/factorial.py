@@ -60,7 +60,7 @@ class Block:
 
 def block_of(results: Results, metric: MetricInfo) -> Block | None:
     """The largest block of cells and seeds without gaps; None below two axes, two seeds or two cells."""
-    axes = [axis for axis in results.meta.axes if results.cells[axis.name].nunique() > 1]
+    axes = [axis for axis in results.meta.axes if results.level_names[axis.name].nunique() > 1]
     if len(axes) < 2 or metric.name not in results.runs:
         return None
     table = results.scaled(metric)
@@ -70,7 +70,7 @@ def block_of(results: Results, metric: MetricInfo) -> Block | None:
     rows, cells = complete_block(np.isfinite(values))
     if len(rows) < 2 or len(cells) < 2:
         return None
-    own = results.cells.iloc[cells]
+    own = results.level_names.iloc[cells]
     axes = [axis for axis in axes if own[axis.name].nunique() > 1]
     factorized = [pd.factorize(own[axis.name]) for axis in axes]
     codes = np.column_stack([codes for codes, _ in factorized])

@@ -36,7 +36,7 @@ class Rows:
         theirs, beside = sheet.beside(tables)
         lines = []
         for cell in sheet.of:
-            first = sheet.analysis.results.labels(cell)[0] if self.grouped else ""
+            first = sheet.analysis.labels(cell)[0] if self.grouped else ""
             ours = (sheet.entry(metric, cell) for metric in metrics)
             title = Entry(f"{sheet.axes[0].label} {first}" if first else "")
             lines.append(Line((*map(Entry, labels[cell]), *ours, *beside[cell]), title))
@@ -49,7 +49,7 @@ class Rows:
 
     def _labels(self, sheet: Sheet) -> tuple[list[Head], dict[str, list[str]]]:
         """The columns of labels, and the labels of each cell."""
-        results = sheet.analysis.results
+        results = sheet.analysis
         levels = {cell: results.labels(cell) for cell in sheet.of}
         if self.grouped:
             head = ", ".join(axis.label for axis in sheet.axes[1:])
@@ -81,7 +81,7 @@ class Matrix:
         return len(self._axes(sheet)) == 2 and bool(self._metrics(sheet))
 
     def _metrics(self, sheet: Sheet) -> list[MetricInfo]:
-        return [metric for kind in self.columns for metric in sheet.analysis.results.metrics if metric.kind == kind]
+        return [metric for kind in self.columns for metric in sheet.analysis.metrics if metric.kind == kind]
 
     def _axes(self, sheet: Sheet) -> list[Axis]:
         """The axis of rows and that of columns, as far as there are such axes."""
@@ -104,7 +104,7 @@ class Matrix:
         """The label of each column, our level's name if any, and the number of steps if all its cells share one: our
         levels and the papers' numbers, ascending; levels without a single number come last."""
         changed = [name for name in self.columns.values() if name in sheet.changes[across.name]]
-        levels = sheet.analysis.results.cells[across.name]
+        levels = sheet.analysis.level_names[across.name]
         columns = []
         for level in across.levels:
             steps = {value(sheet.of[cell], name) for cell in levels.index[levels == level.name] for name in changed}
@@ -114,7 +114,7 @@ class Matrix:
 
     def _rows(self, sheet: Sheet, metric: MetricInfo, tables: Sequence[PaperTable]) -> Iterator[Row]:
         """The rows of a metric: block by block ours, and the papers' under titles of their own."""
-        (down, across), steps, results = self._axes(sheet), self.columns[metric.kind], sheet.analysis.results
+        (down, across), steps, results = self._axes(sheet), self.columns[metric.kind], sheet.analysis
         values = [f"{of[metric.name]} ({label})" for label, of in sheet.known([metric]).items()]
         notes = [f"{metric.label} known beforehand: {', '.join(values)}"] * bool(values)
         depends = steps in sheet.changes[across.name]
@@ -178,6 +178,6 @@ def table_of(analysis: Analysis, asked: str = "", *, published: bool = True) -> 
     if fitting is None and asked:
         varies = ", ".join(axis.name for axis in sheet.axes) or "nothing"
         raise InputError(f"layout={name} does not fit a grid that varies {varies}: take layout=general")
-    kinds = {metric.kind for metric in analysis.results.metrics} if published and fitting else set()
+    kinds = {metric.kind for metric in analysis.metrics} if published and fitting else set()
     shown = [paper for name, paper in papers().items() if name in tables and kinds & set(paper.metrics)]
     return (fitting or Rows()).table(sheet, shown)

@@ -49,7 +49,7 @@ def of_cells(results: Results) -> dict[str, list[str]]:
 
 def of_table(analysis: Analysis) -> list[str]:
     """Sentences on what the numbers rest on: extractor, decoder, draws, labels, latents, kinds of machine."""
-    meta, results = analysis.meta, analysis.results
+    meta, results = analysis.meta, analysis
     seen = [m.label for m in meta.metrics if m.name.endswith(f"/{meta.extractor}") and m.part != "autoencoder"]
     sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
     accuracy = f" (accuracy {100 * meta.extractor_accuracy:.1f} %)" if meta.extractor_accuracy else ""
@@ -72,7 +72,7 @@ def of_table(analysis: Analysis) -> list[str]:
 
 def provenance(analysis: Analysis) -> str:
     """The command, the machine, the code and its NUMERICS."""
-    meta, results = analysis.meta, analysis.results
+    meta, results = analysis.meta, analysis
     precision, numerics = ("/".join(sorted(set(results.runs[name]) - {""})) for name in (PRECISION, "numerics"))
     code = " and ".join(results.counted("code")) or meta.code
     other = "" if numerics == str(NUMERICS) else f" (this code's {NUMERICS} gives other digits)"
@@ -82,7 +82,7 @@ def provenance(analysis: Analysis) -> str:
 
 def go_on(analysis: Analysis) -> dict[str, str]:
     """Next step → its command."""
-    meta, results = analysis.meta, analysis.results
+    meta, results = analysis.meta, analysis
     command = meta.command or f"python -m ablations.run grid={meta.name}"
     more = {"seeds.max": 2 * meta.auto.looks[-1]} if meta.auto else {"seeds": 2 * len(meta.seeds)}
     found = {"more seeds, for exploration": changed(command, more)}

@@ -121,7 +121,7 @@ class Sheet:
     """
 
     def __init__(self, analysis: Analysis) -> None:
-        results, cells, notes = analysis.results, analysis.cells, list[str]()
+        results, cells, notes = analysis, analysis.cells, list[str]()
         self.analysis, self.axes, self.notes = analysis, analysis.meta.axes, notes
         self.of: dict[str, Parameters] = {cell: partial(results.parameter, cell) for cell in results.cell_ids}
         self.changes = {axis.name: {axis.name, *changed_along(results, axis)} for axis in self.axes}
@@ -143,7 +143,7 @@ class Sheet:
     def chosen(self, kinds: Sequence[str], *, rest: bool) -> list[MetricInfo]:
         """The metrics of these kinds in this order, then others if `rest`, or if none is of these kinds. Metrics that
         were asked for are always shown, and so are deciding ones that no paper's table has."""
-        present = self.analysis.results.metrics
+        present = self.analysis.metrics
         first = [metric for kind in kinds for metric in present if metric.kind == kind]
         left = [metric for metric in present if metric not in first]
         wanted = [metric for metric in left if metric.asked or (metric.deciding and metric.kind not in LABELS)]
@@ -158,7 +158,7 @@ class Sheet:
         """Our number, with footnotes on unfinished seeds and the runs' notes; ° where it may be the best."""
         row, notes = self._found[metric.name, cell], self._remarks[cell]
         text = self.rounding[metric.name].measured(row["mean"], row["half_width"])
-        if not self.analysis.results.comparable(cell, metric.name):
+        if not self.analysis.comparable(cell, metric.name):
             text, notes = UNCOMPARED, [*notes, f"{UNCOMPARED}: a VQ code has no likelihood, its encoder is no density"]
         sign = "°" if row["beaten_by"] == () and not row["bold"] else ""
         return Entry(text + sign, bool(row["bold"]) and metric.name in self._not_all_bold, self.marks(*notes))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims import TOLD_APART, same_values
+from analysis.claims import TOLD_APART
 from analysis.grid_json import MetricInfo
 from analysis.looks import Taken, beaten_by_looks, near_best
 from analysis.results import Results
@@ -62,7 +62,7 @@ def _places(
         np.flatnonzero([len(of_cell) for of_cell in own]).tolist(), key=lambda i: -metric.sign * means[i][0]
     )
     inner = listed[listed["a"].isin(cells) & listed["b"].isin(cells)]
-    same = [same_values(results, cell, metric) for cell in cells]
+    same = [results.keys(metric.name)[cell] for cell in cells]
     beaten, near = _standing(results, metric, cells, sorted(ranked), same, inner)
     leading = {i for i, better in enumerate(beaten) if better is not None and not better}
     best = next((i for i in ranked if i in leading or not leading), None) if metric.sign else None

@@ -40,7 +40,7 @@ _LEAST = {"flops": 1.01, "train_seconds": 1.5, "sample_seconds": 1.5}
 
 def lines(analysis: Analysis) -> Figure | None:
     """Cells that differ in one number only: seeds (dots), their mean and 95 % interval."""
-    rows = [[_panel(analysis.results, metric, key) for key in NUMBERS] for metric in chosen(analysis)]
+    rows = [[_panel(analysis, metric, key) for key in NUMBERS] for metric in chosen(analysis)]
     rows = [row for row in rows if any(row)]
     kept = [column for column in zip(*rows, strict=True) if any(column)]
     return draw([panel for row in zip(*kept, strict=True) for panel in row], len(kept), 2.0)
@@ -101,7 +101,7 @@ def compute(analysis: Analysis) -> Figure | None:
 def _against(analysis: Analysis, metric: MetricInfo, column: str, *, joined: bool) -> Panel:
     """The panel of a metric against a cost: cells in the look of their level on the first axis; if `joined`, with lines
     through those that have a diffusion of their own."""
-    results, costs = analysis.results, analysis.costs[column].dropna()
+    results, costs = analysis, analysis.costs[column].dropna()
     means, axes = results.values(metric.name).mean(axis=1).dropna(), varying(results, results.cell_ids)[:1]
     unit, groups = math.floor(math.log10(costs.max())), defaultdict[tuple[str, int, bool], list[str]](list)
     for cell in means.index.intersection(costs.index, sort=False):

@@ -30,7 +30,7 @@ Row = tuple[str, str, Path, str]
 
 def samples(analysis: Analysis) -> Figure | None:
     """Samples of every cell beside held-out data: those of one seed, from the same noise."""
-    results, cells = analysis.results, analysis.results.cell_ids
+    results, cells = analysis, analysis.cell_ids
     found = {path.stem: path for path in (results.folder / "samples").glob("*.*")}
     names = {f"{run.cell_id}-{run.seed}": str(run.cell_id) for run in results.runs[::-1].itertuples()}
     sheets = {cell: found[name] for name, cell in [*names.items(), (HELD_OUT, HELD_OUT)] if name in found}
@@ -68,7 +68,7 @@ def strips(analysis: Analysis) -> Figure | None:
     """One image on its way to noise under each schedule, and samples of trained cells on their way from it."""
     rows = list[Row]()
     for direction, what in _STRIPS.items():
-        for i, path in enumerate(sorted((analysis.results.folder / "strips").glob(f"{direction}-*.png"))):
+        for i, path in enumerate(sorted((analysis.folder / "strips").glob(f"{direction}-*.png"))):
             name = path.stem.removeprefix(f"{direction}-").replace("log_snr", "log-SNR").replace("_", " ")
             rows.append(("" if i else f"{direction}: {what}", name, path, ""))
     return _image_rows(rows)
@@ -76,7 +76,7 @@ def strips(analysis: Analysis) -> Figure | None:
 
 def reconstructions(analysis: Analysis) -> Figure | None:
     """The same test images through each autoencoder of the first seed: what is lost here, no diffusion brings back."""
-    results, folder = analysis.results, analysis.results.folder / "reconstructions"
+    results, folder = analysis, analysis.folder / "reconstructions"
     coded = results.runs[(results.runs["seed"] == analysis.meta.seeds[0]) & results.runs[AUTOENCODER].ne("")]
     first = coded.drop_duplicates(AUTOENCODER)
     axes = telling(results, dict(zip(coded["cell_id"], coded[AUTOENCODER], strict=True)), eq)

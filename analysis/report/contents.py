@@ -32,7 +32,7 @@ LEGEND = Part("legend", "How to read this page", [table(("Mark", "Meaning"), lis
 
 def report(analysis: Analysis) -> str:
     """The page of a grid, with the figures that were drawn."""
-    folder, search, tracked = analysis.results.folder, analysis.search, analysis.results.tracking
+    folder, search, tracked = analysis.folder, analysis.search, analysis.tracking
     drawn = figures(pages_of(folder))
 
     def taken(*names: str) -> dict[str, Markup]:
@@ -73,9 +73,9 @@ def figures(pages: Path) -> dict[str, Markup]:
 
 def _comparisons(analysis: Analysis) -> Part | None:
     """All comparisons as one table, with roughly the seeds that would tell what is not told."""
-    names, rows, decided = analysis.results.names, [], []
+    names, rows, decided = analysis.names, [], []
     for name, own in analysis.comparisons.query("kind == 'comparison' and n > 0").groupby("metric", sort=False):
-        metric = analysis.results.metric(str(name))
+        metric = analysis.metric(str(name))
         decided.append(f"{metric.label} {own['verdict'].isin(['better', 'worse', 'equal']).sum()} of {len(own)}")
         for _, row in own.iterrows():
             seeds = "".join(words.seeds_needed(row)).partition(" seeds")[0] if row["verdict"] == "cannot tell" else ""
@@ -103,7 +103,7 @@ def _published(analysis: Analysis) -> Part | None:
     for _, row in claims.iterrows():
         said, found = analysis.meta.expects[row["claim"]], [row["metric"], row["untested"], ""]
         if row["outcome"] != "not tested":
-            metric = analysis.results.metric(row["metric"])
+            metric = analysis.metric(row["metric"])
             found = [metric.label, *_found(metric, row)]
         rows.append([said.claim, said.source, *found, row["outcome"], row["declared"]])
     outcomes = listed([f"{n} {outcome}" for outcome, n in claims["outcome"].value_counts(sort=False).items()])
@@ -115,7 +115,7 @@ def _axes(analysis: Analysis) -> Part | None:
     """The effects of axes and their interactions, and each level averaged over the other axes."""
     rows, gists = [], []
     for name, own in analysis.effects.groupby("metric", sort=False):
-        label, matter = analysis.results.metric(str(name)).label, own.loc[own["p_adjusted"] <= ALPHA, "factors"]
+        label, matter = analysis.metric(str(name)).label, own.loc[own["p_adjusted"] <= ALPHA, "factors"]
         gists.append(f"{label}: {some(matter.tolist(), 3) or 'none'}")
         for _, row in own.iterrows():
             test = f"F({row['df']}, {row['df_error']}) = {Rounding().number(row['F'])}"
@@ -124,7 +124,7 @@ def _axes(analysis: Analysis) -> Part | None:
     head = ("Metric", "Axis, or two that depend on each other", "Test", "p", "Share of the variance")
     means = []
     for _, row in analysis.averages.iterrows():
-        metric = analysis.results.metric(row["metric"])
+        metric = analysis.metric(row["metric"])
         mean = words.size(metric, row["mean"], row["half_width"]).removeprefix("a factor of ")
         means.append([metric.label, row["axis"], row["level"], mean])
     averages = table(("Metric", "Axis", "Level", "Mean over the other axes"), means)
@@ -139,7 +139,7 @@ def _gallery(name: str, title: str, figures: Mapping[str, Markup]) -> Part | Non
 def _cost(analysis: Analysis, figures: Mapping[str, Markup]) -> Part | None:
     """The costs of each cell."""
     costs = analysis.costs.set_axis(COSTS, axis="columns").dropna(axis="columns", how="all")
-    rows = [[analysis.results.names[str(cell)], *map(Rounding().number, own)] for cell, own in costs.iterrows()]
+    rows = [[analysis.names[str(cell)], *map(Rounding().number, own)] for cell, own in costs.iterrows()]
     took = {"of computing": work_seconds(analysis.runs), "by the clock": analysis.meta.seconds}
     gist = ", ".join(f"{duration(seconds)} {what}" for what, seconds in took.items() if seconds)
     blocks = ["Means over seeds:", table(("Cell", *map(str, costs)), rows), *figures.values()]
@@ -148,7 +148,7 @@ def _cost(analysis: Analysis, figures: Mapping[str, Markup]) -> Part | None:
 
 def _provenance(analysis: Analysis) -> Part | None:
     """Command, versions, machine, and notes on the numbers."""
-    rows = [("Made by", remarks.provenance(analysis)), ("Machine", "; ".join(analysis.results.counted("machine")))]
+    rows = [("Made by", remarks.provenance(analysis)), ("Machine", "; ".join(analysis.counted("machine")))]
     rows += [("Note", note) for note in remarks.of_table(analysis)]
     gist = f"`{analysis.meta.command or analysis.meta.name}`"
     return _part("provenance", "Where it comes from", ("What", "Which"), [row for row in rows if row[1]], gist)

@@ -38,7 +38,7 @@ def first_screen(analysis: Analysis, figures: Iterable[Markup]) -> tuple[list[Ma
 
 def _choices(analysis: Analysis, metric: MetricInfo) -> list[Choice]:
     """The choices of a grid; cells are named by their levels on the axes that the cells of a row do not share."""
-    cells, values = analysis.cells[analysis.cells["metric"] == metric.name], analysis.results.values(metric.name)
+    cells, values = analysis.cells[analysis.cells["metric"] == metric.name], analysis.values(metric.name)
     named = cells.assign(name=[words.name_in_row(analysis, cell) for cell in cells["cell_id"]])
     rows = [row for _, row in named.groupby("row", sort=False) if (values.loc[row["cell_id"]].nunique() > 1).any()]
     return [(best, row) for row in rows for _, best in row[row["place"] == BEST].iterrows()]
@@ -50,7 +50,7 @@ def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Ma
     if not choices:
         return _told(analysis, metric, f"For {use}: nothing to choose between.")
     best, cells = choices[0]
-    if analysis.preliminary:
+    if analysis.meta.preliminary:
         return _told(analysis, metric, f"For {use} so far", best["name"], " leads.")
     why = _beside(analysis, metric, best)
     if not best["bold"]:
@@ -81,7 +81,7 @@ def _told(
     than all cells; and above its reasons."""
     headline = words.headline(analysis, metric)
     marks = ["Exploratory: other seeds were asked for after results were there"] * analysis.meta.continued
-    marks += ["Preliminary: no verdict yet"] * analysis.preliminary
+    marks += ["Preliminary: no verdict yet"] * analysis.meta.preliminary
     marks += [code for code, _ in [words.beside_codes(analysis, metric)] if code.startswith("Every cell")]
     limits = Markup('<p class="mark">{}</p>').format(". ".join(marks)) if marks else ""
     large = Markup('<p class="take">{} <strong>{}</strong>{}</p>').format(*map(prose, (take, choice, rest)))
@@ -100,7 +100,7 @@ def _by_row(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Ma
         return _told(analysis, metric, f"For {metric.decides}: nothing to choose between.")
     best = pd.DataFrame([best for best, _ in choices]).groupby("name", sort=False)["row"]
     told = "; ".join(f"{name} at {listed(rows.tolist())}" for name, rows in best)
-    so_far = " so far" if analysis.preliminary else ""
+    so_far = " so far" if analysis.meta.preliminary else ""
     return _told(analysis, metric, f"For {metric.decides}, by {_rows(analysis)}, the best mean{so_far}:", told, ".")
 
 
@@ -122,7 +122,7 @@ def _lead(analysis: Analysis, metric: MetricInfo, best: pd.Series, cells: pd.Dat
     """The lead of the best cell over the next mean, with its own 95 % interval; "" where no seed has both."""
     others = cells[(cells["rank"] >= 0) & (cells["cell_id"] != best["cell_id"])].sort_values("rank")
     for _, second in others.head(1).iterrows():
-        values = contrast(analysis.results, metric, [(1.0, best["cell_id"]), (-1.0, second["cell_id"])])
+        values = contrast(analysis, metric, [(1.0, best["cell_id"]), (-1.0, second["cell_id"])])
         if len(values):
             ahead = Paired.of(values, metric.resolution)
             return f"{words.size(metric, abs(float(ahead.mean)), float(ahead.half_width()))} over {second['name']}"
@@ -131,7 +131,7 @@ def _lead(analysis: Analysis, metric: MetricInfo, best: pd.Series, cells: pd.Dat
 
 def _samples(analysis: Analysis, metric: MetricInfo) -> list[Markup]:
     """The first sheet of the best cell in a metric, and one of held-out images; none if the data are not images."""
-    folder, cells = analysis.results.subfolder("samples"), analysis.cells.query("metric == @metric.name")
+    folder, cells = analysis.subfolder("samples"), analysis.cells.query("metric == @metric.name")
     best = cells[cells["place"] == BEST].sort_values("mean", ascending=metric.sign < 0)
     if folder is None or best.empty:
         return []

@@ -10,7 +10,7 @@ import json
 import pandas as pd
 
 from analysis.answers import read
-from analysis.schema import CURVES
+from tests.analysis.folders import write_curves
 
 NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
 STEPS = {NLL: 0.02, FID: 1.0, IS: 0.1}
@@ -62,8 +62,7 @@ def folder_of(folder, axes, cells, **more):
     told = head | {key: value for key, value in more.items() if key != "rows"}
     (folder / "grid.json").write_text(json.dumps(told), encoding="utf-8")
     pd.DataFrame(rows).fillna("").to_csv(folder / "runs.csv", index=False)
-    curves = pd.DataFrame([], columns=list(CURVES)).astype({"seed": "Int32", "x": float, "y": float})
-    curves.to_parquet(folder / "curves.parquet")
+    write_curves(folder, [])
     return folder
 
 

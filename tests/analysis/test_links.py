@@ -38,12 +38,12 @@ def test_the_page_of_a_local_store_is_that_of_mlflow_ui():
 
 def test_tracking_comes_back_from_its_file(tmp_path):
     folder = make_folder(tmp_path / "made", {"a": [2.5]})
-    assert read(folder).results.tracking is None
+    assert read(folder).tracking is None
     tracking = tracking_of("https://me:secret@host", "7", RUNS)
     text = json.dumps(asdict(tracking))
     (folder / "tracking.json").write_text(text)
     assert "secret" not in text
-    found = read(folder).results.tracking
+    found = read(folder).tracking
     assert found == tracking
 
 
