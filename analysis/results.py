@@ -74,11 +74,6 @@ class Results:
         """The grid's place in a tracking store; None where it was delivered to none."""
         return read_tracking(self.folder / "tracking.json")
 
-    def subfolder(self, name: str) -> Path | None:
-        """A folder of sheets (samples, strips, reconstructions); None where there is none."""
-        path = self.folder / name
-        return path if path.is_dir() else None
-
     @cached_property
     def finished(self) -> pd.DataFrame:
         """The runs whose values count."""
@@ -122,12 +117,6 @@ class Results:
     def at(self, levels: Mapping[str, str]) -> list[str]:
         """The cells at these levels, on whatever levels of other axes."""
         return [cell for cell in self.cell_ids if levels.items() <= self._levels[cell].items()]
-
-    @cached_property
-    def baseline(self) -> str | None:
-        """The cell that others are compared with, by default the first; None where it has no finished run."""
-        cell = next((cell for cell in self.cell_ids if self._levels[cell] == self.meta.baseline), self.cell_ids[0])
-        return cell if cell in set(self.finished["cell_id"]) else None
 
     @cached_property
     def metrics(self) -> tuple[MetricInfo, ...]:

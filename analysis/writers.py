@@ -77,17 +77,22 @@ def markdown(analysis: Analysis, table: Table) -> str:
     parts = [
         [in_markdown(" ".join(text for text in (words.banner(analysis), analysis.meta.question) if text))],
         [f"- {in_markdown(text)}" for text in words.answers(analysis)],
-        _grid([MARKDOWN.heads(table), *(texts for _, texts in MARKDOWN.rows(table))], table.labels),
+        grid(table, MARKDOWN),
         ["<br>\n".join(map(in_markdown, caption(analysis)))],
         [f"<sup>{letter(i)}</sup> {in_markdown(note)}<br>" for i, note in enumerate(table.notes)],
         [in_markdown(" ".join([*remarks.of_table(analysis), remarks.provenance(analysis)]))],
         [f"- {in_markdown(text)}" for text in sentences],
-        _grid([[in_markdown(text) for text in row] for row in claims], 4) if len(claims) > 1 else [],
+        _set_out([[in_markdown(text) for text in row] for row in claims], 4) if len(claims) > 1 else [],
     ]
     return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
 
 
-def _grid(lines: Sequence[Sequence[str]], labels: int) -> list[str]:
+def grid(table: Table, form: Form) -> list[str]:
+    """The lines of a table, in the marks of a form."""
+    return _set_out([form.heads(table), *(texts for _, texts in form.rows(table))], table.labels)
+
+
+def _set_out(lines: Sequence[Sequence[str]], labels: int) -> list[str]:
     """A Markdown table, its first columns to the left and the others to the right."""
     columns = []
     for i, column in enumerate(zip(*lines, strict=True)):

@@ -116,12 +116,12 @@ def _over_t(tables: Tables) -> Tables:
 
 def budget(analysis: Analysis) -> Figure | None:
     """The metrics of trainings on their way and at their end: where lines meet, more steps may turn the answer."""
-    results, curves = analysis, {}
+    curves = {}
     for metric in analysis.deciding:
         column = re.sub(r"/test$", "/val", metric.name)
-        tables = {cell: _whole(results, cell, column, table) for cell, table in results.curve(RUNG + column).items()}
+        tables = {cell: _whole(analysis, cell, column, table) for cell, table in analysis.curve(RUNG + column).items()}
         curves[metric.head + " on validation" * (column != metric.name)] = tables
-    return _figure(results, curves, "training step", (LINEAR, WIDE))
+    return _figure(analysis, curves, "training step", (LINEAR, WIDE))
 
 
 def _whole(results: Results, cell: str, column: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -133,17 +133,17 @@ def _whole(results: Results, cell: str, column: str, table: pd.DataFrame) -> pd.
 
 def schedules(analysis: Analysis) -> Figure | None:
     """The log-SNR and ᾱ of each schedule over t/T, and how γ of a learned one moved, at five quantiles u of time."""
-    results, curves = analysis, analysis.curve("log_snr")
+    curves = analysis.curve("log_snr")
     over = {cell: table.mean(axis=1).set_axis(table.index / table.index.max()) for cell, table in curves.items()}
     places = np.linspace(max((mean.index.min() for mean in over.values()), default=1.0), 1.0, 100)
     snr = {cell: np.exp(np.interp(places, mean.index, mean)) for cell, mean in over.items()}
     tables = {cell: pd.DataFrame({0: values}, index=places) for cell, values in snr.items()}
-    axes = telling(results, tables, partial(alike, share=SAME_SNR))
+    axes = telling(analysis, tables, partial(alike, share=SAME_SNR))
     if not axes and len(tables) != 1:
         return None
-    every = enumerate(merged(_lines(results, axes, tables), SAME_SNR))
+    every = enumerate(merged(_lines(analysis, axes, tables), SAME_SNR))
     lines = [replace(line, names={some(list(line.names), 3): i}) for i, line in every]
-    gammas = [results.curve(name) for name in sorted(set(results.curves["curve"])) if "/gamma_" in name]
+    gammas = [analysis.curve(name) for name in sorted(set(analysis.curves["curve"])) if "/gamma_" in name]
     moved = [replace(line, table=of[cell]) for of in gammas for line in lines for cell in line.cells[:1] if cell in of]
     own = [Panel("", "t/T", "log-SNR", [replace(line, table=line.table.map(math.log)) for line in lines])]
     own += [Panel("", "t/T", "ᾱ", [replace(line, table=line.table / (1 + line.table)) for line in lines])]

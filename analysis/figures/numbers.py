@@ -101,13 +101,13 @@ def compute(analysis: Analysis) -> Figure | None:
 def _against(analysis: Analysis, metric: MetricInfo, column: str, *, joined: bool) -> Panel:
     """The panel of a metric against a cost: cells in the look of their level on the first axis; if `joined`, with lines
     through those that have a diffusion of their own."""
-    results, costs = analysis, analysis.costs[column].dropna()
-    means, axes = results.values(metric.name).mean(axis=1).dropna(), varying(results, results.cell_ids)[:1]
+    costs = analysis.costs[column].dropna()
+    means, axes = analysis.values(metric.name).mean(axis=1).dropna(), varying(analysis, analysis.cell_ids)[:1]
     unit, groups = math.floor(math.log10(costs.max())), defaultdict[tuple[str, int, bool], list[str]](list)
     for cell in means.index.intersection(costs.index, sort=False):
-        alone = joined and results.parameter(cell, HORIZON) == "0"
-        name = parts(results, axes, cell) + ", no diffusion" * alone
-        groups[name, place_of(results, axes, cell), alone].append(cell)
+        alone = joined and analysis.parameter(cell, HORIZON) == "0"
+        name = parts(analysis, axes, cell) + ", no diffusion" * alone
+        groups[name, place_of(analysis, axes, cell), alone].append(cell)
     lines, scaled = [], costs / 10.0**unit if column == "flops" else costs
     for (name, place, alone), cells in groups.items():
         table = pd.DataFrame({0: means[cells].to_numpy()}, index=scaled[cells]).sort_index(kind="stable")

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from analysis import remarks, words
 from analysis.answers import Analysis
 from analysis.costs import work_seconds
-from analysis.figures import FIGURES
+from analysis.figures import FIGURES, caption_of
 from analysis.folders import pages_of
 from analysis.grid_json import MetricInfo
 from analysis.labels import Rounding, begun, counted, duration, listed, probability, some
@@ -68,7 +68,7 @@ def search_report(search: Search, folder: Path) -> str:
 def figures(pages: Path) -> dict[str, Markup]:
     """The figures that were drawn, by name."""
     paths = {name: pages / "figures" / f"{name}.png" for name in FIGURES}
-    return {name: figure(path, FIGURES[name].caption) for name, path in paths.items() if path.is_file()}
+    return {name: figure(path, caption_of(name)) for name, path in paths.items() if path.is_file()}
 
 
 def _comparisons(analysis: Analysis) -> Part | None:

@@ -131,9 +131,9 @@ def _lead(analysis: Analysis, metric: MetricInfo, best: pd.Series, cells: pd.Dat
 
 def _samples(analysis: Analysis, metric: MetricInfo) -> list[Markup]:
     """The first sheet of the best cell in a metric, and one of held-out images; none if the data are not images."""
-    folder, cells = analysis.subfolder("samples"), analysis.cells.query("metric == @metric.name")
+    folder, cells = analysis.folder / "samples", analysis.cells.query("metric == @metric.name")
     best = cells[cells["place"] == BEST].sort_values("mean", ascending=metric.sign < 0)
-    if folder is None or best.empty:
+    if best.empty:
         return []
     sheet = f"{best['cell_id'].iloc[0]}-{analysis.meta.seeds[0]}.png"
     said = {sheet: f"Samples of {best['name'].iloc[0]}, the best in {metric.label}."}

@@ -76,6 +76,6 @@ def test_ticks_are_round_numbers_that_can_be_read(values, ratio, ticks):
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: path.name)
 def test_figures_of_committed_grids_are_sound(folder):
     analysis = read(folder)
-    subjects = {name: analysis.search if listed.module == "search" else analysis for name, listed in FIGURES.items()}
+    subjects = {name: analysis.search if module == "search" else analysis for name, module in FIGURES.items()}
     figures = [drawn(name, of) for name, of in subjects.items() if of is not None]
     assert [fault for figure in figures if figure is not None for fault in faults(figure)] == []
