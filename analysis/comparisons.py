@@ -25,9 +25,9 @@ from analysis.statistics import Decision, judge
 
 EVERY_PAIR_UP_TO = 6
 """The most cells of a grid with one axis for which every pair is compared."""
-FOUND = ("metric", "kind", "a", "b", "primary", "n", "difference", "half_width", "sd", "p")
-JUDGED = ("p_adjusted", "p_equal", "margin", "verdict", "seeds", "claim", "outcome", "untested", "by_seed")
-COLUMNS = (*FOUND, *JUDGED)
+FOUND = ["metric", "kind", "a", "b", "primary", "n", "difference", "half_width", "sd", "p"]
+JUDGED = ["p_adjusted", "p_equal", "margin", "verdict", "seeds", "claim", "outcome", "untested", "by_seed"]
+COLUMNS = FOUND + JUDGED
 """The frame's columns. `kind` is "comparison" or "claim"; a claim about more than two cells has no a and b.
 `difference` ± `half_width` is a − b on the metric's scale, `seeds` the number of seeds at which looks settled it or
 gave it up, and `claim` the number of the claim in grid.json."""
@@ -43,7 +43,7 @@ def compare(results: Results) -> pd.DataFrame:
     for claim in (claim for claim in claims if claim.untested):
         without = {"metric": claim.metric, "n": 0, "verdict": "cannot tell", "untested": claim.untested}
         rows.append(claim.named("") | without | {"outcome": "not tested"})
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     texts = {name: frame[name].astype("object").fillna("") for name in ("a", "b", "outcome", "untested")}
     return frame.assign(**texts).astype({"claim": "Int64", "seeds": "Int64", "n": "int64"})
 

@@ -31,9 +31,9 @@ Term = tuple[int, ...]
 """Numbers of axes."""
 ROUNDING = 1e-8
 """The singular values of centred indicators below this are rounding."""
-EFFECTS = ("metric", "factors", "df", "df_error", "F", "p", "p_adjusted", "share")
+EFFECTS = ["metric", "factors", "df", "df_error", "F", "p", "p_adjusted", "share"]
 """The columns of the effects: `share` is the term's part of the sum of squares that seeds do not explain (η²)."""
-AVERAGES = ("metric", "axis", "level", "mean", "half_width")
+AVERAGES = ["metric", "axis", "level", "mean", "half_width"]
 """The columns of the averages, on the metric's scale."""
 
 
@@ -81,7 +81,7 @@ def effects_of(results: Results, metrics: Sequence[MetricInfo]) -> pd.DataFrame:
     """The main effects and two-way interactions that can be estimated, those of a metric that matter most first."""
     blocks = [(metric, block) for metric in metrics if (block := block_of(results, metric)) and block.tested]
     frames = [_effects(metric, block) for metric, block in blocks]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(EFFECTS))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=EFFECTS)
 
 
 def _effects(metric: MetricInfo, block: Block) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def averages_of(results: Results, metrics: Sequence[MetricInfo]) -> pd.DataFrame
         for i, axis in enumerate(block.axes)
         for level, weights in zip(block.levels[i], _level_weights(block.codes, i), strict=False)
     ]
-    return pd.DataFrame(rows, columns=list(AVERAGES))
+    return pd.DataFrame(rows, columns=AVERAGES)
 
 
 def complete_block(present: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

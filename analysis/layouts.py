@@ -54,8 +54,8 @@ class Rows:
         if self.grouped:
             head = ", ".join(axis.label for axis in sheet.axes[1:])
             return sheet.labelled([head], {}), {cell: [", ".join(of[1:])] for cell, of in levels.items()}
-        shown = {head: name for head, name in self.shown.items() if any(of(name) for of in sheet.of.values())}
-        labels = {cell: [of(name) for name in shown.values()] for cell, of in sheet.of.items()}
+        shown = {head: name for head, name in self.shown.items() if any(of.get(name) for of in sheet.of.values())}
+        labels = {cell: [of.get(name, "") for name in shown.values()] for cell, of in sheet.of.items()}
         apart = len({tuple(own) for own in labels.values()}) == len(labels)
         axes = () if apart else sheet.axes
         names = [*shown, *(axis.label for axis in axes)] or ["Cell"]

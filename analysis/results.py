@@ -170,10 +170,11 @@ class Results:
 
     def parameter(self, cell: str, name: str) -> str:
         """The value of a choice of a cell; "" where it has none."""
-        return self._parameters[cell].get(name, "")
+        return self.parameters[cell].get(name, "")
 
     @cached_property
-    def _parameters(self) -> dict[str, dict[str, str]]:
+    def parameters(self) -> dict[str, dict[str, str]]:
+        """The choices of each cell by name."""
         return self._first_runs[self.choices].to_dict("index")
 
     @cached_property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from analysis import remarks
@@ -12,7 +11,7 @@ from analysis.answers import Analysis
 from analysis.costs import changed_along
 from analysis.grid_json import Axis, MetricInfo
 from analysis.labels import Rounding
-from analysis.published import LABELS, PaperTable, Parameters
+from analysis.published import LABELS, PaperTable
 from analysis.schema import UNCOMPARED
 
 
@@ -123,7 +122,7 @@ class Sheet:
     def __init__(self, analysis: Analysis) -> None:
         results, cells, notes = analysis, analysis.cells, list[str]()
         self.analysis, self.axes, self.notes = analysis, analysis.meta.axes, notes
-        self.of: dict[str, Parameters] = {cell: partial(results.parameter, cell) for cell in results.cell_ids}
+        self.of = results.parameters
         self.changes = {axis.name: {axis.name, *changed_along(results, axis)} for axis in self.axes}
         self.varied = set(results.varied)
         halves = cells.groupby("metric")["half_width"].agg(list)
