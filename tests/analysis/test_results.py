@@ -95,7 +95,6 @@ FIELDS = {
     "status='done': expected one of finished, diverged": {"status": "done"},
     "axis.a='odd': expected one of a, b, c": {"axis.a": "odd"},
     "the column 'nll/test' holds a text where a number is due": {NLL: "2,5"},
-    "'training.steps' holds '0' where a whole number above 0 is due": {"training.steps": "0"},
     "holds a=b at seed 0 more than once": {"axis.a": "b"},
     "more than one numerics (5, 6)": {"numerics": "5"},
     "more than one data_digest (aa, bb)": {"data_digest": "bb"},

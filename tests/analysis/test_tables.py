@@ -4,7 +4,6 @@ import math
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,9 +11,9 @@ import pytest
 from analysis import tables
 from analysis.answers import read
 from analysis.layouts import table_of
+from evidence.freshness import COMMITTED, committed
 from tests.analysis.small import FID, IS, NLL, crossed, small
 
-COMMITTED = sorted(path.parent for path in (Path(__file__).parents[2] / "results" / "committed").glob("*/grid.json"))
 A, B, C = [2.50, 2.57, 2.43], [2.41, 2.46, 2.33], [2.49, 2.59, 2.45]
 KNOWN = {"baselines": {NLL: [{"label": "uniform code", "value": 4.0875}]}}
 KNOWN |= {"floors": {FID: {"label": "held-out images", "value": 5.12}}}
@@ -131,7 +130,7 @@ STAND_IN = r"""\IfFileExists{threeparttable.sty}{\usepackage{threeparttable}}{\n
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_every_committed_table_fits_a_page_of_article(tmp_path):
     """With the packages booktabs and threeparttable, and something that does as the latter where it is missing."""
-    parts = [tables.render(read(folder), "latex") for folder in COMMITTED]
+    parts = [tables.render(committed(path.parent.name), "latex") for path in sorted(COMMITTED.glob("*/grid.json"))]
     body = "\\clearpage\n".join(parts)
     text = f"\\documentclass{{article}}\\usepackage{{booktabs}}{STAND_IN}\\begin{{document}}\n{body}\\end{{document}}\n"
     (tmp_path / "tables.tex").write_text(text, encoding="utf-8")

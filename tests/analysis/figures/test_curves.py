@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.analysis.figures.drawing import drawn, faults, labelled, legend_of, panels_of
+from tests.analysis.figures.drawing import drawn, labelled, legend_of, panels_of
 from tests.analysis.folders import FID, NLL, make_folder
 
 
@@ -44,14 +44,6 @@ def test_axes_that_change_no_curve_are_left_out(tmp_path):
     assert panels_of(drawn("training", crossed(tmp_path / "g", heights))).keys() == {""}
     assert drawn("training", crossed(tmp_path / "h", {("p",): 1, ("q",): 1})) is None
     assert drawn("training", make_folder(tmp_path / "i", {"a": [2.0]})) is None
-
-
-def test_many_cells_are_few_panels_with_every_line(tmp_path):
-    heights = {(f"a{a}", f"b{b}", f"c{c}"): 1.0 + i for i, (a, b, c) in enumerate(np.ndindex(3, 3, 9))}
-    figure = drawn("training", crossed(tmp_path / "g", heights))
-    drawn_at = {points[0, 1] for lines in panels_of(figure).values() for points in lines.values()}
-    assert (len(figure.axes), drawn_at) == (9, set(heights.values()))
-    assert list(faults(figure)) == []
 
 
 def test_the_bound_leaves_out_cells_that_are_not_comparable_and_terms_below_0(tmp_path):
