@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.comparisons import compare
 from analysis.costs import costs_of, weight_notes
-from analysis.declared import Declarations
+from analysis.declared import declared_times
 from analysis.factorial import averages_of, effects_of
 from analysis.grid_json import MetricInfo
 from analysis.reading import read_results
@@ -29,8 +29,8 @@ class Analysis(Results):
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """A row per comparison and per claim, with the time at which it was `declared`."""
-        frame, declarations = compare(self), Declarations(self)
-        return frame.assign(declared=[declarations.of_row(row) for row in frame.to_dict("records")])
+        frame = compare(self)
+        return frame.assign(declared=declared_times(self, frame.to_dict("records")))
 
     @cached_property
     def cells(self) -> pd.DataFrame:
