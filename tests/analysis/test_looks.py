@@ -56,16 +56,6 @@ def test_a_difference_is_claimed_beyond_its_quantile(n, t):
         assert all(one.dropped == n and one.different is None for one in found[1:])
 
 
-def test_two_comparisons_by_hand():
-    """B is settled at 5 seeds and not at 3, and C has no prospect at 5."""
-    b = np.array([-0.09, -0.11, -0.10, -0.12, -0.09])
-    c = np.array([-0.01, 0.02, 0.02, -0.03, 0.01])
-    found = looked(b, c, margin=0.01)
-    # 3 seeds: p = 0.0033, and ½ · 9/144 of 5 % is 0.16 %; 5 seeds: p = 0.00006, and ½ · 16/144 of 5 % is 0.28 %.
-    assert (found[0].different, found[0].direction, found[1].dropped) == (5, -1, 5)
-    assert found[0].half_width == pytest.approx(stats.t.isf(0.05 * 16 / 144 / 4, 4) * stats.sem(b))
-
-
 def test_claims_within_a_look_take_their_turns():
     """α w = 0.04 over four comparisons without a margin: 0.01, then 0.04/3, 0.02, 0.04."""
     assert turns([[0.009, 0.013, 0.021, 0.039], [math.nan] * 4])[0] == [True, True, False, False]
@@ -91,15 +81,6 @@ def test_differences_and_equalities_take_steps_of_their_own():
     # Of one comparison at most one claim is false, so both have all of the error.
     for p in ([[0.039], [0.9]], [[0.9], [0.039]]):
         assert np.sum(turns(p, equalities=True)) == 1
-
-
-def test_equality_is_claimed_at_a_fifth():
-    """The first of two comparisons, of which each could be called equal: 0.2 of what the look may spend."""
-    values, level = spread(0.3, 1.0), 0.05 * (80 / 144) * 0.2
-    margin = 0.3 + stats.t.isf(level, 11) / math.sqrt(12)
-    for given_, claimed in ((margin + 1e-6, 12), (margin - 1e-6, None)):
-        first = follow(PLAN, 2, lambda n: [values, spread(9.0, 1.0)] if n == 12 else [None] * 2, margin=given_)
-        assert first[0].equal == claimed
 
 
 def test_no_prospect_binds_nobody():

@@ -59,15 +59,6 @@ def test_the_bound_leaves_out_cells_that_are_not_comparable_and_terms_below_0(tm
     assert (sorted(labelled(axes)), axes.get_xscale()) == (["a", "b"], "log")
 
 
-def test_weights_are_relative_to_their_mean_and_over_t_by_T(tmp_path):
-    points = [*curve("a", "expected_weight", [1, 2, 3], -1), *curve("b", "expected_weight", [6, 2], -1, (10, 20))]
-    (axes,) = drawn("weights", make_folder(tmp_path / "g", {"a": [2.0], "b": [2.1]}, curves=points)).axes
-    np.testing.assert_allclose(labelled(axes)["a"], [[1 / 3, 0.5], [2 / 3, 1.0], [1, 1.5]])
-    np.testing.assert_allclose(labelled(axes)["b"], [[0.5, 1.5], [1, 0.5]])
-    flat = [*curve("a", "expected_weight", [1, 1, 1], -1), *curve("b", "expected_weight", [2, 2, 2], -1)]
-    assert drawn("weights", make_folder(tmp_path / "h", {"a": [2.0], "b": [2.1]}, curves=flat)) is None
-
-
 def test_scores_over_steps_end_at_the_end_of_training(tmp_path):
     values = {c: {0: {NLL: 1.0, "nll/val": 3.0 + i, FID: 8.0 + i}} for i, c in enumerate("ab")}
     points = [(c, 0, f"rung/{name}", 100.0, 9.0 + i) for i, c in enumerate("ab") for name in ("nll/val", FID)]
