@@ -18,10 +18,11 @@ from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from analysis.grid_json import Expectation, MetricInfo
 from analysis.results import Results
-from analysis.statistics import ALPHA, Array, Decision, Paired
+from analysis.statistics import ALPHA, Array, Decision, Paired, judge
 
 Verdict = Literal["better", "worse", "equal", "cannot tell", "open"]
 """The verdict on a against b; "open" where none is due yet."""
@@ -83,7 +84,7 @@ def contrast(results: Results, metric: MetricInfo, terms: Sequence[Term], among:
     """The sum Σ c · cell on the metric's scale, [n] per seed that one kind of machine finished for all cells; only of
     seeds `among` these, if given."""
     table = results.scaled(metric)
-    values = table.to_numpy(dtype=np.float64)[table.index.get_indexer([cell for _, cell in terms])]
+    values = table.to_numpy(dtype=np.float64)[table.index.get_indexer(pd.Index([cell for _, cell in terms]))]
     kept = ~np.isnan(values).any(0)
     if among is not None:
         kept &= table.columns.get_level_values(0).isin(list(among))
@@ -94,31 +95,32 @@ def contrast(results: Results, metric: MetricInfo, terms: Sequence[Term], among:
 
 def claims_of(results: Results) -> list[Hypothesis]:
     """The grid's claims as contrasts of its cells, in order."""
-    return [_claim(results, i, said) for i, said in enumerate(results.meta.expects)]
+    return [_claim(results, i, expectation) for i, expectation in enumerate(results.meta.expects)]
 
 
-def _claim(results: Results, i: int, said: Expectation) -> Hypothesis:
-    metric = next((m for m in results.metrics if m.name.startswith(f"{said.metric}/") and m.name in results.runs), None)
+def _claim(results: Results, i: int, expectation: Expectation) -> Hypothesis:
+    kind = f"{expectation.metric}/"
+    metric = next((m for m in results.metrics if m.name.startswith(kind) and m.name in results.runs), None)
     if metric is None:
-        return Hypothesis(said.metric, number=i, untested=f"{said.metric} was not measured")
-    matched = _matched(results, said, metric)
+        return Hypothesis(expectation.metric, number=i, untested=f"{expectation.metric} was not measured")
+    matched = _matched(results, expectation, metric)
     if matched:
         terms = _averaged(results, matched, metric)
         if len(contrast(results, metric, terms, results.meta.first_look)) > 1:
-            margin = _margin(results, metric, said, matched)
-            return Hypothesis(metric.name, terms, margin, number=i, beyond=said.within is not None)
-    cells = [*results.at(said.better), *results.at(said.better | said.than)]
+            margin = _margin(results, metric, expectation, matched)
+            return Hypothesis(metric.name, terms, margin, number=i, beyond=expectation.within is not None)
+    cells = [*results.at(expectation.better), *results.at(expectation.better | expectation.than)]
     apart = not all(results.comparable(cell, metric.name) for cell in cells)
     why = f"a cell has no {metric.label} to compare" if apart else "fewer than two seeds finished its cells"
     return Hypothesis(metric.name, number=i, untested=why)
 
 
-def _matched(results: Results, said: Expectation, metric: MetricInfo) -> list[list[Term]]:
+def _matched(results: Results, expectation: Expectation, metric: MetricInfo) -> list[list[Term]]:
     """The terms of D, `better` and `than` first, at each combination of the other axes that two seeds finished."""
     matched = []
-    for cell in results.at(said.better):
-        other = _moved(results, cell, said.than)
-        starts = [end and _moved(results, end, said.since) for end in (cell, other)] if said.since else []
+    for cell in results.at(expectation.better):
+        other = _moved(results, cell, expectation.than)
+        starts = [end and _moved(results, end, expectation.since) for end in (cell, other)] if expectation.since else []
         parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
         if len(parts) == 2 + len(starts) and len(contrast(results, metric, parts, results.meta.first_look)) > 1:
             matched.append(parts)
@@ -141,15 +143,29 @@ def _averaged(results: Results, matched: Sequence[Sequence[Term]], metric: Metri
     return tuple((c / len(matched), cells[values]) for values, c in total.items() if c) or tuple(matched[0])
 
 
-def _margin(results: Results, metric: MetricInfo, said: Expectation, matched: Sequence[Sequence[Term]]) -> float:
-    if said.within is None:
+def _margin(results: Results, metric: MetricInfo, expectation: Expectation, matched: Sequence[Sequence[Term]]) -> float:
+    if expectation.within is None:
         return math.nan
     if metric.scale == "log":
-        return math.log1p(said.within)
+        return math.log1p(expectation.within)
     values, first = results.values(metric.name), results.meta.first_look
     values = values if first is None else values.loc[:, values.columns.get_level_values(0).isin(list(first))]
     means = [float(np.nanmean(values.loc[parts[1][1]].to_numpy())) for parts in matched]
-    return said.within * abs(float(np.mean(means)))
+    return expectation.within * abs(float(np.mean(means)))
+
+
+def decisions_on(
+    metric: MetricInfo, values: Mapping[Hypothesis, Array], *, primary: bool, alpha: float = ALPHA
+) -> list[Decision]:
+    """The decisions on hypotheses by their differences [n], as one family; without `primary`, none comes first."""
+    return judge(
+        list(values.values()),
+        [tested.margin for tested in values],
+        beyond=[tested.beyond for tested in values],
+        primary=[tested.primary and primary for tested in values],
+        resolution=metric.resolution,
+        alpha=alpha,
+    )
 
 
 def row_of(metric: MetricInfo, tested: Hypothesis, values: Array, decision: Decision) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims import Hypothesis, claims_of, comparison, contrast, row_as_listed, row_of
+from analysis.claims import Hypothesis, claims_of, comparison, contrast, decisions_on, row_as_listed, row_of
 from analysis.grid_json import MetricInfo
 from analysis.primary import with_base
 from analysis.results import Results
 from analysis.sequential import rows_by_looks
-from analysis.statistics import Decision, judge
+from analysis.statistics import Decision
 
 EVERY_PAIR_UP_TO = 6
 """The most cells of a grid with one axis for which every pair is compared."""
@@ -72,13 +72,7 @@ def _at_once(results: Results, metric: MetricInfo, claims: Sequence[Hypothesis])
     if results.meta.preliminary:
         return [row_of(metric, tested, of, Decision()) | {"verdict": "open"} for tested, of in values.items()]
     first = any(tested.primary for tested in values if tested.number is None)
-    decisions = judge(
-        list(values.values()),
-        [tested.margin for tested in values],
-        beyond=[tested.beyond for tested in values],
-        primary=[tested.primary and first for tested in values],
-        resolution=metric.resolution,
-    )
+    decisions = decisions_on(metric, values, primary=first)
     rows: list[dict[str, Any]] = []
     for (tested, of), decision in zip(values.items(), decisions, strict=True):
         listed = None if tested.number is None else row_as_listed(results, metric, tested, rows)

@@ -95,8 +95,8 @@ def weight_notes(results: Results) -> dict[str, str]:
     for axis in hidden:
         others = {cell: levels | {axis.name: ""} for cell in weights if (levels := results.levels(cell))}
         pairs = [(a, b) for a, b in combinations(weights, 2) if others[a] == others[b]]
-        found = [_difference(weights[a], weights[b]) for a, b in pairs]
-        factor, t = max(found, key=lambda ratio: ratio[0], default=(1.0, 0))
+        ratios = [_difference(weights[a], weights[b]) for a, b in pairs]
+        factor, t = max(ratios, key=lambda ratio: ratio[0], default=(1.0, 0))
         if factor > 1 + SAME:
             factor_text = f"{two_digits(100 * (factor - 1))} %" if factor < 1.995 else f"×{two_digits(factor)}"
             none = f"some have none at t = {t}, where others have some"

@@ -39,10 +39,10 @@ def _statement(results: Results, row: Mapping[Any, Any]) -> tuple[Statement, Seq
     if row["kind"] == "comparison":
         kind = "primary" if row["primary"] and results.meta.primary else "listed"
         return (kind, _pair(row["a"], row["b"])), BESIDE_COMPARISONS, [[row["a"]], [row["b"]]]
-    said = results.meta.expects[row["claim"]]
-    parts = [said.better, said.better | said.than]
-    parts += [part | said.since for part in parts] if said.since else []
-    return ("claim", _claim(said)), BESIDE_CLAIMS, [results.at(part) for part in parts]
+    claim = results.meta.expects[row["claim"]]
+    parts = [claim.better, claim.better | claim.than]
+    parts += [part | claim.since for part in parts] if claim.since else []
+    return ("claim", _claim(claim)), BESIDE_CLAIMS, [results.at(part) for part in parts]
 
 
 def _stated(results: Results, declaration: Declaration) -> set[Statement]:

@@ -7,7 +7,6 @@ cell is there once, without a seed.
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -60,11 +59,9 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"{path} is missing: {AGAIN}")
     content = path.read_bytes()
     try:
-        # Of a first row with too many fields, pandas only warns.
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            texts = pd.read_csv(io.BytesIO(content), dtype=object, keep_default_na=False, index_col=False).copy()
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        # The copy has its columns in one block, which is read faster.
+        texts = pd.read_csv(io.BytesIO(content), dtype=object, keep_default_na=False, index_col=False).copy()
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a CSV file ({' '.join(str(error).split())}): {AGAIN}") from error
     if not content.endswith(b"\n"):
         raise InputError(f"{path} is cut off in its last line: {AGAIN}")

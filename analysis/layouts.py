@@ -123,8 +123,8 @@ class Matrix:
         blocks: dict[str, list[str]] = {}
         for cell in sheet.of:
             at = zip(sheet.axes, results.labels(cell), strict=True)
-            told = [f"{axis.label} {label}" for axis, label in at if axis not in (down, across)]
-            blocks.setdefault(", ".join([metric.head, f"ours, {sheet.analysis.meta.data}", *told]), []).append(cell)
+            further = [f"{axis.label} {label}" for axis, label in at if axis not in (down, across)]
+            blocks.setdefault(", ".join([metric.head, f"ours, {sheet.analysis.meta.data}", *further]), []).append(cell)
         for title, cells in blocks.items():
             above, levels = Entry(title, mark=sheet.marks(*notes)), {cell: results.levels(cell) for cell in cells}
             for level in down.levels:
@@ -139,11 +139,11 @@ def _theirs(sheet: Sheet, cells: Sequence[str], metric: MetricInfo, tables: Sequ
     of a bound, nll/test_L0, has none: a paper's number is of the whole."""
     whole = "_" not in metric.name.partition("/")[2].partition("/")[0]
     for paper in (paper for paper in tables if whole and metric.kind in paper.metrics):
-        found: dict[tuple[str, str], dict[str, Entry]] = {}
+        by_label: dict[tuple[str, str], dict[str, Entry]] = {}
         for row in (row for cell in cells for row in paper.matched(sheet.of[cell], sheet.varied, paper.along)):
             label = ", ".join(paper.labels[word] for word in row.values() if word in paper.labels)
-            found.setdefault((row["dataset"], label), {})[row["steps_eval"]] = Entry(row["text"])
-        for (dataset, label), of in found.items():
+            by_label.setdefault((row["dataset"], label), {})[row["steps_eval"]] = Entry(row["text"])
+        for (dataset, label), of in by_label.items():
             title = f"{metric.label}, {paper.head(dataset)}"
             yield Entry(title, mark=sheet.marks(paper.footnote())), label, True, of
 

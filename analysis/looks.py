@@ -83,19 +83,19 @@ def follow(
 ) -> list[Looked]:
     """The state of `count` comparisons after all looks; `first(n)` gives their differences [n] over the first n seeds,
     None where a comparison has no part in a look."""
-    found = [Looked()] * count
+    states = [Looked()] * count
     for n, weight in look_weights(looks).items():
         p = np.full((2, count), np.nan)
-        claimed = np.array([[getattr(of, kind) is not None for of in found] for kind in ("different", "equal")], bool)
+        claimed = np.array([[getattr(of, kind) is not None for of in states] for kind in ("different", "equal")], bool)
         for j, values in enumerate(first(n)):
             if values is not None and len(values) > 1:
                 own = Paired.of(values, resolution)
                 p[:, j] = own.p(), own.equal(margin)
                 half = float(own.half_width(alpha * weight / count))
-                found[j] = replace(found[j], by_seed=tuple(values.tolist()), half_width=half)
+                states[j] = replace(states[j], by_seed=tuple(values.tolist()), half_width=half)
         new = claims(p, claimed, alpha * weight, equalities=not math.isnan(margin)) & ~claimed
-        found = [_with(of, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, of in enumerate(found)]
-    return found
+        states = [_with(of, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, of in enumerate(states)]
+    return states
 
 
 def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
@@ -163,12 +163,12 @@ def beaten_by_looks(taken: Taken, sign: int, resolution: float = 0.0) -> list[fr
     the true best at any look is ½ α at most, as in `statistics`.
     """
     k = len(taken.values)
-    better, tested = np.zeros((2, k, k), bool)
+    better, tested = np.zeros((k, k), bool), np.zeros(k, bool)
     for lead, share, _ in taken.leads(sign, resolution):
         tests = (share > 0) & (lead.n > 1)
         better |= tests & (lead.mean > lead.half_width(ALPHA * share / (k - 1)))
-        tested |= tests
-    return sets(better, tested.any(1))
+        tested |= tests.any(1)
+    return sets(better, tested)
 
 
 def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:

@@ -34,7 +34,7 @@ def of_cells(results: Results) -> dict[str, list[str]]:
     runs["reason"] = [text.strip().partition("\n")[0][:200] for text in runs["reason"]]
     reasons = merged(text for text in runs["reason"] if text)
     notes = merged(line for text in runs[NOTES] for line in text.splitlines())
-    found = {}
+    by_cell = {}
     for cell, own in runs.groupby("cell_id", sort=False):
         parts = []
         for status, ended in own[own["status"] != FINISHED].groupby("status", sort=False)["reason"]:
@@ -43,8 +43,8 @@ def of_cells(results: Results) -> dict[str, list[str]]:
         kept = int((own["status"] == FINISHED).sum())
         parts += [f"mean over the other {kept}"] if parts and kept else []
         lines = [notes[line] for text in own[NOTES] for line in text.splitlines()]
-        found[str(cell)] = [text for text in dict.fromkeys(["; ".join(parts), *lines]) if text]
-    return found
+        by_cell[str(cell)] = [text for text in dict.fromkeys(["; ".join(parts), *lines]) if text]
+    return by_cell
 
 
 def of_table(analysis: Analysis) -> list[str]:
@@ -85,21 +85,21 @@ def go_on(analysis: Analysis) -> dict[str, str]:
     meta = analysis.meta
     command = meta.command or f"python -m ablations.run grid={meta.name}"
     more = {"seeds.max": 2 * meta.auto.looks[-1]} if meta.auto else {"seeds": 2 * len(meta.seeds)}
-    found = {"more seeds, for exploration": changed(command, more)}
+    commands = {"more seeds, for exploration": changed(command, more)}
     if analysis.search is not None:
         trials, seeds = {"trials": 2 * len(analysis.search.trials)}, {"confirm": 2 * len(meta.seeds)}
-        found = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
+        commands = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
     steps = set(analysis.runs.get("training.steps", [])) - {""}
     if len(steps) == 1:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
-        found["training twice as long"] = changed(command, longer)
+        commands["training twice as long"] = changed(command, longer)
     for metric in analysis.deciding[-1:]:
         own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
         if len(own):
-            found["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
+            commands["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
     where = f"grid={meta.name}" if analysis.folder.parent.name in ("results", COMMITTED) else f"runs={analysis.folder}"
-    found["LaTeX"] = f"python -m analysis.tables {where} format=latex"
-    return found
+    commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"
+    return commands
 
 
 def changed(command: str, settings: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -29,12 +29,13 @@ FORMULA_COLUMNS = ("figure", "series", "x", "y")
 """The columns of formulas.csv, curves that follow from formulas alone; `series` names a line, as readers write it."""
 
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
-def kept(method: Callable[[Any, Key], Value]) -> cached_property[Callable[[Key], Value]]:
-    """A method of results that computes its value for each argument once."""
-    return cached_property(lambda results: cache(partial(method, results)))
+def kept(method: Callable[[Any, Key], Value]) -> Callable[[Any, Key], Value]:
+    """The method of results, which now computes its value for each argument once."""
+    return cached_property(lambda results: cache(partial(method, results)))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,8 +108,7 @@ class Results:
 
     @cached_property
     def _levels(self) -> dict[str, dict[str, str]]:
-        rows: dict[str, dict[str, str]] = self.level_names.T.to_dict()
-        return rows
+        return cast("dict[str, dict[str, str]]", self.level_names.to_dict("index"))
 
     def levels(self, cell: str) -> dict[str, str]:
         """The levels of a cell, by the names of the axes."""
@@ -153,7 +153,8 @@ class Results:
         only at seeds that one kind of machine ran; "" is a kind, too.
         """
         own = self.finished.reindex(columns=["cell_id", "seed", MACHINE, metric])
-        table = own[np.isfinite(own[metric])].pivot(index="cell_id", columns=["seed", MACHINE], values=metric)
+        finite: pd.DataFrame = own[np.isfinite(own[metric])]
+        table = finite.pivot(index="cell_id", columns=["seed", MACHINE], values=metric)
         return table.reindex(self.cell_ids).sort_index(axis=1)
 
     @kept
@@ -175,7 +176,7 @@ class Results:
     @cached_property
     def parameters(self) -> dict[str, dict[str, str]]:
         """The choices of each cell by name."""
-        return self._first_runs[self.choices].to_dict("index")
+        return cast("dict[str, dict[str, str]]", self._first_runs[self.choices].to_dict("index"))
 
     @cached_property
     def choices(self) -> list[str]:
@@ -186,7 +187,7 @@ class Results:
     @cached_property
     def varied(self) -> list[str]:
         """The choices in which cells differ."""
-        return [name for name, n in self.runs[self.choices].nunique().items() if n > 1]
+        return [str(name) for name, n in self.runs[self.choices].nunique().items() if n > 1]
 
     def comparable(self, cell: str, metric: str) -> bool:
         """True unless a finished run says that its metrics of this kind cannot be compared with those of others."""
@@ -204,7 +205,8 @@ class Results:
     def points(self, name: str) -> pd.DataFrame:
         """The finite points of the curves of this name, of each x the last that was written."""
         points = self._curves(name)
-        return points[np.isfinite(points["y"])].drop_duplicates(["cell_id", "seed", "x"], keep="last")
+        finite: pd.DataFrame = points[np.isfinite(points["y"])]
+        return finite.drop_duplicates(["cell_id", "seed", "x"], keep="last")
 
     def curve(self, name: str) -> dict[str, pd.DataFrame]:
         """The curve of this name of each cell that has it, as [x, seed]."""

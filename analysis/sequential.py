@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analysis.claims import Hypothesis, claims_of, comparison, contrast, row_as_listed, row_of, values_of
+from analysis.claims import Hypothesis, claims_of, comparison, contrast, decisions_on, row_as_listed, row_of, values_of
 from analysis.grid_json import Auto, MetricInfo
 from analysis.looks import FOLLOWED, Looked, follow
 from analysis.reading import read_results
 from analysis.results import Results
-from analysis.statistics import ALPHA, Array, Decision, judge
+from analysis.statistics import ALPHA, Array, Decision
 
 Progress = Literal["open", "settled", "over"]
 """The progress of a comparison: `open` if more seeds are wanted, `settled`, or `over` without a verdict."""
@@ -54,17 +54,10 @@ def rows_by_looks(
     rows = [_looked(metric, comparison(metric, *pair), looked) for pair, looked in followed if looked.by_seed]
     by_claim = {claim: row_as_listed(results, metric, claim, rows) for claim in claims}
     rest = [claim for claim, row in by_claim.items() if row is None]
-    values = [contrast(results, metric, claim.terms, results.meta.first_look) for claim in rest]
-    decisions = judge(
-        values,
-        [claim.margin for claim in rest],
-        beyond=[claim.beyond for claim in rest],
-        primary=[False] * len(rest),
-        resolution=metric.resolution,
-        alpha=ALPHA * (1 - FOLLOWED) if followed else ALPHA,
-    )
-    beside = zip(rest, values, decisions, strict=True)
-    by_claim |= {claim: row_of(metric, claim, of, decision) for claim, of, decision in beside}
+    values = {claim: contrast(results, metric, claim.terms, results.meta.first_look) for claim in rest}
+    decisions = decisions_on(metric, values, primary=False, alpha=ALPHA * (1 - FOLLOWED) if followed else ALPHA)
+    beside = zip(values.items(), decisions, strict=True)
+    by_claim |= {claim: row_of(metric, claim, of, decision) for (claim, of), decision in beside}
     return rows + [row for row in by_claim.values() if row]
 
 

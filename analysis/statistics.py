@@ -77,11 +77,11 @@ class Paired:
         Counted values can repeat by chance, and then s is too small: the variance is at least the q²/(6n) that two
         roundings to steps of q add to a difference.
         """
-        known = np.isfinite(differences)
-        values, n = np.where(known, differences, 0.0), known.sum(-1)
+        present = np.isfinite(differences)
+        values, n = np.where(present, differences, 0.0), present.sum(-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = values.sum(-1) / n
-            sd = np.sqrt(np.square(np.where(known, values - np.expand_dims(mean, -1), 0.0)).sum(-1) / (n - 1))
+            sd = np.sqrt(np.square(np.where(present, values - np.expand_dims(mean, -1), 0.0)).sum(-1) / (n - 1))
             variance = np.maximum(np.square(sd) / n, resolution**2 / (6 * n))
         return Paired(mean, variance, sd, np.square(values).sum(-1), n)
 
@@ -220,13 +220,13 @@ def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozens
         share[i, of] = weights(capped(lead.spread[i, of]))
     # A one-sided test at ½ α is a two-sided one at α. A cell without any other cannot be worse than one.
     better = (share > 0) & (lead.mean > lead.half_width(np.maximum(ALPHA * share, 1e-300)))
-    return sets(better[np.ix_(number, number)], (rivals.any(1) | (len(own) == 1))[number])
+    return sets(better[np.ix_(number, number)], np.any(rivals, axis=1)[number] | (len(own) == 1))
 
 
 def sets(better: NDArray[np.bool_], tested: NDArray[np.bool_]) -> list[frozenset[int] | None]:
     """The set of each row of flags [k, k]; None where nothing was `tested`."""
     rows = (frozenset(np.flatnonzero(row).tolist()) for row in better)
-    return [row if known else None for row, known in zip(rows, tested, strict=True)]
+    return [row if any_test else None for row, any_test in zip(rows, tested, strict=True)]
 
 
 def _key(values: Array) -> tuple[Hashable, ...]:

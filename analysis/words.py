@@ -115,7 +115,7 @@ def seeds_needed(row: Row) -> list[str]:
     return [f"{number} seeds would show a difference of this size"] if needed > row["n"] else []
 
 
-def found(analysis: Analysis, row: Row) -> str:
+def claimed_difference(analysis: Analysis, row: Row) -> str:
     """The difference that a claim is about and its evidence, or why there is none."""
     if row["untested"]:
         return str(row["untested"])
@@ -129,12 +129,12 @@ def found(analysis: Analysis, row: Row) -> str:
 
 def answers(analysis: Analysis) -> list[str]:
     """The answers in all deciding metrics; where comparisons are within rows, one for each row that has a choice."""
-    told: list[str] = []
+    sentences: list[str] = []
     for metric in analysis.deciding:
         rows = _measured(analysis, metric).groupby("row", sort=False)
         choices = [str(row) for row, cells in rows if row and not _alike(analysis, metric, cells)]
-        told += filter(None, (headline(analysis, metric, row) for row in [*choices, ""]))
-    return told
+        sentences += filter(None, (headline(analysis, metric, row) for row in [*choices, ""]))
+    return sentences
 
 
 def headline(analysis: Analysis, metric: MetricInfo, row: str = "") -> str:
@@ -170,7 +170,7 @@ def _choice(analysis: Analysis, metric: MetricInfo, label: str, own: pd.DataFram
         return f"{label}: {name} has the best value, {value}, of one seed: no verdict."
     alone = sum(beaten == () for beaten in own["beaten_by"]) == 1
     ahead = f"is the best of {n - len(names.get(NOT_TESTED, []))}" if alone else "has the best mean"
-    told = {
+    starts = {
         AS_GOOD: f"equal to it for practical purposes ({as_good(metric)}): ",
         MAY_BE_BEST: "not known to be better, at this budget, than ",
         NOT_TESTED: "of fewer than two seeds, and so not compared: ",
@@ -178,7 +178,7 @@ def _choice(analysis: Analysis, metric: MetricInfo, label: str, own: pd.DataFram
     for place, own_names in names.items():
         many = f"{'any' if len(own_names) == n - 1 else len(own_names)} of the other {n - 1} cells"
         names[place] = [many if len(own_names) > 3 else listed_names(own_names, "or")]
-    others = [start + names[place][0] for place, start in told.items() if place in names]
+    others = [start + names[place][0] for place, start in starts.items() if place in names]
     return f"{label}: {'; '.join([f'{name} {ahead}, {value}', *others])}."
 
 
@@ -202,11 +202,11 @@ def beside_codes(analysis: Analysis, metric: MetricInfo) -> tuple[str, str]:
     """The two parts of a sentence on cells that are worse than a uniform code or a histogram, "" where none is: how
     many are worse than which code, and its value."""
     own = _measured(analysis, metric)
-    known = [code for code in analysis.meta.baselines.get(metric.name, ()) if is_plain(code)]
-    worse = {code: int((metric.sign * (own["mean"] - code.value) < 0).sum()) for code in known}
-    every = [code for code in known if worse[code] == len(own) > 0]
+    codes = [code for code in analysis.meta.baselines.get(metric.name, ()) if is_plain(code)]
+    worse = {code: int((metric.sign * (own["mean"] - code.value) < 0).sum()) for code in codes}
+    every = [code for code in codes if worse[code] == len(own) > 0]
     unlearnt = [code for code in every if code.label == UNIFORM]
-    code = next(iter(unlearnt), max(every or known, key=lambda code: metric.sign * code.value, default=None))
+    code = next(iter(unlearnt), max(every or codes, key=lambda code: metric.sign * code.value, default=None))
     if code is None or not worse[code]:
         return "", ""
     who = f"{worse[code]} of {len(own)} cells {'has' if worse[code] == 1 else 'have'} a worse mean"

@@ -54,9 +54,10 @@ def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
     from analysis.figures.style import STYLE
     from analysis.search import Search
 
-    alone, paths = isinstance(subject, Search), {}
+    grid, search = (None, subject) if isinstance(subject, Search) else (subject, subject.search)
+    paths = {}
     for name, module in FIGURES.items():
-        of = subject if alone == (module == "search") else None if alone else getattr(subject, "search", None)
+        of = search if module == "search" else grid
         with matplotlib.style.context(STYLE):
             figure = function_of(name)(of) if of is not None else None
             for suffix, dates in (("pdf", ("CreationDate", "Producer", "Creator")), ("png", ("Software",))):

@@ -35,9 +35,9 @@ def _figure(
 ) -> Figure | None:
     """The figure of curves by the name of their vertical axis: a row each, which is broken if it is too long; without a
     curve that tells no cell from another."""
-    told = {name: telling(results, tables, partial(alike, share=share)) for name, tables in curves.items()}
-    kept = {name: tables for name, tables in curves.items() if told[name] or len(tables) == 1}
-    axes = [axis for axis in results.meta.axes if any(axis in told[name] for name in kept)]
+    changing = {name: telling(results, tables, partial(alike, share=share)) for name, tables in curves.items()}
+    kept = {name: tables for name, tables in curves.items() if changing[name] or len(tables) == 1}
+    axes = [axis for axis in results.meta.axes if any(axis in changing[name] for name in kept)]
     along = _line_axis(results, axes, {cell for tables in kept.values() for cell in tables})
     across, rows = [axis for axis in axes if axis not in along], list[list[Panel | None]]()
     for name, tables in kept.items():

@@ -57,15 +57,15 @@ def _panel(results: Results, metric: MetricInfo, key: str) -> Panel | None:
 
 def _over(results: Results, key: str) -> list[Line]:
     """The lines over a number, whose table is empty as yet, in the order of the cells."""
-    settings, found = _settings(results), list[pd.Series]()
+    settings, places = _settings(results), list[pd.Series]()
     sets = NUMBERS[key][2] if key in settings else ()
     for free in dict.fromkeys(tuple(name for name in free if name in settings) for free in sets):
         alike = settings[settings[list(free)].nunique(axis=1) == 1]
         for _, group in alike.groupby([name for name in settings if name not in free], sort=False, dropna=False):
             at = pd.to_numeric(group[key], errors="coerce").dropna().drop_duplicates().sort_values()
-            found += [at.astype(float)] if len(at) >= FEWEST else []
+            places += [at.astype(float)] if len(at) >= FEWEST else []
     every, made = varying(results, results.cell_ids), []
-    for i, at in enumerate(found):
+    for i, at in enumerate(places):
         along = varying(results, at.index)
         name = parts(results, [axis for axis in every if axis not in along], str(at.index[0]))
         made.append(Line(list(at.index), {name: i}, pd.DataFrame(index=at), BARS))

@@ -31,9 +31,9 @@ Row = tuple[str, str, Path, str]
 def samples(analysis: Analysis) -> Figure | None:
     """Samples of every cell beside held-out data: those of one seed, from the same noise."""
     cells = analysis.cell_ids
-    found = {path.stem: path for path in (analysis.folder / "samples").glob("*.*")}
+    files = {path.stem: path for path in (analysis.folder / "samples").glob("*.*")}
     names = {f"{run.cell_id}-{run.seed}": str(run.cell_id) for run in analysis.runs[::-1].itertuples()}
-    sheets = {cell: found[name] for name, cell in [*names.items(), (HELD_OUT, HELD_OUT)] if name in found}
+    sheets = {cell: files[name] for name, cell in [*names.items(), (HELD_OUT, HELD_OUT)] if name in files}
     if not set(sheets) & set(cells):
         return None
     every, axes_of = [HELD_OUT] * (HELD_OUT in sheets) + cells, varying(analysis, cells)

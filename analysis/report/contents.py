@@ -79,8 +79,8 @@ def _comparisons(analysis: Analysis) -> Part | None:
         decided.append(f"{metric.label} {own['verdict'].isin(['better', 'worse', 'equal']).sum()} of {len(own)}")
         for _, row in own.iterrows():
             seeds = "".join(words.seeds_needed(row)).partition(" seeds")[0] if row["verdict"] == "cannot tell" else ""
-            told = [*_found(metric, row), row["verdict"], seeds, row["declared"]]
-            rows.append([metric.label, names[row["a"]], names[row["b"]], *told])
+            rest = [*_difference(metric, row), row["verdict"], seeds, row["declared"]]
+            rows.append([metric.label, names[row["a"]], names[row["b"]], *rest])
     head = ("Metric", "a", "b", "a − b, or a/b", "p, or looks", "a is", "Seeds to tell", "Declared")
     return _part("comparisons", "Which differences are real", head, rows, f"decided: {'; '.join(decided)}")
 
@@ -89,7 +89,7 @@ def _part(name: str, title: str, head: Sequence[str], rows: Sequence[Sequence[st
     return Part(name, title, [table(head, rows)], gist) if rows else None
 
 
-def _found(metric: MetricInfo, row: pd.Series) -> list[str]:
+def _difference(metric: MetricInfo, row: pd.Series) -> list[str]:
     """The difference with its interval, on a log scale the ratio a/b; and p or, with looks, the seeds it took."""
     if row["difference"] == row["half_width"] == 0:
         return ["the same at every seed", "–"]
@@ -101,11 +101,11 @@ def _published(analysis: Analysis) -> Part | None:
     """The outcome of each claim of a paper."""
     claims, rows = analysis.comparisons.query("kind == 'claim'").sort_values("claim"), []
     for _, row in claims.iterrows():
-        said, found = analysis.meta.expects[row["claim"]], [row["metric"], row["untested"], ""]
+        claim, fields = analysis.meta.expects[row["claim"]], [row["metric"], row["untested"], ""]
         if row["outcome"] != "not tested":
             metric = analysis.metric(row["metric"])
-            found = [metric.label, *_found(metric, row)]
-        rows.append([said.claim, said.source, *found, row["outcome"], row["declared"]])
+            fields = [metric.label, *_difference(metric, row)]
+        rows.append([claim.claim, claim.source, *fields, row["outcome"], row["declared"]])
     outcomes = listed([f"{n} {outcome}" for outcome, n in claims["outcome"].value_counts(sort=False).items()])
     head = ("Claim", "Source", "Metric", "Here", "p, or looks", "Outcome", "Declared")
     return _part("published", "Against the papers", head, rows, f"of {counted(len(rows), 'claim')} {outcomes}")
@@ -123,10 +123,9 @@ def _axes(analysis: Analysis) -> Part | None:
             rows.append([label, row["factors"], test, p, f"{100 * row['share']:.0f} %"])
     head = ("Metric", "Axis, or two that depend on each other", "Test", "p", "Share of the variance")
     means = []
-    for _, row in analysis.averages.iterrows():
-        metric = analysis.metric(row["metric"])
-        mean = words.size(metric, row["mean"], row["half_width"]).removeprefix("a factor of ")
-        means.append([metric.label, row["axis"], row["level"], mean])
+    for name, axis, level, *mean in analysis.averages.itertuples(index=False):
+        metric = analysis.metric(name)
+        means.append([metric.label, axis, level, words.size(metric, *mean).removeprefix("a factor of ")])
     averages = table(("Metric", "Axis", "Level", "Mean over the other axes"), means)
     return Part("axes", "Which axes matter", [table(head, rows), averages], "; ".join(gists)) if rows else None
 

@@ -48,33 +48,36 @@ def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Ma
     """The cell to take, with the alternatives; without a recommendation if nothing is compared."""
     use = metric.decides
     if not choices:
-        return _told(analysis, metric, f"For {use}: nothing to choose between.")
+        return _take(analysis, metric, f"For {use}: nothing to choose between.")
     best, cells = choices[0]
     if analysis.meta.preliminary:
-        return _told(analysis, metric, f"For {use} so far", best["name"], " leads.")
+        return _take(analysis, metric, f"For {use} so far", best["name"], " leads.")
     why = _beside(analysis, metric, best)
     if not best["bold"]:
-        return _told(analysis, metric, f"For {use} no verdict; best value:", best["name"], ".", why)
+        return _take(analysis, metric, f"For {use} no verdict; best value:", best["name"], ".", why)
     as_good, left = (cells.loc[cells["place"] == place, "name"].tolist() for place in (AS_GOOD, MAY_BE_BEST))
     which = f"{as_good[0]}, which is" if len(as_good) == 1 else f"any of {len(as_good)} others that are"
     rest = f", or {which} {words.as_good(metric)}" if as_good else ""
     rest += f"; {counted(len(left), 'other')} cannot be ruled out" if left else ""
-    return _told(analysis, metric, f"For {use}, at this budget, take", best["name"], f"{rest}.", why)
+    return _take(analysis, metric, f"For {use}, at this budget, take", best["name"], f"{rest}.", why)
 
 
 def _beside(analysis: Analysis, metric: MetricInfo, best: pd.Series) -> list[str]:
     """The smallest difference of the best cell from those that it is compared with, and the score of real data."""
-    own, told = analysis.comparisons.query("kind == 'comparison' and metric == @metric.name and n > 1 and sd > 0"), []
+    own, sentences = (
+        analysis.comparisons.query("kind == 'comparison' and metric == @metric.name and n > 1 and sd > 0"),
+        [],
+    )
     its = own[own[["a", "b"]].eq(best["cell_id"]).any(axis=1)].sort_values("difference", key=abs)
-    told += [words.comparison_sentence(analysis, row) for _, row in its.head(1).iterrows()]
+    sentences += [words.comparison_sentence(analysis, row) for _, row in its.head(1).iterrows()]
     for floor in filter(None, [analysis.meta.floors.get(metric.name)]):
         ahead = metric.sign * (best["mean"] - floor.value) > 0
         caution = "; beyond that is not better than real" if ahead else ""
-        told.append(f"For comparison: {floor.label} score {words.amount(metric, floor.value)}{caution}.")
-    return told
+        sentences.append(f"For comparison: {floor.label} score {words.amount(metric, floor.value)}{caution}.")
+    return sentences
 
 
-def _told(
+def _take(
     analysis: Analysis, metric: MetricInfo, take: str, choice: str = "", rest: str = "", why: Sequence[str] = ()
 ) -> Markup:
     """A choice in large letters, below its limits: that it is exploratory, or that a code without a network is better
@@ -97,11 +100,11 @@ def _rows(analysis: Analysis) -> str:
 def _by_row(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
     """The best mean of each row, those of the same name together: β̃ at 10 and 25; analytic at 50."""
     if not choices:
-        return _told(analysis, metric, f"For {metric.decides}: nothing to choose between.")
+        return _take(analysis, metric, f"For {metric.decides}: nothing to choose between.")
     best = pd.DataFrame([best for best, _ in choices]).groupby("name", sort=False)["row"]
-    told = "; ".join(f"{name} at {listed(rows.tolist())}" for name, rows in best)
+    choice = "; ".join(f"{name} at {listed(rows.tolist())}" for name, rows in best)
     so_far = " so far" if analysis.meta.preliminary else ""
-    return _told(analysis, metric, f"For {metric.decides}, by {_rows(analysis)}, the best mean{so_far}:", told, ".")
+    return _take(analysis, metric, f"For {metric.decides}, by {_rows(analysis)}, the best mean{so_far}:", choice, ".")
 
 
 def _row_table(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
@@ -136,6 +139,6 @@ def _samples(analysis: Analysis, metric: MetricInfo) -> list[Markup]:
     if best.empty:
         return []
     sheet = f"{best['cell_id'].iloc[0]}-{analysis.meta.seeds[0]}.png"
-    said = {sheet: f"Samples of {best['name'].iloc[0]}, the best in {metric.label}."}
-    said |= {f"{HELD_OUT}.png": "Real images, held out."}
-    return [figure(folder / file, text, WIDE) for file, text in said.items() if (folder / file).is_file()]
+    captions = {sheet: f"Samples of {best['name'].iloc[0]}, the best in {metric.label}."}
+    captions |= {f"{HELD_OUT}.png": "Real images, held out."}
+    return [figure(folder / file, text, WIDE) for file, text in captions.items() if (folder / file).is_file()]

@@ -33,7 +33,6 @@ from analysis.labels import (
         ("naïve señor", "naïve señor"),
         ("run `a_b=1` now", r"run \texttt{a\_b=1} now"),
         ("lone ` tick", "lone ` tick"),
-        ("☃", "[U+2603]"),
     ],
 )
 def test_latex(text, expected):

@@ -93,7 +93,7 @@ def test_papers_claims(claim, outcome, told, tmp_path):
     analysis = nll(tmp_path, {"A": A, "B": B}, expects=[said])
     (row,) = analysis.comparisons.query("kind == 'claim'").to_dict("records")
     assert row["outcome"] == outcome
-    assert words.found(analysis, row).startswith(told)
+    assert words.claimed_difference(analysis, row).startswith(told)
 
 
 def test_a_factor_has_the_decimals_that_tell_it_from_its_ends():
