@@ -120,18 +120,18 @@ class Sheet:
     """
 
     def __init__(self, analysis: Analysis) -> None:
-        results, cells, notes = analysis, analysis.cells, list[str]()
-        self.analysis, self.axes, self.notes = analysis, analysis.meta.axes, notes
-        self.of = results.parameters
-        self.changes = {axis.name: {axis.name, *changed_along(results, axis)} for axis in self.axes}
-        self.varied = set(results.varied)
+        cells, self.notes = analysis.cells, list[str]()
+        self.analysis, self.axes = analysis, analysis.meta.axes
+        self.of = analysis.parameters
+        self.changes = {axis.name: {axis.name, *changed_along(analysis, axis)} for axis in self.axes}
+        self.varied = set(analysis.varied)
         halves = cells.groupby("metric")["half_width"].agg(list)
         self.rounding = {
             m.name: Rounding(m.decimals, counted=True) if m.kind == "cost" else Rounding.of(m.decimals, halves[m.name])
-            for m in results.metrics
+            for m in analysis.metrics
         }
-        self._found: dict[Any, dict[Any, Any]] = cells.set_index(["metric", "cell_id"]).to_dict("index")
-        self._remarks = remarks.of_cells(results)
+        self._rows: dict[Any, dict[Any, Any]] = cells.set_index(["metric", "cell_id"]).to_dict("index")
+        self._remarks = remarks.of_cells(analysis)
         self._not_all_bold = set(cells.loc[~cells["bold"].astype(bool), "metric"])
 
     def over(self, *parameters: str) -> list[Axis]:
@@ -155,7 +155,7 @@ class Sheet:
 
     def entry(self, metric: MetricInfo, cell: str) -> Entry:
         """Our number, with footnotes on unfinished seeds and the runs' notes; ° where it may be the best."""
-        row, notes = self._found[metric.name, cell], self._remarks[cell]
+        row, notes = self._rows[metric.name, cell], self._remarks[cell]
         text = self.rounding[metric.name].measured(row["mean"], row["half_width"])
         if not self.analysis.comparable(cell, metric.name):
             text, notes = UNCOMPARED, [*notes, f"{UNCOMPARED}: a VQ code has no likelihood, its encoder is no density"]

@@ -23,7 +23,7 @@ from analysis.report.page import PHOTOS, Part, figure, link, links_of, render, s
 from analysis.report.search import search_part
 from analysis.search import Search
 from analysis.statistics import ALPHA
-from analysis.tables import table_html
+from analysis.tables import render as render_table
 
 COSTS = ("Parameters", "Training (FLOPs)", "Training (s)", "A sample (s)", "Peak memory (bytes)")
 """The heads of the columns of `Analysis.costs`."""
@@ -40,7 +40,7 @@ def report(analysis: Analysis) -> str:
 
     screen, cost = first_screen(analysis, taken("differences").values()), taken("cost", "compute")
     content = [
-        Part("table", "Table", [scrolled(table_html(analysis))], opened=True),
+        Part("table", "Table", [scrolled(render_table(analysis, "html"))], opened=True),
         search_part(search, analysis.optimism, taken("history", "slices", "pareto")) if search else None,
         _gallery("seeds", "Every seed, as figures", taken("metrics", "lines")),
         _comparisons(analysis),

@@ -100,12 +100,12 @@ LOSSES = "Loss", {"a": ("L_simple", {}), "b": ("50 %", {})}
 def test_html_is_escaped_and_puts_titles_into_a_column_as_latex_does_not(tmp_path):
     axes = {"t": ("Target", {"m": ("<μ̃>", {}), "e": ("ε", {})}), "l": LOSSES}
     analysis = crossed(tmp_path / "g", axes, {NLL: 2.5, FID: 20.0}, layout="ddpm_table_2")
-    page, text = tables.table_html(analysis), tables.render(analysis, "latex")
+    page, text = tables.render(analysis, "html"), tables.render(analysis, "latex")
     fields = [re.findall(r"<td [^>]*>(.*)</td>", row)[:2] for row in page.split("<tr>")[3:]]
     targets = ("Target &lt;μ̃&gt;", "Target ε")
     assert fields == [[target, loss] for target in targets for loss in ("L_simple", "50 %")]
     assert "<strong>2.50 ± 0.05</strong>" in page
-    assert page == tables.table_html(read(tmp_path / "g"))
+    assert page == tables.render(read(tmp_path / "g"), "html")
     assert r"\caption{Which is better?}\label{tab:small}" in text
     assert r"{}\rlap{\emph{Target $<$$\tilde{\mu}$$>$}} &  &  \\" in text
     assert r"{}\quad $L_{\mathrm{simple}}$ & \textbf{2.50 $\pm$ 0.05} & \textbf{20.0 $\pm$ 2.5} \\" in text
