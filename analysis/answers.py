@@ -5,7 +5,6 @@ folder ─▶ Results (meta, runs, curves) ─▶ comparisons, cells, effects, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import pandas as pd
 
 from analysis.comparisons import compare
 from analysis.costs import costs_of, weight_notes
-from analysis.declared import Declarations
+from analysis.declared import declared_times
 from analysis.factorial import averages_of, effects_of
-from analysis.grid_json import Meta, MetricInfo
+from analysis.grid_json import MetricInfo
 from analysis.reading import read_results
 from analysis.results import Results
 from analysis.schema import LIKELIHOOD
@@ -23,78 +22,55 @@ from analysis.search import Search, optimism, search_in
 from analysis.summary import BEST, summarise
 
 
-@dataclass(frozen=True, eq=False)
-class Analysis:
-    """A grid's results with what was found: frames whose columns `comparisons.COLUMNS` and `summary.COLUMNS`
+class Analysis(Results):
+    """A grid's results with what follows from them: frames whose columns `comparisons.COLUMNS` and `summary.COLUMNS`
     explain."""
-
-    results: Results
-
-    @property
-    def meta(self) -> Meta:
-        """The grid's own description."""
-        return self.results.meta
-
-    @property
-    def runs(self) -> pd.DataFrame:
-        """A row per cell and seed."""
-        return self.results.runs
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """The curves of the runs: cell_id, seed, curve, x, y."""
-        return self.results.curves
-
-    @property
-    def preliminary(self) -> bool:
-        """True where no verdict is due yet."""
-        return self.meta.preliminary
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """A row per comparison and per claim, with the time at which it was `declared`."""
-        frame, declarations = compare(self.results), Declarations(self.results)
-        return frame.assign(declared=[declarations.of_row(row) for row in frame.to_dict("records")])
+        frame = compare(self)
+        return frame.assign(declared=declared_times(self, frame.to_dict("records")))
 
     @cached_property
     def cells(self) -> pd.DataFrame:
         """A row per metric and cell."""
-        return summarise(self.results, self.comparisons)
+        return summarise(self, self.comparisons)
 
     @cached_property
     def effects(self) -> pd.DataFrame:
         """The effects of the axes on each deciding metric; no rows where a grid has too few axes or runs."""
-        return effects_of(self.results, [] if self.preliminary else self.deciding)
+        return effects_of(self, [] if self.meta.preliminary else self.deciding)
 
     @cached_property
     def averages(self) -> pd.DataFrame:
         """Each level of each axis, averaged over the others."""
-        return averages_of(self.results, [] if self.preliminary else self.deciding)
+        return averages_of(self, [] if self.meta.preliminary else self.deciding)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
         """The mean costs of each cell."""
-        return costs_of(self.results)
+        return costs_of(self)
 
     @cached_property
     def weight_notes(self) -> dict[str, str]:
         """Axis → a footnote, for each axis that changes the weight of t without declaring it."""
-        return weight_notes(self.results)
+        return weight_notes(self)
 
     @cached_property
     def search(self) -> Search | None:
         """The search that the grid confirms; None where it confirms none."""
-        return search_in(self.results.folder)
+        return search_in(self.folder)
 
     @cached_property
     def optimism(self) -> pd.DataFrame | None:
         """The optimism of the search, a row per winner and objective; None where the grid confirms no search."""
-        return None if self.search is None else optimism(self.search, self.results)
+        return None if self.search is None else optimism(self.search, self)
 
     @property
     def deciding(self) -> list[MetricInfo]:
         """The metrics that give verdicts, likelihoods first."""
-        return sorted(self.results.deciding, key=lambda metric: metric.decides != LIKELIHOOD)
+        return sorted(super().deciding, key=lambda metric: metric.decides != LIKELIHOOD)
 
     def best(self, metric: str, row: str = "") -> str | None:
         """The cell with the best mean among those that may be the best; None where no cell has a value."""
@@ -107,4 +83,5 @@ def read(folder: Path | str) -> Analysis:
 
     InputError where the folder is missing or corrupt.
     """
-    return Analysis(read_results(folder))
+    results = read_results(folder)
+    return Analysis(results.folder, results.meta, results.runs, results.planned)

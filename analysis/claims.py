@@ -18,10 +18,11 @@ from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from analysis.grid_json import Expectation, MetricInfo
 from analysis.results import Results
-from analysis.statistics import ALPHA, Array, Decision, Paired
+from analysis.statistics import ALPHA, Array, Decision, Paired, judge
 
 Verdict = Literal["better", "worse", "equal", "cannot tell", "open"]
 """The verdict on a against b; "open" where none is due yet."""
@@ -31,38 +32,59 @@ Term = tuple[float, str]
 """A coefficient and the id of a cell."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim `said` by the grid's file, by its `number` there, as a contrast D = Σ c · cell over its `terms`.
+DIRECTION: dict[str, Outcome] = {"better": "as published", "worse": "contrary"}
+EQUALITY: dict[str, Outcome] = {"equal": "as published", "better": "contrary", "worse": "contrary"}
+"""The outcome of a claim by its verdict, else "cannot tell"."""
 
-    `metric` is a name; `margin` the most that |D| may be in a claim of equality, else nan; `untested` the reason why
-    there is no test, else "".
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A contrast D = Σ c · cell over its `terms`: a comparison or, by its `number` in the grid's file, a paper's claim.
+
+    `metric` is a name; `margin` the most that |D| may be if two cells are equal, else nan. A claim of equality is
+    contrary where D lies `beyond` it. `untested` is the reason why there is no test, else "".
     """
 
-    number: int
-    said: Expectation
     metric: str
     terms: tuple[Term, ...] = ()
     margin: float = math.nan
+    primary: bool = True
+    number: int | None = None
+    beyond: bool = False
     untested: str = ""
 
     @property
-    def of_equality(self) -> bool:
-        """True where the claim says that two cells are equal."""
-        return self.said.within is not None
-
-    @property
     def pair(self) -> dict[str, str]:
-        """The cells a and b of a claim about their difference; none where it is of more, or of a part of one."""
+        """The cells a and b of a hypothesis about their difference; none where it is of more, or of a part of one."""
         two = len(self.terms) == 2 and abs(self.terms[0][0]) == 1
         return {("a" if c > 0 else "b"): cell for c, cell in self.terms} if two else {}
+
+    def named(self, verdict: str) -> dict[str, Any]:
+        """The columns that name it, and the outcome of a claim."""
+        if self.number is None:
+            return {"kind": "comparison", "primary": self.primary, **self.pair}
+        outcome = (EQUALITY if self.beyond else DIRECTION).get(verdict, "cannot tell")
+        return {
+            "kind": "claim",
+            "claim": self.number,
+            "primary": True,
+            "outcome": outcome,
+            "a": "",
+            "b": "",
+            **self.pair,
+        }
+
+
+def comparison(metric: MetricInfo, a: str, b: str, primary: bool = True) -> Hypothesis:
+    """The comparison of two cells."""
+    return Hypothesis(metric.name, ((1.0, a), (-1.0, b)), metric.margin, primary)
 
 
 def contrast(results: Results, metric: MetricInfo, terms: Sequence[Term], among: Sequence[int] | None = None) -> Array:
     """The sum Σ c · cell on the metric's scale, [n] per seed that one kind of machine finished for all cells; only of
     seeds `among` these, if given."""
     table = results.scaled(metric)
-    values = table.loc[[cell for _, cell in terms]].to_numpy(dtype=np.float64)
+    values = table.to_numpy(dtype=np.float64)[table.index.get_indexer(pd.Index([cell for _, cell in terms]))]
     kept = ~np.isnan(values).any(0)
     if among is not None:
         kept &= table.columns.get_level_values(0).isin(list(among))
@@ -71,32 +93,34 @@ def contrast(results: Results, metric: MetricInfo, terms: Sequence[Term], among:
     return total
 
 
-def claims_of(results: Results) -> list[Claim]:
+def claims_of(results: Results) -> list[Hypothesis]:
     """The grid's claims as contrasts of its cells, in order."""
-    return [_claim(results, i, said) for i, said in enumerate(results.meta.expects)]
+    return [_claim(results, i, expectation) for i, expectation in enumerate(results.meta.expects)]
 
 
-def _claim(results: Results, i: int, said: Expectation) -> Claim:
-    metric = next((m for m in results.metrics if m.name.startswith(f"{said.metric}/") and m.name in results.runs), None)
+def _claim(results: Results, i: int, expectation: Expectation) -> Hypothesis:
+    kind = f"{expectation.metric}/"
+    metric = next((m for m in results.metrics if m.name.startswith(kind) and m.name in results.runs), None)
     if metric is None:
-        return Claim(i, said, said.metric, untested=f"{said.metric} was not measured")
-    matched = _matched(results, said, metric)
+        return Hypothesis(expectation.metric, number=i, untested=f"{expectation.metric} was not measured")
+    matched = _matched(results, expectation, metric)
     if matched:
         terms = _averaged(results, matched, metric)
         if len(contrast(results, metric, terms, results.meta.first_look)) > 1:
-            return Claim(i, said, metric.name, terms, _margin(results, metric, said, matched))
-    named = [*results.at(said.better), *results.at(said.better | said.than)]
-    apart = not all(results.comparable(cell, metric.name) for cell in named)
+            margin = _margin(results, metric, expectation, matched)
+            return Hypothesis(metric.name, terms, margin, number=i, beyond=expectation.within is not None)
+    cells = [*results.at(expectation.better), *results.at(expectation.better | expectation.than)]
+    apart = not all(results.comparable(cell, metric.name) for cell in cells)
     why = f"a cell has no {metric.label} to compare" if apart else "fewer than two seeds finished its cells"
-    return Claim(i, said, metric.name, untested=why)
+    return Hypothesis(metric.name, number=i, untested=why)
 
 
-def _matched(results: Results, said: Expectation, metric: MetricInfo) -> list[list[Term]]:
+def _matched(results: Results, expectation: Expectation, metric: MetricInfo) -> list[list[Term]]:
     """The terms of D, `better` and `than` first, at each combination of the other axes that two seeds finished."""
     matched = []
-    for cell in results.at(said.better):
-        other = _moved(results, cell, said.than)
-        starts = [end and _moved(results, end, said.since) for end in (cell, other)] if said.since else []
+    for cell in results.at(expectation.better):
+        other = _moved(results, cell, expectation.than)
+        starts = [end and _moved(results, end, expectation.since) for end in (cell, other)] if expectation.since else []
         parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
         if len(parts) == 2 + len(starts) and len(contrast(results, metric, parts, results.meta.first_look)) > 1:
             matched.append(parts)
@@ -113,104 +137,80 @@ def _averaged(results: Results, matched: Sequence[Sequence[Term]], metric: Metri
     the contrast of two cells if the other axes change no value; the first match if all terms cancel."""
     total, cells = defaultdict[bytes, float](float), dict[bytes, str]()
     for c, cell in chain.from_iterable(matched):
-        values = same_values(results, cell, metric)
+        values = results.keys(metric.name)[cell]
         total[values] += c
         cells.setdefault(values, cell)
     return tuple((c / len(matched), cells[values]) for values, c in total.items() if c) or tuple(matched[0])
 
 
-def same_values(results: Results, cell: str, metric: MetricInfo) -> bytes:
-    """A key that is equal for cells with the same values at every seed."""
-    return results.by_seed(metric.name)[cell].tobytes()
-
-
-def _margin(results: Results, metric: MetricInfo, said: Expectation, matched: Sequence[Sequence[Term]]) -> float:
-    if said.within is None:
+def _margin(results: Results, metric: MetricInfo, expectation: Expectation, matched: Sequence[Sequence[Term]]) -> float:
+    if expectation.within is None:
         return math.nan
     if metric.scale == "log":
-        return math.log1p(said.within)
+        return math.log1p(expectation.within)
     values, first = results.values(metric.name), results.meta.first_look
     values = values if first is None else values.loc[:, values.columns.get_level_values(0).isin(list(first))]
     means = [float(np.nanmean(values.loc[parts[1][1]].to_numpy())) for parts in matched]
-    return said.within * abs(float(np.mean(means)))
+    return expectation.within * abs(float(np.mean(means)))
 
 
-def comparison_row(
-    metric: MetricInfo, a: str, b: str, primary: bool, values: Array, decision: Decision
-) -> dict[str, Any]:
-    """The row of a comparison by its differences [n]."""
-    return {
-        **_measured(metric, values, decision),
-        "kind": "comparison",
-        "a": a,
-        "b": b,
-        "primary": primary,
-        "margin": metric.margin,
-    }
+def decisions_on(
+    metric: MetricInfo, values: Mapping[Hypothesis, Array], *, primary: bool, alpha: float = ALPHA
+) -> list[Decision]:
+    """The decisions on hypotheses by their differences [n], as one family; without `primary`, none comes first."""
+    return judge(
+        list(values.values()),
+        [tested.margin for tested in values],
+        beyond=[tested.beyond for tested in values],
+        primary=[tested.primary and primary for tested in values],
+        resolution=metric.resolution,
+        alpha=alpha,
+    )
 
 
-def _measured(metric: MetricInfo, values: Array, decision: Decision) -> dict[str, Any]:
-    """The columns on differences; equality within the margin comes before a difference."""
-    found = Paired.of(values, metric.resolution)
+def row_of(metric: MetricInfo, tested: Hypothesis, values: Array, decision: Decision) -> dict[str, Any]:
+    """The row of a hypothesis by its differences [n]; equality within the margin comes before a difference."""
+    paired = Paired.of(values, metric.resolution)
     verdict: Verdict = "cannot tell"
-    if decision.different <= ALPHA:
-        verdict = "better" if metric.sign * found.mean > 0 else "worse"
+    # Equal values at every seed allow no test; a claim of equality then holds.
+    if decision.equal <= ALPHA or (tested.beyond and math.isnan(decision.equal)):
+        verdict = "equal"
+    elif decision.different <= ALPHA:
+        verdict = "better" if metric.sign * paired.mean > 0 else "worse"
     return {
         "metric": metric.name,
         "n": len(values),
-        "difference": float(found.mean),
-        "half_width": float(found.half_width()),
-        "sd": float(found.sd),
-        "p": float(found.p()),
+        "difference": float(paired.mean),
+        "half_width": float(paired.half_width()),
+        "sd": float(paired.sd),
+        "p": float(paired.p()),
         "by_seed": values.tolist(),
         "p_adjusted": decision.different,
         "p_equal": decision.equal,
-        "verdict": "equal" if decision.equal <= ALPHA else verdict,
+        "margin": tested.margin,
+        "verdict": verdict,
+        **tested.named(verdict),
     }
 
 
-def listed_pair(
-    results: Results, metric: MetricInfo, claim: Claim, rows: Sequence[dict[str, Any]]
+def row_as_listed(
+    results: Results, metric: MetricInfo, claim: Hypothesis, rows: Sequence[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The listed comparison of a claim's two cells, or of two cells with the same values; None if there is none, or if
-    the claim says that the two are equal, by a margin of its own."""
-    if claim.of_equality:
+    """The row of a claim about the two cells of a listed comparison, or about two with the same values: it takes over
+    the decision, and the difference gets the claim's sign. None if there is no such comparison, or if the claim says
+    that the two are equal, by a margin of its own."""
+    keys, cells = results.keys(metric.name), values_of(results, metric, claim.pair)
+    listed = (row for row in rows if row["kind"] == "comparison" and values_of(results, metric, row) == cells)
+    row = None if claim.beyond else next(listed, None)
+    if row is None:
         return None
-    cells = values_of(results, metric, claim.pair)
-    return next((row for row in rows if values_of(results, metric, row) == cells), None)
+    if keys[claim.pair["a"]] != keys[row["a"]]:
+        turned = {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"])
+        differences = {"difference": -row["difference"], "by_seed": [-d for d in row["by_seed"]]}
+        row = row | differences | {"verdict": turned}
+    return row | claim.named(row["verdict"])
 
 
 def values_of(results: Results, metric: MetricInfo, row: Mapping[str, Any]) -> frozenset[bytes]:
     """The values of the cells a and b of a row, in any order."""
-    return frozenset(same_values(results, row[side], metric) for side in "ab" if side in row)
-
-
-def claim_row(metric: MetricInfo, claim: Claim, values: Array, decision: Decision) -> dict[str, Any]:
-    """The row of a claim as its own hypothesis."""
-    row = _measured(metric, values, decision)
-    outcome = _outcome(row["verdict"])
-    if claim.of_equality:
-        # Equal values at every seed allow no test; a claim of equality then holds.
-        held = decision.equal <= ALPHA or math.isnan(decision.equal)
-        outcome = "as published" if held else "contrary" if decision.different <= ALPHA else "cannot tell"
-        row["verdict"] = "equal" if held else row["verdict"]
-    return row | _named(claim) | {"margin": claim.margin, "outcome": outcome}
-
-
-def claim_as_listed(results: Results, metric: MetricInfo, claim: Claim, row: dict[str, Any]) -> dict[str, Any]:
-    """The row of a claim about a listed pair, whose decision it takes over; the difference gets the claim's sign."""
-    same = same_values(results, claim.pair["a"], metric) == same_values(results, row["a"], metric)
-    sign = 1.0 if same else -1.0
-    verdict = row["verdict"] if same else {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"])
-    signed = {"difference": sign * row["difference"], "by_seed": [sign * d for d in row["by_seed"]]}
-    return row | signed | _named(claim) | {"verdict": verdict, "outcome": _outcome(verdict)}
-
-
-def _outcome(verdict: str) -> Outcome:
-    outcomes: dict[str, Outcome] = {"better": "as published", "worse": "contrary"}
-    return outcomes.get(verdict, "cannot tell")
-
-
-def _named(claim: Claim) -> dict[str, Any]:
-    """The columns that name a claim; its two cells, where it is about two."""
-    return {"kind": "claim", "claim": claim.number, "primary": True, "a": "", "b": "", **claim.pair}
+    return frozenset(results.keys(metric.name)[row[side]] for side in "ab" if side in row)

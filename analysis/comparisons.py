@@ -16,18 +16,18 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims import Claim, claim_as_listed, claim_row, claims_of, comparison_row, contrast, listed_pair
+from analysis.claims import Hypothesis, claims_of, comparison, contrast, decisions_on, row_as_listed, row_of
 from analysis.grid_json import MetricInfo
 from analysis.primary import with_base
 from analysis.results import Results
 from analysis.sequential import rows_by_looks
-from analysis.statistics import Decision, judge
+from analysis.statistics import Decision
 
 EVERY_PAIR_UP_TO = 6
 """The most cells of a grid with one axis for which every pair is compared."""
-FOUND = ("metric", "kind", "a", "b", "primary", "n", "difference", "half_width", "sd", "p")
-JUDGED = ("p_adjusted", "p_equal", "margin", "verdict", "seeds", "claim", "outcome", "untested", "by_seed")
-COLUMNS = (*FOUND, *JUDGED)
+FOUND = ["metric", "kind", "a", "b", "primary", "n", "difference", "half_width", "sd", "p"]
+JUDGED = ["p_adjusted", "p_equal", "margin", "verdict", "seeds", "claim", "outcome", "untested", "by_seed"]
+COLUMNS = FOUND + JUDGED
 """The frame's columns. `kind` is "comparison" or "claim"; a claim about more than two cells has no a and b.
 `difference` ± `half_width` is a − b on the metric's scale, `seeds` the number of seeds at which looks settled it or
 gave it up, and `claim` the number of the claim in grid.json."""
@@ -40,13 +40,10 @@ def compare(results: Results) -> pd.DataFrame:
     for metric in results.metrics:
         about = [claim for claim in claims if claim.metric == metric.name and not claim.untested]
         rows += rows_by_looks(results, auto, metric, about) if auto else _at_once(results, metric, about)
-    untested = {"kind": "claim", "outcome": "not tested", "verdict": "cannot tell", "primary": True, "n": 0}
-    rows += [
-        {"metric": claim.metric, "claim": claim.number, "untested": claim.untested, **untested}
-        for claim in claims
-        if claim.untested
-    ]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for claim in (claim for claim in claims if claim.untested):
+        without = {"metric": claim.metric, "n": 0, "verdict": "cannot tell", "untested": claim.untested}
+        rows.append(claim.named("") | without | {"outcome": "not tested"})
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     texts = {name: frame[name].astype("object").fillna("") for name in ("a", "b", "outcome", "untested")}
     return frame.assign(**texts).astype({"claim": "Int64", "seeds": "Int64", "n": "int64"})
 
@@ -66,25 +63,18 @@ def planned_pairs(results: Results) -> list[tuple[str, str, bool]]:
     return [*((a, b, True) for a, b in declared), *further]
 
 
-def _at_once(results: Results, metric: MetricInfo, about: Sequence[Claim]) -> list[dict[str, Any]]:
+def _at_once(results: Results, metric: MetricInfo, claims: Sequence[Hypothesis]) -> list[dict[str, Any]]:
     """The rows of one metric whose seeds were fixed beforehand. A claim of direction about a listed pair is that
     pair."""
-    planned = planned_pairs(results) if metric.deciding else []
-    tried = [(*pair, contrast(results, metric, [(1.0, pair[0]), (-1.0, pair[1])])) for pair in planned]
-    tried = [pair for pair in tried if pair[3].size]
+    pairs = [comparison(metric, *pair) for pair in planned_pairs(results)] if metric.deciding else []
+    values = {tested: contrast(results, metric, tested.terms) for tested in [*pairs, *claims]}
+    values = {tested: of for tested, of in values.items() if of.size}
     if results.meta.preliminary:
-        return [comparison_row(metric, *pair, Decision()) | {"verdict": "open"} for pair in tried]
-    of_claims = [contrast(results, metric, claim.terms) for claim in about]
-    decisions = judge(
-        [*(values for *_, values in tried), *of_claims],
-        [metric.margin] * len(tried) + [claim.margin for claim in about],
-        beyond=[False] * len(tried) + [claim.of_equality for claim in about],
-        primary=[pair[2] for pair in tried] + [any(pair[2] for pair in tried)] * len(about),
-        resolution=metric.resolution,
-    )
-    rows = [comparison_row(metric, *pair, decision) for pair, decision in zip(tried, decisions, strict=False)]
-    for claim, values, decision in zip(about, of_claims, decisions[len(tried) :], strict=True):
-        row = listed_pair(results, metric, claim, rows[: len(tried)])
-        own = claim_as_listed(results, metric, claim, row) if row else claim_row(metric, claim, values, decision)
-        rows.append(own)
+        return [row_of(metric, tested, of, Decision()) | {"verdict": "open"} for tested, of in values.items()]
+    first = any(tested.primary for tested in values if tested.number is None)
+    decisions = decisions_on(metric, values, primary=first)
+    rows: list[dict[str, Any]] = []
+    for (tested, of), decision in zip(values.items(), decisions, strict=True):
+        listed = None if tested.number is None else row_as_listed(results, metric, tested, rows)
+        rows.append(listed or row_of(metric, tested, of, decision))
     return rows

@@ -69,16 +69,18 @@ def work_seconds(runs: pd.DataFrame) -> float:
     return float(sum(part.sum() for part in parts))
 
 
-def _groups(results: Results, axis: Axis) -> list[pd.DataFrame]:
-    """The runs with the same level on every axis but this one, in groups."""
-    others = [f"axis.{other.name}" for other in results.meta.axes if other is not axis]
-    return [rows for _, rows in results.runs.groupby(others, sort=False)] if others else [results.runs]
+def _besides(results: Results, axis: Axis) -> list[str]:
+    """The columns of the other axes."""
+    return [f"axis.{other.name}" for other in results.meta.axes if other is not axis]
 
 
 def changed_along(results: Results, axis: Axis) -> set[str]:
     """The choices that differ between cells of a grid with the same level on every axis but this one."""
-    groups = _groups(results, axis)
-    return {name for name in results.varied if any(rows[name].nunique() > 1 for rows in groups)}
+    others, varied = _besides(results, axis), results.varied
+    if not others:
+        return set(varied)
+    several = results.runs[[*others, *varied]].drop_duplicates().groupby(others)[varied].nunique() > 1
+    return set(several.columns[several.any()])
 
 
 def weight_notes(results: Results) -> dict[str, str]:
@@ -91,9 +93,10 @@ def weight_notes(results: Results) -> dict[str, str]:
     ]
     weights = _weights(results) if hidden else {}
     for axis in hidden:
-        groups = [[cell for cell in rows["cell_id"].unique() if cell in weights] for rows in _groups(results, axis)]
-        found = [_difference(weights[a], weights[b]) for cells in groups for a, b in combinations(cells, 2)]
-        factor, t = max(found, key=lambda ratio: ratio[0], default=(1.0, 0))
+        others = {cell: levels | {axis.name: ""} for cell in weights if (levels := results.levels(cell))}
+        pairs = [(a, b) for a, b in combinations(weights, 2) if others[a] == others[b]]
+        ratios = [_difference(weights[a], weights[b]) for a, b in pairs]
+        factor, t = max(ratios, key=lambda ratio: ratio[0], default=(1.0, 0))
         if factor > 1 + SAME:
             factor_text = f"{two_digits(100 * (factor - 1))} %" if factor < 1.995 else f"×{two_digits(factor)}"
             none = f"some have none at t = {t}, where others have some"
@@ -105,10 +108,9 @@ def weight_notes(results: Results) -> dict[str, str]:
 
 def _weights(results: Results) -> dict[str, pd.Series]:
     """The weight c(t) of each finished cell that has one, by its first seed: it is a formula, or learned."""
-    finished = set(results.finished["cell_id"])
-    first = {cell: curve.iloc[:, 0] for cell, curve in results.curve(EXPECTED).items() if cell in finished}
-    counted = {cell: weight.where((weight >= 0) & np.isfinite(weight)) for cell, weight in first.items()}
-    return {cell: weight for cell, weight in counted.items() if (weight > 0).any()}
+    points = results.points(EXPECTED).drop_duplicates(["cell_id", "x"]).set_index("x")
+    own = points[points["cell_id"].isin(results.finished["cell_id"])].assign(y=points["y"].where(points["y"] >= 0))
+    return {str(cell): weight for cell, weight in own.groupby("cell_id", sort=False)["y"] if (weight > 0).any()}
 
 
 def _difference(a: pd.Series, b: pd.Series) -> tuple[float, int]:

@@ -31,9 +31,9 @@ Term = tuple[int, ...]
 """Numbers of axes."""
 ROUNDING = 1e-8
 """The singular values of centred indicators below this are rounding."""
-EFFECTS = ("metric", "factors", "df", "df_error", "F", "p", "p_adjusted", "share")
+EFFECTS = ["metric", "factors", "df", "df_error", "F", "p", "p_adjusted", "share"]
 """The columns of the effects: `share` is the term's part of the sum of squares that seeds do not explain (η²)."""
-AVERAGES = ("metric", "axis", "level", "mean", "half_width")
+AVERAGES = ["metric", "axis", "level", "mean", "half_width"]
 """The columns of the averages, on the metric's scale."""
 
 
@@ -60,7 +60,7 @@ class Block:
 
 def block_of(results: Results, metric: MetricInfo) -> Block | None:
     """The largest block of cells and seeds without gaps; None below two axes, two seeds or two cells."""
-    axes = [axis for axis in results.meta.axes if results.cells[axis.name].nunique() > 1]
+    axes = [axis for axis in results.meta.axes if results.level_names[axis.name].nunique() > 1]
     if len(axes) < 2 or metric.name not in results.runs:
         return None
     table = results.scaled(metric)
@@ -70,7 +70,7 @@ def block_of(results: Results, metric: MetricInfo) -> Block | None:
     rows, cells = complete_block(np.isfinite(values))
     if len(rows) < 2 or len(cells) < 2:
         return None
-    own = results.cells.iloc[cells]
+    own = results.level_names.iloc[cells]
     axes = [axis for axis in axes if own[axis.name].nunique() > 1]
     factorized = [pd.factorize(own[axis.name]) for axis in axes]
     codes = np.column_stack([codes for codes, _ in factorized])
@@ -81,7 +81,7 @@ def effects_of(results: Results, metrics: Sequence[MetricInfo]) -> pd.DataFrame:
     """The main effects and two-way interactions that can be estimated, those of a metric that matter most first."""
     blocks = [(metric, block) for metric in metrics if (block := block_of(results, metric)) and block.tested]
     frames = [_effects(metric, block) for metric, block in blocks]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(EFFECTS))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=EFFECTS)
 
 
 def _effects(metric: MetricInfo, block: Block) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def averages_of(results: Results, metrics: Sequence[MetricInfo]) -> pd.DataFrame
         for i, axis in enumerate(block.axes)
         for level, weights in zip(block.levels[i], _level_weights(block.codes, i), strict=False)
     ]
-    return pd.DataFrame(rows, columns=list(AVERAGES))
+    return pd.DataFrame(rows, columns=AVERAGES)
 
 
 def complete_block(present: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -56,8 +56,8 @@ def folder_of(values: Mapping[str, str]) -> Path:
         return Path(values["runs"])
     if not values["grid"]:
         held = ((results, names_in(results)) for results in (RESULTS, RESULTS / COMMITTED))
-        told = "; ".join(f"{results}/ holds {', '.join(names) or 'none yet'}" for results, names in held)
-        raise InputError(f"which grid? give grid=NAME; {told}")
+        listing = "; ".join(f"{results}/ holds {', '.join(names) or 'none yet'}" for results, names in held)
+        raise InputError(f"which grid? give grid=NAME; {listing}")
     own = RESULTS / folder_name("grid", values["grid"])
     folder = own if holds_results(own) else RESULTS / COMMITTED / values["grid"]
     if not holds_results(folder):

@@ -93,9 +93,8 @@ def around_code(text: str) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    """Plain text for pdflatex; a character that it does not set is named."""
-    known = {char: char for char in text if char in "\n\t" or (ord(char) < 0x180 and char.isprintable())} | _ESCAPES
-    return "".join(known.get(char, f"[U+{ord(char):04X}]") for char in text)
+    """Plain text for pdflatex."""
+    return "".join(_ESCAPES.get(char, char) for char in text)
 
 
 def mathtext(text: str) -> str:
@@ -110,8 +109,8 @@ def mathtext(text: str) -> str:
 def in_symbols(text: str) -> str:
     """A text with Greek letters and indices as symbols, except in `code`: mu, epsilon or x_0 becomes μ, ε or x₀."""
     pieces = text.split("`")
-    greek = [_WORD.sub(lambda found: _SPELT[found[1]], piece) for piece in pieces[::2]]
-    pieces[::2] = [_DIGIT.sub(lambda found: found[1] + "₀₁₂₃₄₅₆₇₈₉"[int(found[2])], piece) for piece in greek]
+    greek = [_WORD.sub(lambda match: _SPELT[match[1]], piece) for piece in pieces[::2]]
+    pieces[::2] = [_DIGIT.sub(lambda match: match[1] + "₀₁₂₃₄₅₆₇₈₉"[int(match[2])], piece) for piece in greek]
     return "`".join(pieces)
 
 

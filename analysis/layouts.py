@@ -36,7 +36,7 @@ class Rows:
         theirs, beside = sheet.beside(tables)
         lines = []
         for cell in sheet.of:
-            first = sheet.analysis.results.labels(cell)[0] if self.grouped else ""
+            first = sheet.analysis.labels(cell)[0] if self.grouped else ""
             ours = (sheet.entry(metric, cell) for metric in metrics)
             title = Entry(f"{sheet.axes[0].label} {first}" if first else "")
             lines.append(Line((*map(Entry, labels[cell]), *ours, *beside[cell]), title))
@@ -49,13 +49,13 @@ class Rows:
 
     def _labels(self, sheet: Sheet) -> tuple[list[Head], dict[str, list[str]]]:
         """The columns of labels, and the labels of each cell."""
-        results = sheet.analysis.results
+        results = sheet.analysis
         levels = {cell: results.labels(cell) for cell in sheet.of}
         if self.grouped:
             head = ", ".join(axis.label for axis in sheet.axes[1:])
             return sheet.labelled([head], {}), {cell: [", ".join(of[1:])] for cell, of in levels.items()}
-        shown = {head: name for head, name in self.shown.items() if any(of(name) for of in sheet.of.values())}
-        labels = {cell: [of(name) for name in shown.values()] for cell, of in sheet.of.items()}
+        shown = {head: name for head, name in self.shown.items() if any(of.get(name) for of in sheet.of.values())}
+        labels = {cell: [of.get(name, "") for name in shown.values()] for cell, of in sheet.of.items()}
         apart = len({tuple(own) for own in labels.values()}) == len(labels)
         axes = () if apart else sheet.axes
         names = [*shown, *(axis.label for axis in axes)] or ["Cell"]
@@ -81,7 +81,7 @@ class Matrix:
         return len(self._axes(sheet)) == 2 and bool(self._metrics(sheet))
 
     def _metrics(self, sheet: Sheet) -> list[MetricInfo]:
-        return [metric for kind in self.columns for metric in sheet.analysis.results.metrics if metric.kind == kind]
+        return [metric for kind in self.columns for metric in sheet.analysis.metrics if metric.kind == kind]
 
     def _axes(self, sheet: Sheet) -> list[Axis]:
         """The axis of rows and that of columns, as far as there are such axes."""
@@ -104,7 +104,7 @@ class Matrix:
         """The label of each column, our level's name if any, and the number of steps if all its cells share one: our
         levels and the papers' numbers, ascending; levels without a single number come last."""
         changed = [name for name in self.columns.values() if name in sheet.changes[across.name]]
-        levels = sheet.analysis.results.cells[across.name]
+        levels = sheet.analysis.level_names[across.name]
         columns = []
         for level in across.levels:
             steps = {value(sheet.of[cell], name) for cell in levels.index[levels == level.name] for name in changed}
@@ -114,7 +114,7 @@ class Matrix:
 
     def _rows(self, sheet: Sheet, metric: MetricInfo, tables: Sequence[PaperTable]) -> Iterator[Row]:
         """The rows of a metric: block by block ours, and the papers' under titles of their own."""
-        (down, across), steps, results = self._axes(sheet), self.columns[metric.kind], sheet.analysis.results
+        (down, across), steps, results = self._axes(sheet), self.columns[metric.kind], sheet.analysis
         values = [f"{of[metric.name]} ({label})" for label, of in sheet.known([metric]).items()]
         notes = [f"{metric.label} known beforehand: {', '.join(values)}"] * bool(values)
         depends = steps in sheet.changes[across.name]
@@ -123,8 +123,8 @@ class Matrix:
         blocks: dict[str, list[str]] = {}
         for cell in sheet.of:
             at = zip(sheet.axes, results.labels(cell), strict=True)
-            told = [f"{axis.label} {label}" for axis, label in at if axis not in (down, across)]
-            blocks.setdefault(", ".join([metric.head, f"ours, {sheet.analysis.meta.data}", *told]), []).append(cell)
+            further = [f"{axis.label} {label}" for axis, label in at if axis not in (down, across)]
+            blocks.setdefault(", ".join([metric.head, f"ours, {sheet.analysis.meta.data}", *further]), []).append(cell)
         for title, cells in blocks.items():
             above, levels = Entry(title, mark=sheet.marks(*notes)), {cell: results.levels(cell) for cell in cells}
             for level in down.levels:
@@ -139,11 +139,11 @@ def _theirs(sheet: Sheet, cells: Sequence[str], metric: MetricInfo, tables: Sequ
     of a bound, nll/test_L0, has none: a paper's number is of the whole."""
     whole = "_" not in metric.name.partition("/")[2].partition("/")[0]
     for paper in (paper for paper in tables if whole and metric.kind in paper.metrics):
-        found: dict[tuple[str, str], dict[str, Entry]] = {}
+        by_label: dict[tuple[str, str], dict[str, Entry]] = {}
         for row in (row for cell in cells for row in paper.matched(sheet.of[cell], sheet.varied, paper.along)):
             label = ", ".join(paper.labels[word] for word in row.values() if word in paper.labels)
-            found.setdefault((row["dataset"], label), {})[row["steps_eval"]] = Entry(row["text"])
-        for (dataset, label), of in found.items():
+            by_label.setdefault((row["dataset"], label), {})[row["steps_eval"]] = Entry(row["text"])
+        for (dataset, label), of in by_label.items():
             title = f"{metric.label}, {paper.head(dataset)}"
             yield Entry(title, mark=sheet.marks(paper.footnote())), label, True, of
 
@@ -178,6 +178,6 @@ def table_of(analysis: Analysis, asked: str = "", *, published: bool = True) -> 
     if fitting is None and asked:
         varies = ", ".join(axis.name for axis in sheet.axes) or "nothing"
         raise InputError(f"layout={name} does not fit a grid that varies {varies}: take layout=general")
-    kinds = {metric.kind for metric in analysis.results.metrics} if published and fitting else set()
+    kinds = {metric.kind for metric in analysis.metrics} if published and fitting else set()
     shown = [paper for name, paper in papers().items() if name in tables and kinds & set(paper.metrics)]
     return (fitting or Rows()).table(sheet, shown)

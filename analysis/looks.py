@@ -30,7 +30,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics import ALPHA, Array, Paired, leads
+from analysis.statistics import ALPHA, Array, Paired, leads, sets
 
 FOLLOWED = 0.8
 """The part of α that looks have where other claims are made beside them."""
@@ -83,19 +83,19 @@ def follow(
 ) -> list[Looked]:
     """The state of `count` comparisons after all looks; `first(n)` gives their differences [n] over the first n seeds,
     None where a comparison has no part in a look."""
-    found = [Looked()] * count
+    states = [Looked()] * count
     for n, weight in look_weights(looks).items():
         p = np.full((2, count), np.nan)
-        claimed = np.array([[getattr(of, kind) is not None for of in found] for kind in ("different", "equal")], bool)
+        claimed = np.array([[getattr(of, kind) is not None for of in states] for kind in ("different", "equal")], bool)
         for j, values in enumerate(first(n)):
             if values is not None and len(values) > 1:
                 own = Paired.of(values, resolution)
                 p[:, j] = own.p(), own.equal(margin)
                 half = float(own.half_width(alpha * weight / count))
-                found[j] = replace(found[j], by_seed=tuple(values.tolist()), half_width=half)
+                states[j] = replace(states[j], by_seed=tuple(values.tolist()), half_width=half)
         new = claims(p, claimed, alpha * weight, equalities=not math.isnan(margin)) & ~claimed
-        found = [_with(of, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, of in enumerate(found)]
-    return found
+        states = [_with(of, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, of in enumerate(states)]
+    return states
 
 
 def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
@@ -145,15 +145,14 @@ class Taken:
     declared: Sequence[bool]
     columns: Mapping[int, int]
 
-    def leads(self, i: int, sign: int, resolution: float) -> Iterator[tuple[Paired, Array, NDArray[np.bool_]]]:
-        """The leads of all cells over cell i in the first n seeds of each look, its part of α for each, 0 where the two
-        did not both take it, and whether it is their last."""
-        both = np.minimum(self.seeds, self.seeds[i])
-        followed = np.array(self.declared) & self.declared[i]
+    def leads(self, sign: int, resolution: float) -> Iterator[tuple[Paired, Array, NDArray[np.bool_]]]:
+        """The leads [k, k] of cells over each other in the first n seeds of each look, its part of α for each, 0 where
+        the two did not both take it, and whether it is their last."""
+        both, followed = np.minimum.outer(self.seeds, self.seeds), np.outer(self.declared, self.declared)
         for n, weight in look_weights(self.looks).items():
             only = n == self.looks[0]
             share = np.where(followed, weight * (n <= both), float(only))
-            lead = leads(self.values[:, : self.columns[n]], i, sign, resolution)
+            lead = leads(self.values[:, : self.columns[n]], sign, resolution)
             yield lead, share, np.where(followed, n == both, only)
 
 
@@ -164,15 +163,12 @@ def beaten_by_looks(taken: Taken, sign: int, resolution: float = 0.0) -> list[fr
     the true best at any look is ½ α at most, as in `statistics`.
     """
     k = len(taken.values)
-    beaten: list[frozenset[int] | None] = []
-    for i in range(k):
-        better, tested = np.zeros((2, k), bool)
-        for lead, share, _ in taken.leads(i, sign, resolution):
-            tests = (share > 0) & (lead.n > 1)
-            better |= tests & (lead.mean > lead.half_width(ALPHA * share / (k - 1)))
-            tested |= tests
-        beaten.append(frozenset(np.flatnonzero(better).tolist()) if tested.any() else None)
-    return beaten
+    better, tested = np.zeros((k, k), bool), np.zeros(k, bool)
+    for lead, share, _ in taken.leads(sign, resolution):
+        tests = (share > 0) & (lead.n > 1)
+        better |= tests & (lead.mean > lead.half_width(ALPHA * share / (k - 1)))
+        tested |= tests.any(1)
+    return sets(better, tested)
 
 
 def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
@@ -182,9 +178,8 @@ def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -
     false claim about a cell needs an error in its test against the true best, so with probability 1 − α none is false.
     """
     k = len(taken.values)
-    several, near = np.isfinite(taken.values).sum(1) > 1, np.zeros((k, k), bool)
-    for i in range(k):
-        for lead, share, last in taken.leads(i, sign, resolution):
-            near[i] |= last & (lead.mean + lead.half_width(2 * ALPHA * share / k) <= margin)
-    others = several & ~np.eye(k, dtype=bool)
-    return [bool(of.any() and near[i][of].all()) for i, of in enumerate(others)]
+    near = np.zeros((k, k), bool)
+    for lead, share, last in taken.leads(sign, resolution):
+        near |= last & (lead.mean + lead.half_width(2 * ALPHA * share / k) <= margin)
+    others = (np.isfinite(taken.values).sum(1) > 1) & ~np.eye(k, dtype=bool)
+    return list(((near | ~others).all(1) & others.any(1)).tolist())

@@ -8,7 +8,7 @@ Ours and theirs are never directly comparable, so pages name their data, and a f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -23,14 +23,14 @@ ALL_STEPS = {"sampler.steps": "horizon", "evaluation.horizon": "horizon"}
 """A number of steps → the parameter that it equals if it is null."""
 LABELS = {"nll": "NLL", "fid": "FID", "is": "IS", "bound_variance": "Var of the bound", "rfid": "R-FID", "psnr": "PSNR"}
 """The kind of a metric → its head above a published column."""
-Parameters = Callable[[str], str]
-"""The values of a cell's parameters by their names, "" for one that it lacks."""
+Parameters = Mapping[str, str]
+"""The values of a cell's parameters by their names."""
 
 
 def value(of: Parameters, name: str) -> str:
     """The value of a parameter; a number of steps that is null is all of T."""
-    text = of(name)
-    return of(ALL_STEPS[name]) if name in ALL_STEPS and text in ("", "null") else text
+    text = of.get(name, "")
+    return of.get(ALL_STEPS[name], "") if name in ALL_STEPS and text in ("", "null") else text
 
 
 def number(text: str) -> str:
@@ -94,7 +94,7 @@ class PaperTable:
 
     def matched(self, of: Parameters, varied: Collection[str], leave: Collection[str] = ()) -> list[dict[str, str]]:
         """The rows with this cell's choices, without regard to the columns in `leave`."""
-        if any(of(name) not in ("", *values) for name, values in self.only.items()):
+        if any(of.get(name, "") not in ("", *values) for name, values in self.only.items()):
             return []
         wanted = {w.column: w.allowed(of, varied) for w in self.wordings if w.column not in leave}
         return [row for row in self.rows if all(row[column] in words for column, words in wanted.items())]

@@ -18,7 +18,7 @@ from analysis.folders import no_grid
 from analysis.frames import AGAIN, check_curves, numbers, read_csv
 from analysis.grid_json import Meta, kind_of, parse_meta
 from analysis.results import Results
-from analysis.schema import AMOUNTS, FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL, STATUSES
+from analysis.schema import FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL, STATUSES
 
 
 def read_results(path: Path | str) -> Results:
@@ -68,20 +68,19 @@ def _tidy(texts: pd.DataFrame, meta: Meta, source: Path) -> pd.DataFrame:
     runs["seed"] = numbers(runs["seed"], "seed", source).astype("int64")
     for name in metrics:
         runs[name] = numbers(runs[name], name, source)
-    keys = [*axes, "cell_id", "seed"]
-    order = runs[keys].copy()
-    for name, axis in axes.items():
-        order[name] = order[name].map(axis.position)
-    return runs.loc[order.sort_values(keys, kind="stable").index].reset_index(drop=True)
+
+    def place(column: pd.Series) -> pd.Series:
+        return column.map(axes[str(column.name)].position) if column.name in axes else column
+
+    return runs.sort_values([*axes, "cell_id", "seed"], key=place, ignore_index=True)
 
 
 def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
     """The texts without the values that their own rows call not comparable."""
-    kinds = [text.split(SEVERAL) for text in texts[NOT_COMPARABLE]]
-    named = {kind for of_row in kinds for kind in of_row if kind}
-    metrics = [str(name) for name in texts if "/" in str(name) and kind_of(str(name)) in named]
-    dropped = {name: np.array([kind_of(name) in of_row for of_row in kinds]) for name in metrics}
-    return texts.assign(**{name: texts[name].mask(of, "") for name, of in dropped.items()})
+    kinds = texts[NOT_COMPARABLE].str.split(SEVERAL)
+    named = [str(name) for name in texts if "/" in str(name) and kind_of(str(name)) in set(kinds.explode())]
+    dropped = {name: [kind_of(name) in of_row for of_row in kinds] for name in named}
+    return texts.assign(**{name: texts[name].mask(np.array(of), "") for name, of in dropped.items()})
 
 
 def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
@@ -97,10 +96,6 @@ def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
             f"{source} holds {place} at seed {row['seed']} more than once: runs of different choices or versions are "
             "not mixed; keep one and remove the other"
         )
-    for name in (name for name in AMOUNTS if name in texts):
-        strange = [text for text in texts[name].unique() if text and not (text.isdecimal() and int(text))]
-        if strange:
-            raise InputError(f"{source}: the column {name!r} holds {strange[0]!r} where a whole number above 0 is due")
     for name, by in (("numerics", []), ("data_digest", ["data"] if "data" in texts else [])):
         versions = texts.loc[texts[name] != "", [*by, name]].drop_duplicates()
         if len(versions) > (versions["data"].nunique() if by else 1):
@@ -114,8 +109,7 @@ def _check_whole(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
     """InputError where a cell lacks a row at a seed that it was run at: every run has a row, however it ended."""
     there = set(zip(texts["cell_id"], texts["seed"], strict=True))
     missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in there]
-    if missing:
-        cell, seed = missing[0]
+    for cell, seed in missing[:1]:
         raise InputError(
             f"{source} lacks {len(missing)} rows that grid.json lists (cell_id {cell} at seed {seed}, …): {AGAIN}"
         )

@@ -34,7 +34,7 @@ def of_cells(results: Results) -> dict[str, list[str]]:
     runs["reason"] = [text.strip().partition("\n")[0][:200] for text in runs["reason"]]
     reasons = merged(text for text in runs["reason"] if text)
     notes = merged(line for text in runs[NOTES] for line in text.splitlines())
-    found = {}
+    by_cell = {}
     for cell, own in runs.groupby("cell_id", sort=False):
         parts = []
         for status, ended in own[own["status"] != FINISHED].groupby("status", sort=False)["reason"]:
@@ -43,38 +43,38 @@ def of_cells(results: Results) -> dict[str, list[str]]:
         kept = int((own["status"] == FINISHED).sum())
         parts += [f"mean over the other {kept}"] if parts and kept else []
         lines = [notes[line] for text in own[NOTES] for line in text.splitlines()]
-        found[str(cell)] = [text for text in dict.fromkeys(["; ".join(parts), *lines]) if text]
-    return found
+        by_cell[str(cell)] = [text for text in dict.fromkeys(["; ".join(parts), *lines]) if text]
+    return by_cell
 
 
 def of_table(analysis: Analysis) -> list[str]:
     """Sentences on what the numbers rest on: extractor, decoder, draws, labels, latents, kinds of machine."""
-    meta, results = analysis.meta, analysis.results
+    meta = analysis.meta
     seen = [m.label for m in meta.metrics if m.name.endswith(f"/{meta.extractor}") and m.part != "autoencoder"]
     sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
     accuracy = f" (accuracy {100 * meta.extractor_accuracy:.1f} %)" if meta.extractor_accuracy else ""
     by = f"{', '.join(seen)}: by {meta.extractor}{accuracy} on {meta.quality_n} generated images{sets}."
     texts = [by] * bool(seen) + [f"L₀ by the decoder: {meta.decoder}."] * bool(meta.decoder)
     for metric in analysis.deciding:
-        draws = results.finished.get(f"{metric.name}_draw_se")
+        draws = analysis.finished.get(f"{metric.name}_draw_se")
         if draws is not None and draws.notna().any():
             error = f"{two_digits(draws.max())} {metric.unit}".rstrip()
             texts.append(f"{metric.label}'s own error, from its draws, is at most {error}.")
-    if any(metric.kind.startswith("nll") for metric in results.metrics):
-        labels = any(results.parameter(cell, "conditioning") == "class" for cell in results.cell_ids)
+    if any(metric.kind.startswith("nll") for metric in analysis.metrics):
+        labels = any(analysis.parameter(cell, "conditioning") == "class" for cell in analysis.cell_ids)
         texts += ["With labels, likelihoods are p(x|y), not p(x)."] * labels
-        latents = bool((results.runs[AUTOENCODER] != "").any())
+        latents = bool((analysis.runs[AUTOENCODER] != "").any())
         texts += ["In latents, NLL is the bound of autoencoder and diffusion, in bits of the image."] * latents
-    kinds = [f"{kind} ({counted(n, 'run')})" for kind, n in results.counted(MACHINE).items()]
+    kinds = [f"{kind} ({counted(n, 'run')})" for kind, n in analysis.counted(MACHINE).items()]
     paired = f"Cells are paired only at seeds that one kind of machine ran: {'; '.join(kinds)}."
     return texts + [paired] * (len(kinds) > 1)
 
 
 def provenance(analysis: Analysis) -> str:
     """The command, the machine, the code and its NUMERICS."""
-    meta, results = analysis.meta, analysis.results
-    precision, numerics = ("/".join(sorted(set(results.runs[name]) - {""})) for name in (PRECISION, "numerics"))
-    code = " and ".join(results.counted("code")) or meta.code
+    meta = analysis.meta
+    precision, numerics = ("/".join(sorted(set(analysis.runs[name]) - {""})) for name in (PRECISION, "numerics"))
+    code = " and ".join(analysis.counted("code")) or meta.code
     other = "" if numerics == str(NUMERICS) else f" (this code's {NUMERICS} gives other digits)"
     parts = [f"`{meta.command}`" * bool(meta.command), meta.device, precision, f"code {code}" * bool(code)]
     return ", ".join([*filter(None, parts), f"numerics {numerics or 'not recorded'}{other}"]) + "."
@@ -82,24 +82,24 @@ def provenance(analysis: Analysis) -> str:
 
 def go_on(analysis: Analysis) -> dict[str, str]:
     """Next step → its command."""
-    meta, results = analysis.meta, analysis.results
+    meta = analysis.meta
     command = meta.command or f"python -m ablations.run grid={meta.name}"
     more = {"seeds.max": 2 * meta.auto.looks[-1]} if meta.auto else {"seeds": 2 * len(meta.seeds)}
-    found = {"more seeds, for exploration": changed(command, more)}
+    commands = {"more seeds, for exploration": changed(command, more)}
     if analysis.search is not None:
         trials, seeds = {"trials": 2 * len(analysis.search.trials)}, {"confirm": 2 * len(meta.seeds)}
-        found = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
-    steps = set(results.runs.get("training.steps", [])) - {""}
+        commands = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
+    steps = set(analysis.runs.get("training.steps", [])) - {""}
     if len(steps) == 1:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
-        found["training twice as long"] = changed(command, longer)
+        commands["training twice as long"] = changed(command, longer)
     for metric in analysis.deciding[-1:]:
         own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
         if len(own):
-            found["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
-    where = f"grid={meta.name}" if results.folder.parent.name in ("results", COMMITTED) else f"runs={results.folder}"
-    found["LaTeX"] = f"python -m analysis.tables {where} format=latex"
-    return found
+            commands["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
+    where = f"grid={meta.name}" if analysis.folder.parent.name in ("results", COMMITTED) else f"runs={analysis.folder}"
+    commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"
+    return commands
 
 
 def changed(command: str, settings: Mapping[str, object]) -> str:

@@ -8,16 +8,15 @@ Names of metrics hold a "/"; those of choices do not.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.frames import numbers, read_csv, read_curves
 from analysis.grid_json import Meta, MetricInfo, kind_of
@@ -28,6 +27,15 @@ from analysis.schema import CURVES, MACHINE, METADATA, NOT_COMPARABLE, SEVERAL, 
 FINISHED = STATUSES[0]
 FORMULA_COLUMNS = ("figure", "series", "x", "y")
 """The columns of formulas.csv, curves that follow from formulas alone; `series` names a line, as readers write it."""
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def kept(method: Callable[[Any, Key], Value]) -> Callable[[Any, Key], Value]:
+    """The method of results, which now computes its value for each argument once."""
+    return cached_property(lambda results: cache(partial(method, results)))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +50,11 @@ class Results:
     @cached_property
     def curves(self) -> pd.DataFrame:
         """The curves of the runs in their order, each by x; that of a formula at each of its cell's seeds."""
-        every, seeds = read_curves(self.folder), self.runs[["cell_id", "seed"]]
+        return self._curves()
+
+    def _curves(self, *names: str) -> pd.DataFrame:
+        """The curves of these names, by default all."""
+        every, seeds = read_curves(self.folder, *names), self.runs[["cell_id", "seed"]]
         formulas = every[every["seed"] < 0].drop(columns="seed").merge(seeds, on="cell_id")
         curves = pd.concat([every[every["seed"] >= 0], formulas])
         curves["place"] = curves["cell_id"].map({cell: i for i, cell in enumerate(self.cell_ids)})
@@ -63,11 +75,6 @@ class Results:
         """The grid's place in a tracking store; None where it was delivered to none."""
         return read_tracking(self.folder / "tracking.json")
 
-    def subfolder(self, name: str) -> Path | None:
-        """A folder of sheets (samples, strips, reconstructions); None where there is none."""
-        path = self.folder / name
-        return path if path.is_dir() else None
-
     @cached_property
     def finished(self) -> pd.DataFrame:
         """The runs whose values count."""
@@ -79,7 +86,7 @@ class Results:
         return self.runs.drop_duplicates("cell_id").set_index("cell_id")
 
     @cached_property
-    def cells(self) -> pd.DataFrame:
+    def level_names(self) -> pd.DataFrame:
         """A row per cell in the order of the axes' levels: a level's name per axis, indexed by cell_id."""
         columns = {f"axis.{axis.name}": axis.name for axis in self.meta.axes}
         return self._first_runs[list(columns)].rename(columns=columns)
@@ -101,8 +108,7 @@ class Results:
 
     @cached_property
     def _levels(self) -> dict[str, dict[str, str]]:
-        rows = self.cells.iterrows()
-        return {str(cell): {str(axis): str(level) for axis, level in row.items()} for cell, row in rows}
+        return cast("dict[str, dict[str, str]]", self.level_names.to_dict("index"))
 
     def levels(self, cell: str) -> dict[str, str]:
         """The levels of a cell, by the names of the axes."""
@@ -111,12 +117,6 @@ class Results:
     def at(self, levels: Mapping[str, str]) -> list[str]:
         """The cells at these levels, on whatever levels of other axes."""
         return [cell for cell in self.cell_ids if levels.items() <= self._levels[cell].items()]
-
-    @cached_property
-    def baseline(self) -> str | None:
-        """The cell that others are compared with, by default the first; None where it has no finished run."""
-        cell = next((cell for cell in self.cell_ids if self._levels[cell] == self.meta.baseline), self.cell_ids[0])
-        return cell if cell in set(self.finished["cell_id"]) else None
 
     @cached_property
     def metrics(self) -> tuple[MetricInfo, ...]:
@@ -145,35 +145,25 @@ class Results:
         """The metric of this name; KeyError where the grid has none."""
         return {metric.name: metric for metric in self.metrics}[name]
 
+    @kept
     def values(self, metric: str) -> pd.DataFrame:
         """The finite values of a metric by cell (rows) and by seed and kind of machine (columns).
 
         Kinds of machine round differently, which changes a training as much as another seed does. So cells are paired
         only at seeds that one kind of machine ran; "" is a kind, too.
         """
-        if metric not in self._values:
-            own = self.finished.assign(value=self.finished[metric] if metric in self.runs else math.nan)
-            own = own[np.isfinite(own["value"])]
-            table = own.pivot(index="cell_id", columns=["seed", MACHINE], values="value")
-            self._values[metric] = table.reindex(self.cell_ids).sort_index(axis=1)
-        return self._values[metric]
+        own = self.finished.reindex(columns=["cell_id", "seed", MACHINE, metric])
+        finite: pd.DataFrame = own[np.isfinite(own[metric])]
+        table = finite.pivot(index="cell_id", columns=["seed", MACHINE], values=metric)
+        return table.reindex(self.cell_ids).sort_index(axis=1)
 
-    @cached_property
-    def _values(self) -> dict[str, pd.DataFrame]:
-        return {}
+    @kept
+    def keys(self, metric: str) -> dict[str, bytes]:
+        """A key per cell, equal for cells with the same values at every seed."""
+        first = self.values(metric).T.groupby(level=0).first().T
+        return dict(zip(self.cell_ids, map(bytes, first.to_numpy(dtype=np.float64)), strict=True))
 
-    def by_seed(self, metric: str) -> dict[str, NDArray[np.float64]]:
-        """The values of a metric of each cell at every seed, of the first kind of machine that has one."""
-        if metric not in self._by_seed:
-            first = self.values(metric).T.groupby(level=0).first().T
-            values = first.to_numpy(dtype=np.float64)
-            self._by_seed[metric] = dict(zip(self.cell_ids, values, strict=True))
-        return self._by_seed[metric]
-
-    @cached_property
-    def _by_seed(self) -> dict[str, dict[str, NDArray[np.float64]]]:
-        return {}
-
+    @kept
     def scaled(self, metric: MetricInfo) -> pd.DataFrame:
         """The same values on the metric's scale."""
         values = self.values(metric.name)
@@ -181,7 +171,12 @@ class Results:
 
     def parameter(self, cell: str, name: str) -> str:
         """The value of a choice of a cell; "" where it has none."""
-        return str(self._first_runs.loc[cell, name]) if name in self.runs else ""
+        return self.parameters[cell].get(name, "")
+
+    @cached_property
+    def parameters(self) -> dict[str, dict[str, str]]:
+        """The choices of each cell by name."""
+        return cast("dict[str, dict[str, str]]", self._first_runs[self.choices].to_dict("index"))
 
     @cached_property
     def choices(self) -> list[str]:
@@ -192,7 +187,7 @@ class Results:
     @cached_property
     def varied(self) -> list[str]:
         """The choices in which cells differ."""
-        return [name for name in self.choices if self.runs[name].nunique() > 1]
+        return [str(name) for name, n in self.runs[self.choices].nunique().items() if n > 1]
 
     def comparable(self, cell: str, metric: str) -> bool:
         """True unless a finished run says that its metrics of this kind cannot be compared with those of others."""
@@ -207,9 +202,13 @@ class Results:
         """The names in a column that may hold several (code, machine), each with the number of its runs."""
         return dict(Counter(name for names in self.runs[column] for name in names.split(SEVERAL) if name))
 
+    def points(self, name: str) -> pd.DataFrame:
+        """The finite points of the curves of this name, of each x the last that was written."""
+        points = self._curves(name)
+        finite: pd.DataFrame = points[np.isfinite(points["y"])]
+        return finite.drop_duplicates(["cell_id", "seed", "x"], keep="last")
+
     def curve(self, name: str) -> dict[str, pd.DataFrame]:
         """The curve of this name of each cell that has it, as [x, seed]."""
-        points = self.curves[(self.curves["curve"] == name) & np.isfinite(self.curves["y"])]
-        points = points.drop_duplicates(["cell_id", "seed", "x"], keep="last")
-        groups = points.groupby("cell_id", sort=False)
+        groups = self.points(name).groupby("cell_id", sort=False)
         return {str(cell): rows.pivot(index="x", columns="seed", values="y") for cell, rows in groups}

@@ -12,21 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analysis.claims import (
-    Claim,
-    claim_as_listed,
-    claim_row,
-    claims_of,
-    comparison_row,
-    contrast,
-    listed_pair,
-    values_of,
-)
+from analysis.claims import Hypothesis, claims_of, comparison, contrast, decisions_on, row_as_listed, row_of, values_of
 from analysis.grid_json import Auto, MetricInfo
 from analysis.looks import FOLLOWED, Looked, follow
 from analysis.reading import read_results
 from analysis.results import Results
-from analysis.statistics import ALPHA, Array, Decision, judge
+from analysis.statistics import ALPHA, Array, Decision
 
 Progress = Literal["open", "settled", "over"]
 """The progress of a comparison: `open` if more seeds are wanted, `settled`, or `over` without a verdict."""
@@ -55,30 +46,23 @@ def _closed(states: Sequence[Looked]) -> Progress:
     return "settled" if closed and all(looked.settled for looked in closed) else "over"
 
 
-def rows_by_looks(results: Results, auto: Auto, metric: MetricInfo, about: Sequence[Claim]) -> list[dict[str, Any]]:
+def rows_by_looks(
+    results: Results, auto: Auto, metric: MetricInfo, claims: Sequence[Hypothesis]
+) -> list[dict[str, Any]]:
     """The rows of one metric after the looks that were taken; other claims are judged at the first look."""
-    followed = _followed(results, auto, metric, about) if metric.deciding else []
-    rows = [_looked(metric, a, b, looked) for (a, b), looked in followed if looked.by_seed]
-    listed = {claim.number: listed_pair(results, metric, claim, rows) for claim in about}
-    rest = [claim for claim in about if listed[claim.number] is None]
-    first = [contrast(results, metric, claim.terms, results.meta.first_look) for claim in rest]
-    decisions = judge(
-        first,
-        [claim.margin for claim in rest],
-        beyond=[claim.of_equality for claim in rest],
-        primary=[False] * len(rest),
-        resolution=metric.resolution,
-        alpha=ALPHA * (1 - FOLLOWED) if followed else ALPHA,
-    )
-    beside = iter(zip(first, decisions, strict=True))
-    for claim in about:
-        row = listed[claim.number]
-        rows.append(claim_as_listed(results, metric, claim, row) if row else claim_row(metric, claim, *next(beside)))
-    return rows
+    followed = _followed(results, auto, metric, claims) if metric.deciding else []
+    rows = [_looked(metric, comparison(metric, *pair), looked) for pair, looked in followed if looked.by_seed]
+    by_claim = {claim: row_as_listed(results, metric, claim, rows) for claim in claims}
+    rest = [claim for claim, row in by_claim.items() if row is None]
+    values = {claim: contrast(results, metric, claim.terms, results.meta.first_look) for claim in rest}
+    decisions = decisions_on(metric, values, primary=False, alpha=ALPHA * (1 - FOLLOWED) if followed else ALPHA)
+    beside = zip(values.items(), decisions, strict=True)
+    by_claim |= {claim: row_of(metric, claim, of, decision) for (claim, of), decision in beside}
+    return rows + [row for row in by_claim.values() if row]
 
 
 def _followed(
-    results: Results, auto: Auto, metric: MetricInfo, about: Sequence[Claim]
+    results: Results, auto: Auto, metric: MetricInfo, about: Sequence[Hypothesis]
 ) -> list[tuple[tuple[str, str], Looked]]:
     """The declared comparisons after the looks that were taken, each over the seeds that both cells have."""
     declared = [pair for pair in results.declared if all(cell in auto.stopped for cell in pair)]
@@ -88,7 +72,7 @@ def _followed(
         return [contrast(results, metric, [(1.0, a), (-1.0, b)], seeds) if {a, b} <= ran else None for a, b in declared]
 
     pairs = {values_of(results, metric, {"a": a, "b": b}) for a, b in declared}
-    beside = any(claim.of_equality or values_of(results, metric, claim.pair) not in pairs for claim in about)
+    beside = any(claim.beyond or values_of(results, metric, claim.pair) not in pairs for claim in about)
     decisions = follow(
         auto.looks,
         len(declared),
@@ -100,14 +84,12 @@ def _followed(
     return list(zip(declared, decisions, strict=True))
 
 
-def _looked(metric: MetricInfo, a: str, b: str, looked: Looked) -> dict[str, Any]:
+def _looked(metric: MetricInfo, pair: Hypothesis, looked: Looked) -> dict[str, Any]:
     """The row of a comparison that looks followed; its interval holds at all looks."""
-    told = "better" if metric.sign * looked.direction > 0 else "worse"
-    verdict = "equal" if looked.equal is not None else "cannot tell" if looked.different is None else told
-    ended = looked.equal if verdict == "equal" else looked.different
-    return {
-        **comparison_row(metric, a, b, True, np.array(looked.by_seed), Decision()),
-        "half_width": looked.half_width,
-        "verdict": verdict,
-        "seeds": looked.dropped if ended is None else ended,
-    }
+    ended, verdict = looked.different, "better" if metric.sign * looked.direction > 0 else "worse"
+    if looked.equal is not None:
+        ended, verdict = looked.equal, "equal"
+    elif ended is None:
+        ended, verdict = looked.dropped, "cannot tell"
+    row = row_of(metric, pair, np.array(looked.by_seed), Decision())
+    return row | {"half_width": looked.half_width, "verdict": verdict, "seeds": ended}

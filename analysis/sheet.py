@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from analysis import remarks
@@ -12,7 +11,7 @@ from analysis.answers import Analysis
 from analysis.costs import changed_along
 from analysis.grid_json import Axis, MetricInfo
 from analysis.labels import Rounding
-from analysis.published import LABELS, PaperTable, Parameters
+from analysis.published import LABELS, PaperTable
 from analysis.schema import UNCOMPARED
 
 
@@ -121,18 +120,18 @@ class Sheet:
     """
 
     def __init__(self, analysis: Analysis) -> None:
-        results, cells, notes = analysis.results, analysis.cells, list[str]()
-        self.analysis, self.axes, self.notes = analysis, analysis.meta.axes, notes
-        self.of: dict[str, Parameters] = {cell: partial(results.parameter, cell) for cell in results.cell_ids}
-        self.changes = {axis.name: {axis.name, *changed_along(results, axis)} for axis in self.axes}
-        self.varied = set(results.varied)
+        cells, self.notes = analysis.cells, list[str]()
+        self.analysis, self.axes = analysis, analysis.meta.axes
+        self.of = analysis.parameters
+        self.changes = {axis.name: {axis.name, *changed_along(analysis, axis)} for axis in self.axes}
+        self.varied = set(analysis.varied)
         halves = cells.groupby("metric")["half_width"].agg(list)
         self.rounding = {
             m.name: Rounding(m.decimals, counted=True) if m.kind == "cost" else Rounding.of(m.decimals, halves[m.name])
-            for m in results.metrics
+            for m in analysis.metrics
         }
-        self._found: dict[Any, dict[Any, Any]] = cells.set_index(["metric", "cell_id"]).to_dict("index")
-        self._remarks = remarks.of_cells(results)
+        self._rows: dict[Any, dict[Any, Any]] = cells.set_index(["metric", "cell_id"]).to_dict("index")
+        self._remarks = remarks.of_cells(analysis)
         self._not_all_bold = set(cells.loc[~cells["bold"].astype(bool), "metric"])
 
     def over(self, *parameters: str) -> list[Axis]:
@@ -143,7 +142,7 @@ class Sheet:
     def chosen(self, kinds: Sequence[str], *, rest: bool) -> list[MetricInfo]:
         """The metrics of these kinds in this order, then others if `rest`, or if none is of these kinds. Metrics that
         were asked for are always shown, and so are deciding ones that no paper's table has."""
-        present = self.analysis.results.metrics
+        present = self.analysis.metrics
         first = [metric for kind in kinds for metric in present if metric.kind == kind]
         left = [metric for metric in present if metric not in first]
         wanted = [metric for metric in left if metric.asked or (metric.deciding and metric.kind not in LABELS)]
@@ -156,9 +155,9 @@ class Sheet:
 
     def entry(self, metric: MetricInfo, cell: str) -> Entry:
         """Our number, with footnotes on unfinished seeds and the runs' notes; ° where it may be the best."""
-        row, notes = self._found[metric.name, cell], self._remarks[cell]
+        row, notes = self._rows[metric.name, cell], self._remarks[cell]
         text = self.rounding[metric.name].measured(row["mean"], row["half_width"])
-        if not self.analysis.results.comparable(cell, metric.name):
+        if not self.analysis.comparable(cell, metric.name):
             text, notes = UNCOMPARED, [*notes, f"{UNCOMPARED}: a VQ code has no likelihood, its encoder is no density"]
         sign = "°" if row["beaten_by"] == () and not row["bold"] else ""
         return Entry(text + sign, bool(row["bold"]) and metric.name in self._not_all_bold, self.marks(*notes))

@@ -77,11 +77,11 @@ class Paired:
         Counted values can repeat by chance, and then s is too small: the variance is at least the q²/(6n) that two
         roundings to steps of q add to a difference.
         """
-        known = np.isfinite(differences)
-        values, n = np.where(known, differences, 0.0), known.sum(-1)
+        present = np.isfinite(differences)
+        values, n = np.where(present, differences, 0.0), present.sum(-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = values.sum(-1) / n
-            sd = np.sqrt(np.square(np.where(known, values - np.expand_dims(mean, -1), 0.0)).sum(-1) / (n - 1))
+            sd = np.sqrt(np.square(np.where(present, values - np.expand_dims(mean, -1), 0.0)).sum(-1) / (n - 1))
             variance = np.maximum(np.square(sd) / n, resolution**2 / (6 * n))
         return Paired(mean, variance, sd, np.square(values).sum(-1), n)
 
@@ -199,11 +199,11 @@ def weights(v: Array) -> Array:
     return v / total if total > 0 else np.full(len(v), 1 / max(len(v), 1))
 
 
-def leads(values: Array, i: int, sign: int, resolution: float) -> Paired:
-    """The leads [k] of all cells over cell i from values [k, N], nan where missing, without seeds over itself; a larger
+def leads(values: Array, sign: int, resolution: float) -> Paired:
+    """The leads [k, k] of cell j over cell i from values [k, N], nan where missing, without seeds over itself; a larger
     sign · value is better."""
-    ahead = sign * (values - values[i])
-    ahead[i] = np.nan
+    ahead = sign * (values - values[:, None])
+    ahead[np.diag_indices(len(values))] = np.nan
     return Paired.of(ahead, resolution)
 
 
@@ -214,19 +214,19 @@ def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozens
     """
     number = np.array(numbered([_key(of_cell) for of_cell in values]), dtype=np.intp)
     own = values[np.unique(number, return_index=True)[1]]
-    better = [_better(own, i, sign, resolution) for i in range(len(own))]
-    every = [None if each is None else frozenset(np.flatnonzero(each[number]).tolist()) for each in better]
-    return [every[i] for i in number]
-
-
-def _better(values: Array, i: int, sign: int, resolution: float) -> NDArray[np.bool_] | None:
-    """A flag per cell, True where it is shown to be better than cell i; None where no other shares two seeds."""
-    lead = leads(values, i, sign, resolution)
-    share, rivals = np.zeros(len(values)), lead.n > 1
-    share[rivals] = weights(capped(lead.spread[rivals]))
+    lead = leads(own, sign, resolution)
+    share, rivals = np.zeros(lead.n.shape), lead.n > 1
+    for i, of in enumerate(rivals):
+        share[i, of] = weights(capped(lead.spread[i, of]))
     # A one-sided test at ½ α is a two-sided one at α. A cell without any other cannot be worse than one.
     better = (share > 0) & (lead.mean > lead.half_width(np.maximum(ALPHA * share, 1e-300)))
-    return better if rivals.any() or len(values) == 1 else None
+    return sets(better[np.ix_(number, number)], np.any(rivals, axis=1)[number] | (len(own) == 1))
+
+
+def sets(better: NDArray[np.bool_], tested: NDArray[np.bool_]) -> list[frozenset[int] | None]:
+    """The set of each row of flags [k, k]; None where nothing was `tested`."""
+    rows = (frozenset(np.flatnonzero(row).tolist()) for row in better)
+    return [row if any_test else None for row, any_test in zip(rows, tested, strict=True)]
 
 
 def _key(values: Array) -> tuple[Hashable, ...]:

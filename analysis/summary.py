@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims import TOLD_APART, same_values
+from analysis.claims import TOLD_APART
 from analysis.grid_json import MetricInfo
 from analysis.looks import Taken, beaten_by_looks, near_best
 from analysis.results import Results
 from analysis.statistics import beaten_by, mean_interval
 
 BEST, AS_GOOD, MAY_BE_BEST, WORSE, NOT_TESTED = "best", "as good", "may be best", "worse", "not tested"
-COLUMNS = ("metric", "cell_id", "name", "row", "n", "mean", "half_width", "sd", "rank", "place", "bold", "beaten_by")
+COLUMNS = ["metric", "cell_id", "name", "row", "n", "mean", "half_width", "sd", "rank", "place", "bold", "beaten_by"]
 """The frame's columns. `rank` is that of the mean among the cells of the row, from 0, −1 without a value; `bold` marks
 the best and those as good that may be the best; `beaten_by` are the ids of the cells shown to be better."""
 
@@ -39,7 +39,7 @@ def summarise(results: Results, comparisons: pd.DataFrame) -> pd.DataFrame:
         for name, cells in rows_of(results).items()
         for row in _places(results, metric, name, cells, listed[listed["metric"] == metric.name])
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "int64", "rank": "int64"})
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"n": "int64", "rank": "int64"})
 
 
 def rows_of(results: Results) -> dict[str, list[str]]:
@@ -62,7 +62,7 @@ def _places(
         np.flatnonzero([len(of_cell) for of_cell in own]).tolist(), key=lambda i: -metric.sign * means[i][0]
     )
     inner = listed[listed["a"].isin(cells) & listed["b"].isin(cells)]
-    same = [same_values(results, cell, metric) for cell in cells]
+    same = [results.keys(metric.name)[cell] for cell in cells]
     beaten, near = _standing(results, metric, cells, sorted(ranked), same, inner)
     leading = {i for i, better in enumerate(beaten) if better is not None and not better}
     best = next((i for i in ranked if i in leading or not leading), None) if metric.sign else None

@@ -49,11 +49,6 @@ def write_tables(analysis: Analysis, folder: Path | str) -> None:
         write_text(Path(folder) / name, text)
 
 
-def table_html(analysis: Analysis) -> str:
-    """The table as HTML with its footnotes, for the report."""
-    return render(analysis, "html")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from analysis.claims import TOLD_APART, same_values
+from analysis.answers import Analysis
+from analysis.claims import TOLD_APART
+from analysis.grid_json import KnownValue, MetricInfo
 from analysis.labels import Rounding, cell_name, listed, listed_names, probability
 from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST, NOT_TESTED
 
-if TYPE_CHECKING:
-    from analysis.answers import Analysis
-    from analysis.grid_json import KnownValue, MetricInfo
-
-    Row = Mapping[Any, Any] | pd.Series[Any]
+Row = Mapping[Any, Any] | pd.Series
 
 UNIFORM = "uniform code"
 """The label of the code that knows nothing of the data."""
@@ -77,8 +75,8 @@ def as_good(metric: MetricInfo) -> str:
 
 def comparison_sentence(analysis: Analysis, row: Row) -> str:
     """The verdict on two cells with its numbers, and that it is exploratory if so."""
-    metric, verdict = analysis.results.metric(row["metric"]), row["verdict"]
-    a, b = (analysis.results.names[row[side]] for side in ("a", "b"))
+    metric, verdict = analysis.metric(row["metric"]), row["verdict"]
+    a, b = (analysis.names[row[side]] for side in ("a", "b"))
     difference, apart = float(row["difference"]), size(metric, abs(row["difference"]), row["half_width"])
     start, end = f"{metric.label}: ", f"by {apart} ({evidence(row)})"
     if difference == row["half_width"] == 0:
@@ -117,11 +115,11 @@ def seeds_needed(row: Row) -> list[str]:
     return [f"{number} seeds would show a difference of this size"] if needed > row["n"] else []
 
 
-def found(analysis: Analysis, row: Row) -> str:
+def claimed_difference(analysis: Analysis, row: Row) -> str:
     """The difference that a claim is about and its evidence, or why there is none."""
     if row["untested"]:
         return str(row["untested"])
-    metric = analysis.results.metric(row["metric"])
+    metric = analysis.metric(row["metric"])
     if row["difference"] == row["half_width"] == 0:
         return f"{metric.label} has the same value at every seed"
     within = analysis.meta.expects[row["claim"]].within
@@ -131,12 +129,12 @@ def found(analysis: Analysis, row: Row) -> str:
 
 def answers(analysis: Analysis) -> list[str]:
     """The answers in all deciding metrics; where comparisons are within rows, one for each row that has a choice."""
-    told: list[str] = []
+    sentences: list[str] = []
     for metric in analysis.deciding:
         rows = _measured(analysis, metric).groupby("row", sort=False)
         choices = [str(row) for row, cells in rows if row and not _alike(analysis, metric, cells)]
-        told += filter(None, (headline(analysis, metric, row) for row in [*choices, ""]))
-    return told
+        sentences += filter(None, (headline(analysis, metric, row) for row in [*choices, ""]))
+    return sentences
 
 
 def headline(analysis: Analysis, metric: MetricInfo, row: str = "") -> str:
@@ -166,13 +164,13 @@ def _choice(analysis: Analysis, metric: MetricInfo, label: str, own: pd.DataFram
         return f"{label} of {name}: {value}."
     if _alike(analysis, metric, own):
         return f"{label}: {value} of all {n} cells, the same at every seed."
-    if analysis.preliminary:
+    if analysis.meta.preliminary:
         return f"{name} leads in {label}: {value}."
     if best["beaten_by"] is None:
         return f"{label}: {name} has the best value, {value}, of one seed: no verdict."
     alone = sum(beaten == () for beaten in own["beaten_by"]) == 1
     ahead = f"is the best of {n - len(names.get(NOT_TESTED, []))}" if alone else "has the best mean"
-    told = {
+    starts = {
         AS_GOOD: f"equal to it for practical purposes ({as_good(metric)}): ",
         MAY_BE_BEST: "not known to be better, at this budget, than ",
         NOT_TESTED: "of fewer than two seeds, and so not compared: ",
@@ -180,7 +178,7 @@ def _choice(analysis: Analysis, metric: MetricInfo, label: str, own: pd.DataFram
     for place, own_names in names.items():
         many = f"{'any' if len(own_names) == n - 1 else len(own_names)} of the other {n - 1} cells"
         names[place] = [many if len(own_names) > 3 else listed_names(own_names, "or")]
-    others = [start + names[place][0] for place, start in told.items() if place in names]
+    others = [start + names[place][0] for place, start in starts.items() if place in names]
     return f"{label}: {'; '.join([f'{name} {ahead}, {value}', *others])}."
 
 
@@ -191,12 +189,12 @@ def _measured(analysis: Analysis, metric: MetricInfo) -> pd.DataFrame:
 
 def _alike(analysis: Analysis, metric: MetricInfo, cells: pd.DataFrame) -> bool:
     """True where several cells have the same value at every seed, so that there is nothing to choose."""
-    return len({same_values(analysis.results, cell, metric) for cell in cells["cell_id"]}) == 1
+    return len({analysis.keys(metric.name)[cell] for cell in cells["cell_id"]}) == 1
 
 
 def name_in_row(analysis: Analysis, cell: str, *, inside: bool = True) -> str:
     """The name of a cell by the axes on which the cells of its row differ or, not `inside`, by those that name it."""
-    axes, rows = zip(analysis.meta.axes, analysis.results.labels(cell), strict=True), analysis.meta.rows
+    axes, rows = zip(analysis.meta.axes, analysis.labels(cell), strict=True), analysis.meta.rows
     return cell_name((axis.label, label) for axis, label in axes if (axis.name not in rows) is inside)
 
 
@@ -204,11 +202,11 @@ def beside_codes(analysis: Analysis, metric: MetricInfo) -> tuple[str, str]:
     """The two parts of a sentence on cells that are worse than a uniform code or a histogram, "" where none is: how
     many are worse than which code, and its value."""
     own = _measured(analysis, metric)
-    known = [code for code in analysis.meta.baselines.get(metric.name, ()) if is_plain(code)]
-    worse = {code: int((metric.sign * (own["mean"] - code.value) < 0).sum()) for code in known}
-    every = [code for code in known if worse[code] == len(own) > 0]
+    codes = [code for code in analysis.meta.baselines.get(metric.name, ()) if is_plain(code)]
+    worse = {code: int((metric.sign * (own["mean"] - code.value) < 0).sum()) for code in codes}
+    every = [code for code in codes if worse[code] == len(own) > 0]
     unlearnt = [code for code in every if code.label == UNIFORM]
-    code = next(iter(unlearnt), max(every or known, key=lambda code: metric.sign * code.value, default=None))
+    code = next(iter(unlearnt), max(every or codes, key=lambda code: metric.sign * code.value, default=None))
     if code is None or not worse[code]:
         return "", ""
     who = f"{worse[code]} of {len(own)} cells {'has' if worse[code] == 1 else 'have'} a worse mean"
@@ -245,5 +243,5 @@ def setting(analysis: Analysis) -> str:
 
 def banner(analysis: Analysis) -> str:
     """A sentence on what a preliminary page rests on; "" for a page with verdicts."""
-    now, planned = len(analysis.meta.seeds), analysis.results.planned
-    return f"Preliminary: {now} of {planned} seeds; no verdict yet." * analysis.preliminary
+    now, planned = len(analysis.meta.seeds), analysis.planned
+    return f"Preliminary: {now} of {planned} seeds; no verdict yet." * analysis.meta.preliminary

@@ -55,12 +55,12 @@ def main_comparisons(analysis: Analysis, most: int = MOST) -> tuple[list[str], i
     """The most important comparisons of each metric in turn, declared ones first, then by verdict and size, each as a
     sentence; and the number of the others."""
     pairs, metrics = analysis.comparisons.query("kind == 'comparison'"), [m.name for m in analysis.deciding]
-    told = pairs[pairs["metric"].isin(metrics) & ((pairs["difference"] != 0) | (pairs["half_width"] != 0))]
-    order = told.assign(
-        later=~told["primary"].astype(bool),
-        rank=told["verdict"].map(get_args(Verdict).index),
-        size=-told["difference"].abs(),
-        place=told["metric"].map(metrics.index),
+    shown = pairs[pairs["metric"].isin(metrics) & ((pairs["difference"] != 0) | (pairs["half_width"] != 0))]
+    order = shown.assign(
+        later=~shown["primary"].astype(bool),
+        rank=shown["verdict"].map(get_args(Verdict).index),
+        size=-shown["difference"].abs(),
+        place=shown["metric"].map(metrics.index),
     ).sort_values(["later", "rank", "size"], kind="stable")
     turns = order.assign(turn=order.groupby("metric").cumcount()).sort_values(["turn", "place"]).head(most)
     return [words.comparison_sentence(analysis, row) for row in turns.to_dict("records")], len(pairs) - len(turns)
@@ -72,22 +72,27 @@ def markdown(analysis: Analysis, table: Table) -> str:
     sentences += [f"{more} other comparisons in comparisons.csv and report.html."] if more else []
     claims = [["Outcome", "A paper's claim", "Source", "Here"]]
     for row in analysis.comparisons.query("kind == 'claim'").to_dict("records"):
-        said = analysis.meta.expects[row["claim"]]
-        claims.append([begun(row["outcome"]), said.claim, said.source, words.found(analysis, row)])
+        claim = analysis.meta.expects[row["claim"]]
+        claims.append([begun(row["outcome"]), claim.claim, claim.source, words.claimed_difference(analysis, row)])
     parts = [
         [in_markdown(" ".join(text for text in (words.banner(analysis), analysis.meta.question) if text))],
         [f"- {in_markdown(text)}" for text in words.answers(analysis)],
-        _grid([MARKDOWN.heads(table), *(texts for _, texts in MARKDOWN.rows(table))], table.labels),
+        grid(table, MARKDOWN),
         ["<br>\n".join(map(in_markdown, caption(analysis)))],
         [f"<sup>{letter(i)}</sup> {in_markdown(note)}<br>" for i, note in enumerate(table.notes)],
         [in_markdown(" ".join([*remarks.of_table(analysis), remarks.provenance(analysis)]))],
         [f"- {in_markdown(text)}" for text in sentences],
-        _grid([[in_markdown(text) for text in row] for row in claims], 4) if len(claims) > 1 else [],
+        _set_out([[in_markdown(text) for text in row] for row in claims], 4) if len(claims) > 1 else [],
     ]
     return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
 
 
-def _grid(lines: Sequence[Sequence[str]], labels: int) -> list[str]:
+def grid(table: Table, form: Form) -> list[str]:
+    """The lines of a table, in the marks of a form."""
+    return _set_out([form.heads(table), *(texts for _, texts in form.rows(table))], table.labels)
+
+
+def _set_out(lines: Sequence[Sequence[str]], labels: int) -> list[str]:
     """A Markdown table, its first columns to the left and the others to the right."""
     columns = []
     for i, column in enumerate(zip(*lines, strict=True)):
@@ -135,8 +140,8 @@ def latex(analysis: Analysis, table: Table) -> str:
     question = textwrap.shorten(meta.question, CAPTION, placeholder=" …")
     captions = [f"\\caption{{{tex(question)}}}\\label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', meta.name)}}}"]
     captions += ["\\addtocounter{table}{-1}\\caption{Continued.}"] * (len(parts) - 1)
-    said = [*[[]] * (len(parts) - 1), notes]
-    written = [_environment(part, size, head, of) for part, head, of in zip(parts, captions, said, strict=True)]
+    below = [*[[]] * (len(parts) - 1), notes]
+    written = [_environment(part, size, head, of) for part, head, of in zip(parts, captions, below, strict=True)]
     return "\n".join(["% \\usepackage{booktabs,threeparttable}", *written])
 
 
@@ -172,8 +177,8 @@ def _environment(table: Table, size: str, head: str, notes: Sequence[tuple[str, 
     form = f"@{{\\extracolsep{{\\fill}}}}{'l' * table.labels}{'r' * (len(heads) - table.labels)}@{{}}"
     body = styled(heads, rows).to_latex(hrules=True, column_format=form, multicol_align="c")
     body = body.replace("{tabular}", "{tabular*}").replace("{tabular*}", "{tabular*}{\\linewidth}", 1)
-    said = [f"\\item[{mark}] {tex(text)}" if mark else f"\\item {tex(text)}" for mark, text in notes]
-    below = ["\\begin{tablenotes}[flushleft]\\scriptsize\\raggedright", *said, "\\end{tablenotes}"] if said else []
+    items = [f"\\item[{mark}] {tex(text)}" if mark else f"\\item {tex(text)}" for mark, text in notes]
+    below = ["\\begin{tablenotes}[flushleft]\\scriptsize\\raggedright", *items, "\\end{tablenotes}"] if items else []
     start = f"\\begin{{table}}[tp]\n\\centering\n{head}\\par\\medskip\n\\begin{{threeparttable}}"
     start += f"\n\\{size}\\setlength{{\\tabcolsep}}{{{GAP / 2:g}pt}}"
     return "\n".join([start, body.rstrip(), *below, "\\end{threeparttable}\n\\end{table}\n"])

@@ -48,7 +48,7 @@ def page() -> str:
             name, found = grid.meta.name, grid.comparisons[grid.comparisons["kind"] == "claim"]
             names.append(" ".join([f"[{name}](../results/committed/{name}/table.md)", *marks_of(name)]))
             for row in found.to_dict("records"):
-                said, metric = grid.meta.expects[row["claim"]], grid.results.metric(row["metric"])
+                said, metric = grid.meta.expects[row["claim"]], grid.metric(row["metric"])
                 here = row["untested"] or size(metric, row["difference"], row["half_width"])
                 printed = [math.log(x) if metric.scale == "log" else x for x in said.published or ()]
                 paper = size(metric, printed[0] - printed[1]) if printed else ""

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 
 from analysis.answers import Analysis
-from analysis.claims import TOLD_APART, same_values
+from analysis.claims import TOLD_APART
 from analysis.grid_json import MetricInfo
 from analysis.labels import Rounding
 from analysis.schema import LIKELIHOOD
@@ -50,7 +50,7 @@ def best(grid: Analysis, metric: MetricInfo, cells: pd.DataFrame) -> str:
     named = {place: [name_in_row(grid, cell) for cell in own] for place, own in cells.groupby("place")["cell_id"]}
     mean, half = cells.loc[cells["place"] == BEST, ["mean", "half_width"]].iloc[0]
     value = Rounding.of(metric.decimals, [half]).measured(mean, half)
-    if len({same_values(grid.results, cell, metric) for cell in cells["cell_id"]}) == 1:
+    if len({grid.keys(metric.name)[cell] for cell in cells["cell_id"]}) == 1:
         return f"all {value}"
     others = [(word, named[place]) for word, place in (("=", AS_GOOD), ("or", MAY_BE_BEST)) if place in named]
     told = (f"; {word} {names[0] if len(names) == 1 else len(names)}" for word, names in others)

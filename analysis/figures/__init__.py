@@ -8,7 +8,6 @@ its name in `FIGURES`. What draws is imported when it is asked for: `--help` doe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -25,25 +24,6 @@ if TYPE_CHECKING:
     from analysis.search import Search
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A figure of the list: the name of its function, and of the module that has it."""
-
-    name: str
-    module: str
-
-    @property
-    def make(self) -> Callable[[Any], Figure | None]:
-        """The function that draws the figure."""
-        function: Callable[[Any], Figure | None] = getattr(import_module(f"{__name__}.{self.module}"), self.name)
-        return function
-
-    @property
-    def caption(self) -> str:
-        """The line that says what it shows: the docstring of its function."""
-        return " ".join((self.make.__doc__ or "").split())
-
-
 _MODULES = {
     "pictures": "samples strips reconstructions",
     "rows": "metrics differences",
@@ -51,7 +31,19 @@ _MODULES = {
     "curves": "training budget weights schedules bound forward noise variances objectives reverse",
     "search": "history slices pareto",
 }
-FIGURES = {name: Listed(name, module) for module, names in _MODULES.items() for name in names.split()}
+FIGURES = {name: module for module, names in _MODULES.items() for name in names.split()}
+"""Figure → the module that has its function."""
+
+
+def function_of(name: str) -> Callable[[Any], Figure | None]:
+    """The function that draws a figure."""
+    function: Callable[[Any], Figure | None] = getattr(import_module(f"{__name__}.{FIGURES[name]}"), name)
+    return function
+
+
+def caption_of(name: str) -> str:
+    """The line that says what a figure shows."""
+    return " ".join((function_of(name).__doc__ or "").split())
 
 
 def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
@@ -62,11 +54,12 @@ def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
     from analysis.figures.style import STYLE
     from analysis.search import Search
 
-    alone, paths = isinstance(subject, Search), {}
-    for name, listed in FIGURES.items():
-        of = subject if alone == (listed.module == "search") else None if alone else getattr(subject, "search", None)
+    grid, search = (None, subject) if isinstance(subject, Search) else (subject, subject.search)
+    paths = {}
+    for name, module in FIGURES.items():
+        of = search if module == "search" else grid
         with matplotlib.style.context(STYLE):
-            figure = listed.make(of) if of is not None else None
+            figure = function_of(name)(of) if of is not None else None
             for suffix, dates in (("pdf", ("CreationDate", "Producer", "Creator")), ("png", ("Software",))):
                 path = folder / f"{name}.{suffix}"
                 if figure is None:

@@ -35,9 +35,9 @@ def _figure(
 ) -> Figure | None:
     """The figure of curves by the name of their vertical axis: a row each, which is broken if it is too long; without a
     curve that tells no cell from another."""
-    told = {name: telling(results, tables, partial(alike, share=share)) for name, tables in curves.items()}
-    kept = {name: tables for name, tables in curves.items() if told[name] or len(tables) == 1}
-    axes = [axis for axis in results.meta.axes if any(axis in told[name] for name in kept)]
+    changing = {name: telling(results, tables, partial(alike, share=share)) for name, tables in curves.items()}
+    kept = {name: tables for name, tables in curves.items() if changing[name] or len(tables) == 1}
+    axes = [axis for axis in results.meta.axes if any(axis in changing[name] for name in kept)]
     along = _line_axis(results, axes, {cell for tables in kept.values() for cell in tables})
     across, rows = [axis for axis in axes if axis not in along], list[list[Panel | None]]()
     for name, tables in kept.items():
@@ -85,27 +85,27 @@ def telling(results: Results, things: Mapping[str, Any], same: Callable[[Any, An
 
 def training(analysis: Analysis) -> Figure | None:
     """The loss over training steps, mean and range of the seeds; scales of different objectives do not compare."""
-    tables = analysis.results.curve("train/network")
+    tables = analysis.curve("train/network")
     ends = [table.index.max() for table in tables.values()] or [1]
     log = LOG if max(ends) > 4 * min(ends) else LINEAR
-    return _figure(analysis.results, {"training loss": tables}, "training step", (log, WIDE))
+    return _figure(analysis, {"training loss": tables}, "training step", (log, WIDE))
 
 
 def bound(analysis: Analysis) -> Figure | None:
     """The bits that each t adds to the bound on test data; a first term of latents below 0 has no place on the axis."""
-    tables = analysis.results.curve("bound_per_t")
-    own = {cell: table for cell, table in tables.items() if analysis.results.comparable(cell, "nll/test")}
-    return _figure(analysis.results, {"bits/dim per t": _over_t(own)}, "t/T", (LOG, WIDE))
+    tables = analysis.curve("bound_per_t")
+    own = {cell: table for cell, table in tables.items() if analysis.comparable(cell, "nll/test")}
+    return _figure(analysis, {"bits/dim per t": _over_t(own)}, "t/T", (LOG, WIDE))
 
 
 def weights(analysis: Analysis) -> Figure | None:
     """The weight of each t in training, relative to its mean: lines that part show cells that differ in it."""
-    tables = analysis.results.curve("expected_weight")
+    tables = analysis.curve("expected_weight")
     own = _over_t({cell: table / table.mean() for cell, table in tables.items()})
     if all(np.nanmax(table) < (1 + SAME_WEIGHT) * np.nanmin(table) for table in own.values()):
         return None
     curves = {"ε-weight × density of t,\nrelative to its mean": own}
-    return _figure(analysis.results, curves, "t/T", (LINEAR, WIDE), SAME_WEIGHT)
+    return _figure(analysis, curves, "t/T", (LINEAR, WIDE), SAME_WEIGHT)
 
 
 def _over_t(tables: Tables) -> Tables:
@@ -116,12 +116,12 @@ def _over_t(tables: Tables) -> Tables:
 
 def budget(analysis: Analysis) -> Figure | None:
     """The metrics of trainings on their way and at their end: where lines meet, more steps may turn the answer."""
-    results, curves = analysis.results, {}
+    curves = {}
     for metric in analysis.deciding:
         column = re.sub(r"/test$", "/val", metric.name)
-        tables = {cell: _whole(results, cell, column, table) for cell, table in results.curve(RUNG + column).items()}
+        tables = {cell: _whole(analysis, cell, column, table) for cell, table in analysis.curve(RUNG + column).items()}
         curves[metric.head + " on validation" * (column != metric.name)] = tables
-    return _figure(results, curves, "training step", (LINEAR, WIDE))
+    return _figure(analysis, curves, "training step", (LINEAR, WIDE))
 
 
 def _whole(results: Results, cell: str, column: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -133,17 +133,17 @@ def _whole(results: Results, cell: str, column: str, table: pd.DataFrame) -> pd.
 
 def schedules(analysis: Analysis) -> Figure | None:
     """The log-SNR and ᾱ of each schedule over t/T, and how γ of a learned one moved, at five quantiles u of time."""
-    results, curves = analysis.results, analysis.results.curve("log_snr")
+    curves = analysis.curve("log_snr")
     over = {cell: table.mean(axis=1).set_axis(table.index / table.index.max()) for cell, table in curves.items()}
     places = np.linspace(max((mean.index.min() for mean in over.values()), default=1.0), 1.0, 100)
     snr = {cell: np.exp(np.interp(places, mean.index, mean)) for cell, mean in over.items()}
     tables = {cell: pd.DataFrame({0: values}, index=places) for cell, values in snr.items()}
-    axes = telling(results, tables, partial(alike, share=SAME_SNR))
+    axes = telling(analysis, tables, partial(alike, share=SAME_SNR))
     if not axes and len(tables) != 1:
         return None
-    every = enumerate(merged(_lines(results, axes, tables), SAME_SNR))
+    every = enumerate(merged(_lines(analysis, axes, tables), SAME_SNR))
     lines = [replace(line, names={some(list(line.names), 3): i}) for i, line in every]
-    gammas = [results.curve(name) for name in sorted(set(results.curves["curve"])) if "/gamma_" in name]
+    gammas = [analysis.curve(name) for name in sorted(set(analysis.curves["curve"])) if "/gamma_" in name]
     moved = [replace(line, table=of[cell]) for of in gammas for line in lines for cell in line.cells[:1] if cell in of]
     own = [Panel("", "t/T", "log-SNR", [replace(line, table=line.table.map(math.log)) for line in lines])]
     own += [Panel("", "t/T", "ᾱ", [replace(line, table=line.table / (1 + line.table)) for line in lines])]
@@ -155,7 +155,7 @@ def _formulas(caption: str, *asked: tuple[str, str, str, float, float]) -> Calla
     """The function that draws a panel for each `figure` of the formulas, with the labels and ratios of its axes."""
 
     def make(analysis: Analysis) -> Figure | None:
-        places, every = list[Panel | None](), analysis.results.formulas
+        places, every = list[Panel | None](), analysis.formulas
         for figure, x, y, *log in asked:
             least = [0 if ratio == LOG else -math.inf for ratio in log]
             own = every[every["figure"].eq(figure) & every["x"].gt(least[0]) & every["y"].gt(least[1])]

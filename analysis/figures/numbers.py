@@ -40,7 +40,7 @@ _LEAST = {"flops": 1.01, "train_seconds": 1.5, "sample_seconds": 1.5}
 
 def lines(analysis: Analysis) -> Figure | None:
     """Cells that differ in one number only: seeds (dots), their mean and 95 % interval."""
-    rows = [[_panel(analysis.results, metric, key) for key in NUMBERS] for metric in chosen(analysis)]
+    rows = [[_panel(analysis, metric, key) for key in NUMBERS] for metric in chosen(analysis)]
     rows = [row for row in rows if any(row)]
     kept = [column for column in zip(*rows, strict=True) if any(column)]
     return draw([panel for row in zip(*kept, strict=True) for panel in row], len(kept), 2.0)
@@ -57,15 +57,15 @@ def _panel(results: Results, metric: MetricInfo, key: str) -> Panel | None:
 
 def _over(results: Results, key: str) -> list[Line]:
     """The lines over a number, whose table is empty as yet, in the order of the cells."""
-    settings, found = _settings(results), list[pd.Series]()
+    settings, places = _settings(results), list[pd.Series]()
     sets = NUMBERS[key][2] if key in settings else ()
     for free in dict.fromkeys(tuple(name for name in free if name in settings) for free in sets):
         alike = settings[settings[list(free)].nunique(axis=1) == 1]
         for _, group in alike.groupby([name for name in settings if name not in free], sort=False, dropna=False):
             at = pd.to_numeric(group[key], errors="coerce").dropna().drop_duplicates().sort_values()
-            found += [at.astype(float)] if len(at) >= FEWEST else []
+            places += [at.astype(float)] if len(at) >= FEWEST else []
     every, made = varying(results, results.cell_ids), []
-    for i, at in enumerate(found):
+    for i, at in enumerate(places):
         along = varying(results, at.index)
         name = parts(results, [axis for axis in every if axis not in along], str(at.index[0]))
         made.append(Line(list(at.index), {name: i}, pd.DataFrame(index=at), BARS))
@@ -101,13 +101,13 @@ def compute(analysis: Analysis) -> Figure | None:
 def _against(analysis: Analysis, metric: MetricInfo, column: str, *, joined: bool) -> Panel:
     """The panel of a metric against a cost: cells in the look of their level on the first axis; if `joined`, with lines
     through those that have a diffusion of their own."""
-    results, costs = analysis.results, analysis.costs[column].dropna()
-    means, axes = results.values(metric.name).mean(axis=1).dropna(), varying(results, results.cell_ids)[:1]
+    costs = analysis.costs[column].dropna()
+    means, axes = analysis.values(metric.name).mean(axis=1).dropna(), varying(analysis, analysis.cell_ids)[:1]
     unit, groups = math.floor(math.log10(costs.max())), defaultdict[tuple[str, int, bool], list[str]](list)
     for cell in means.index.intersection(costs.index, sort=False):
-        alone = joined and results.parameter(cell, HORIZON) == "0"
-        name = parts(results, axes, cell) + ", no diffusion" * alone
-        groups[name, place_of(results, axes, cell), alone].append(cell)
+        alone = joined and analysis.parameter(cell, HORIZON) == "0"
+        name = parts(analysis, axes, cell) + ", no diffusion" * alone
+        groups[name, place_of(analysis, axes, cell), alone].append(cell)
     lines, scaled = [], costs / 10.0**unit if column == "flops" else costs
     for (name, place, alone), cells in groups.items():
         table = pd.DataFrame({0: means[cells].to_numpy()}, index=scaled[cells]).sort_index(kind="stable")

@@ -30,13 +30,13 @@ Row = tuple[str, str, Path, str]
 
 def samples(analysis: Analysis) -> Figure | None:
     """Samples of every cell beside held-out data: those of one seed, from the same noise."""
-    results, cells = analysis.results, analysis.results.cell_ids
-    found = {path.stem: path for path in (results.folder / "samples").glob("*.*")}
-    names = {f"{run.cell_id}-{run.seed}": str(run.cell_id) for run in results.runs[::-1].itertuples()}
-    sheets = {cell: found[name] for name, cell in [*names.items(), (HELD_OUT, HELD_OUT)] if name in found}
+    cells = analysis.cell_ids
+    files = {path.stem: path for path in (analysis.folder / "samples").glob("*.*")}
+    names = {f"{run.cell_id}-{run.seed}": str(run.cell_id) for run in analysis.runs[::-1].itertuples()}
+    sheets = {cell: files[name] for name, cell in [*names.items(), (HELD_OUT, HELD_OUT)] if name in files}
     if not set(sheets) & set(cells):
         return None
-    every, axes_of = [HELD_OUT] * (HELD_OUT in sheets) + cells, varying(results, cells)
+    every, axes_of = [HELD_OUT] * (HELD_OUT in sheets) + cells, varying(analysis, cells)
     columns = min(4, max(2, -(-len(every) // 3)))
     width, rows = WIDTH / columns - 0.1, -(-len(every) // columns)
     across = int(width / _LEAST)
@@ -45,7 +45,9 @@ def samples(analysis: Analysis) -> Figure | None:
     high, wide = (pixels + 1 for pixels in analysis.meta.shape[1:]) if images else (1, 1)
     images = {cell: sheet[: down * high + 1, : across * wide + 1] for cell, sheet in images.items()}
     shape = next(iter(images.values())).shape if images else (1, 1)
-    titles = {cell: wrapped(parts(results, axes_of, cell) or results.names[cell], int(width / 0.066)) for cell in cells}
+    titles = {
+        cell: wrapped(parts(analysis, axes_of, cell) or analysis.names[cell], int(width / 0.066)) for cell in cells
+    }
     above = 0.23 + 0.14 * max(title.count("\n") for title in titles.values())
     figure = Figure((WIDTH, rows * (width * shape[0] / shape[1] + above)), layout="compressed")
     figure.patch.set_alpha(0.0)
@@ -68,7 +70,7 @@ def strips(analysis: Analysis) -> Figure | None:
     """One image on its way to noise under each schedule, and samples of trained cells on their way from it."""
     rows = list[Row]()
     for direction, what in _STRIPS.items():
-        for i, path in enumerate(sorted((analysis.results.folder / "strips").glob(f"{direction}-*.png"))):
+        for i, path in enumerate(sorted((analysis.folder / "strips").glob(f"{direction}-*.png"))):
             name = path.stem.removeprefix(f"{direction}-").replace("log_snr", "log-SNR").replace("_", " ")
             rows.append(("" if i else f"{direction}: {what}", name, path, ""))
     return _image_rows(rows)
@@ -76,15 +78,15 @@ def strips(analysis: Analysis) -> Figure | None:
 
 def reconstructions(analysis: Analysis) -> Figure | None:
     """The same test images through each autoencoder of the first seed: what is lost here, no diffusion brings back."""
-    results, folder = analysis.results, analysis.results.folder / "reconstructions"
-    coded = results.runs[(results.runs["seed"] == analysis.meta.seeds[0]) & results.runs[AUTOENCODER].ne("")]
+    folder = analysis.folder / "reconstructions"
+    coded = analysis.runs[(analysis.runs["seed"] == analysis.meta.seeds[0]) & analysis.runs[AUTOENCODER].ne("")]
     first = coded.drop_duplicates(AUTOENCODER)
-    axes = telling(results, dict(zip(coded["cell_id"], coded[AUTOENCODER], strict=True)), eq)
+    axes = telling(analysis, dict(zip(coded["cell_id"], coded[AUTOENCODER], strict=True)), eq)
     rows = [("", "originals", folder / "originals.png", "")]
-    asked = [m for m in results.metrics if m.name in first and m.name.startswith(("psnr/", "rfid/"))]
+    asked = [m for m in analysis.metrics if m.name in first and m.name.startswith(("psnr/", "rfid/"))]
     for run in first.to_dict("records"):
         scores = "\n".join(f"{m.label} {Rounding(m.decimals).number(run[m.name])} {m.unit or ''}" for m in asked)
-        label = parts(results, axes, run["cell_id"]) or results.names[run["cell_id"]]
+        label = parts(analysis, axes, run["cell_id"]) or analysis.names[run["cell_id"]]
         rows.append(("", label, folder / f"{run[AUTOENCODER]}.png", scores))
     return _image_rows(rows)
 

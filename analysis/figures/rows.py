@@ -29,18 +29,18 @@ VERDICTS = {verdict: {"color": f"C{i}", "marker": MARKERS[i]} for i, verdict in 
 
 def metrics(analysis: Analysis) -> Figure | None:
     """Each cell's seeds (dots), mean, 95 % interval; hollow: another is shown to be better; dashed: known values."""
-    results, cells = analysis.results, analysis.results.cell_ids
+    cells = analysis.cell_ids
     frame = analysis.cells.set_index(["metric", "cell_id"])
-    shown = [metric for metric in chosen(analysis) if results.values(metric.name).loc[cells].notna().any(axis=None)]
+    shown = [metric for metric in chosen(analysis) if analysis.values(metric.name).loc[cells].notna().any(axis=None)]
     if not shown:
         return None
-    axes_of = varying(results, cells)
+    axes_of = varying(analysis, cells)
     lines = {m: analysis.meta.known_values(m.name) for m in shown}
-    places = [place_of(results, axes_of, cell) for cell in cells]
-    labels = [parts(results, axes_of, cell) or results.names[cell] for cell in cells]
+    places = [place_of(analysis, axes_of, cell) for cell in cells]
+    labels = [parts(analysis, axes_of, cell) or analysis.names[cell] for cell in cells]
     figure, subplots, rows = _panels(labels, len(shown), max(map(len, lines.values())))
     for axes, metric in zip(subplots, shown, strict=True):
-        values, own = results.values(metric.name).loc[cells], frame.loc[metric.name].loc[cells]
+        values, own = analysis.values(metric.name).loc[cells], frame.loc[metric.name].loc[cells]
         half, least = own["half_width"], -math.inf if metric.least is None else metric.least
         ends = np.array([(own["mean"] - half).clip(lower=least), own["mean"], own["mean"] + half]).T
         lowest = float(np.nanmin(values))
@@ -104,14 +104,14 @@ def differences(analysis: Analysis) -> Figure | None:
         return None
     pairs = list(dict.fromkeys(zip(listed["a"], listed["b"], strict=True)))
     kept = pairs[:MOST_PAIRS]
-    labels = [_pair(analysis.results, a, b) for a, b in kept]
+    labels = [_pair(analysis, a, b) for a, b in kept]
     figure, subplots, rows = _panels(labels, len(deciding), 1)
     for axes, metric in zip(subplots, deciding, strict=True):
         own = listed[listed["metric"] == metric.name].set_index(["a", "b"]).reindex(kept)
         _differences(axes, metric, own, rows)
         ratio, unit = metric.scale == "log", f" ({metric.unit})" if metric.unit else ""
         axes.set_xlabel(mathtext(f"ratio of {metric.label}" if ratio else f"difference in {metric.label}{unit}"))
-        sides = ("lower", "higher") if analysis.preliminary else ("better", "worse")[:: -metric.sign]
+        sides = ("lower", "higher") if analysis.meta.preliminary else ("better", "worse")[:: -metric.sign]
         for ha, words in (("right", f"◂ first is {sides[0]} "), ("left", f" first is {sides[1]} ▸")):
             _words(axes, words, float(ratio), -1.0, ha=ha, transform=axes.transData)
     if len(kept) < len(pairs):

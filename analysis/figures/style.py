@@ -50,7 +50,7 @@ def look_of(i: int, kind: str = BAND) -> dict[str, Any]:
 
 def chosen(analysis: Analysis) -> list[MetricInfo]:
     """The first three deciding metrics, or the first two metrics of all if fewer than two decide."""
-    return analysis.deciding[:3] if len(analysis.deciding) > 1 else list(analysis.results.metrics[:2])
+    return analysis.deciding[:3] if len(analysis.deciding) > 1 else list(analysis.metrics[:2])
 
 
 def parts(results: Results, axes: Iterable[Axis], cell: str) -> str:
@@ -66,7 +66,7 @@ def place_of(results: Results, axes: Sequence[Axis], cell: str) -> int:
 
 def varying(results: Results, cells: Iterable[str]) -> list[Axis]:
     """The axes on which these cells have several levels."""
-    several = results.cells.loc[list(cells)].nunique() > 1
+    several = results.level_names.loc[list(cells)].nunique() > 1
     return [axis for axis in results.meta.axes if several[axis.name]]
 
 

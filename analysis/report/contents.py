@@ -14,7 +14,7 @@ from markupsafe import Markup
 from analysis import remarks, words
 from analysis.answers import Analysis
 from analysis.costs import work_seconds
-from analysis.figures import FIGURES
+from analysis.figures import FIGURES, caption_of
 from analysis.folders import pages_of
 from analysis.grid_json import MetricInfo
 from analysis.labels import Rounding, begun, counted, duration, listed, probability, some
@@ -23,7 +23,7 @@ from analysis.report.page import PHOTOS, Part, figure, link, links_of, render, s
 from analysis.report.search import search_part
 from analysis.search import Search
 from analysis.statistics import ALPHA
-from analysis.tables import table_html
+from analysis.tables import render as render_table
 
 COSTS = ("Parameters", "Training (FLOPs)", "Training (s)", "A sample (s)", "Peak memory (bytes)")
 """The heads of the columns of `Analysis.costs`."""
@@ -32,7 +32,7 @@ LEGEND = Part("legend", "How to read this page", [table(("Mark", "Meaning"), lis
 
 def report(analysis: Analysis) -> str:
     """The page of a grid, with the figures that were drawn."""
-    folder, search, tracked = analysis.results.folder, analysis.search, analysis.results.tracking
+    folder, search, tracked = analysis.folder, analysis.search, analysis.tracking
     drawn = figures(pages_of(folder))
 
     def taken(*names: str) -> dict[str, Markup]:
@@ -40,7 +40,7 @@ def report(analysis: Analysis) -> str:
 
     screen, cost = first_screen(analysis, taken("differences").values()), taken("cost", "compute")
     content = [
-        Part("table", "Table", [scrolled(table_html(analysis))], opened=True),
+        Part("table", "Table", [scrolled(render_table(analysis, "html"))], opened=True),
         search_part(search, analysis.optimism, taken("history", "slices", "pareto")) if search else None,
         _gallery("seeds", "Every seed, as figures", taken("metrics", "lines")),
         _comparisons(analysis),
@@ -68,19 +68,19 @@ def search_report(search: Search, folder: Path) -> str:
 def figures(pages: Path) -> dict[str, Markup]:
     """The figures that were drawn, by name."""
     paths = {name: pages / "figures" / f"{name}.png" for name in FIGURES}
-    return {name: figure(path, FIGURES[name].caption) for name, path in paths.items() if path.is_file()}
+    return {name: figure(path, caption_of(name)) for name, path in paths.items() if path.is_file()}
 
 
 def _comparisons(analysis: Analysis) -> Part | None:
     """All comparisons as one table, with roughly the seeds that would tell what is not told."""
-    names, rows, decided = analysis.results.names, [], []
+    names, rows, decided = analysis.names, [], []
     for name, own in analysis.comparisons.query("kind == 'comparison' and n > 0").groupby("metric", sort=False):
-        metric = analysis.results.metric(str(name))
+        metric = analysis.metric(str(name))
         decided.append(f"{metric.label} {own['verdict'].isin(['better', 'worse', 'equal']).sum()} of {len(own)}")
         for _, row in own.iterrows():
             seeds = "".join(words.seeds_needed(row)).partition(" seeds")[0] if row["verdict"] == "cannot tell" else ""
-            told = [*_found(metric, row), row["verdict"], seeds, row["declared"]]
-            rows.append([metric.label, names[row["a"]], names[row["b"]], *told])
+            rest = [*_difference(metric, row), row["verdict"], seeds, row["declared"]]
+            rows.append([metric.label, names[row["a"]], names[row["b"]], *rest])
     head = ("Metric", "a", "b", "a − b, or a/b", "p, or looks", "a is", "Seeds to tell", "Declared")
     return _part("comparisons", "Which differences are real", head, rows, f"decided: {'; '.join(decided)}")
 
@@ -89,7 +89,7 @@ def _part(name: str, title: str, head: Sequence[str], rows: Sequence[Sequence[st
     return Part(name, title, [table(head, rows)], gist) if rows else None
 
 
-def _found(metric: MetricInfo, row: pd.Series) -> list[str]:
+def _difference(metric: MetricInfo, row: pd.Series) -> list[str]:
     """The difference with its interval, on a log scale the ratio a/b; and p or, with looks, the seeds it took."""
     if row["difference"] == row["half_width"] == 0:
         return ["the same at every seed", "–"]
@@ -101,11 +101,11 @@ def _published(analysis: Analysis) -> Part | None:
     """The outcome of each claim of a paper."""
     claims, rows = analysis.comparisons.query("kind == 'claim'").sort_values("claim"), []
     for _, row in claims.iterrows():
-        said, found = analysis.meta.expects[row["claim"]], [row["metric"], row["untested"], ""]
+        claim, fields = analysis.meta.expects[row["claim"]], [row["metric"], row["untested"], ""]
         if row["outcome"] != "not tested":
-            metric = analysis.results.metric(row["metric"])
-            found = [metric.label, *_found(metric, row)]
-        rows.append([said.claim, said.source, *found, row["outcome"], row["declared"]])
+            metric = analysis.metric(row["metric"])
+            fields = [metric.label, *_difference(metric, row)]
+        rows.append([claim.claim, claim.source, *fields, row["outcome"], row["declared"]])
     outcomes = listed([f"{n} {outcome}" for outcome, n in claims["outcome"].value_counts(sort=False).items()])
     head = ("Claim", "Source", "Metric", "Here", "p, or looks", "Outcome", "Declared")
     return _part("published", "Against the papers", head, rows, f"of {counted(len(rows), 'claim')} {outcomes}")
@@ -115,7 +115,7 @@ def _axes(analysis: Analysis) -> Part | None:
     """The effects of axes and their interactions, and each level averaged over the other axes."""
     rows, gists = [], []
     for name, own in analysis.effects.groupby("metric", sort=False):
-        label, matter = analysis.results.metric(str(name)).label, own.loc[own["p_adjusted"] <= ALPHA, "factors"]
+        label, matter = analysis.metric(str(name)).label, own.loc[own["p_adjusted"] <= ALPHA, "factors"]
         gists.append(f"{label}: {some(matter.tolist(), 3) or 'none'}")
         for _, row in own.iterrows():
             test = f"F({row['df']}, {row['df_error']}) = {Rounding().number(row['F'])}"
@@ -123,10 +123,9 @@ def _axes(analysis: Analysis) -> Part | None:
             rows.append([label, row["factors"], test, p, f"{100 * row['share']:.0f} %"])
     head = ("Metric", "Axis, or two that depend on each other", "Test", "p", "Share of the variance")
     means = []
-    for _, row in analysis.averages.iterrows():
-        metric = analysis.results.metric(row["metric"])
-        mean = words.size(metric, row["mean"], row["half_width"]).removeprefix("a factor of ")
-        means.append([metric.label, row["axis"], row["level"], mean])
+    for name, axis, level, *mean in analysis.averages.itertuples(index=False):
+        metric = analysis.metric(name)
+        means.append([metric.label, axis, level, words.size(metric, *mean).removeprefix("a factor of ")])
     averages = table(("Metric", "Axis", "Level", "Mean over the other axes"), means)
     return Part("axes", "Which axes matter", [table(head, rows), averages], "; ".join(gists)) if rows else None
 
@@ -139,7 +138,7 @@ def _gallery(name: str, title: str, figures: Mapping[str, Markup]) -> Part | Non
 def _cost(analysis: Analysis, figures: Mapping[str, Markup]) -> Part | None:
     """The costs of each cell."""
     costs = analysis.costs.set_axis(COSTS, axis="columns").dropna(axis="columns", how="all")
-    rows = [[analysis.results.names[str(cell)], *map(Rounding().number, own)] for cell, own in costs.iterrows()]
+    rows = [[analysis.names[str(cell)], *map(Rounding().number, own)] for cell, own in costs.iterrows()]
     took = {"of computing": work_seconds(analysis.runs), "by the clock": analysis.meta.seconds}
     gist = ", ".join(f"{duration(seconds)} {what}" for what, seconds in took.items() if seconds)
     blocks = ["Means over seeds:", table(("Cell", *map(str, costs)), rows), *figures.values()]
@@ -148,7 +147,7 @@ def _cost(analysis: Analysis, figures: Mapping[str, Markup]) -> Part | None:
 
 def _provenance(analysis: Analysis) -> Part | None:
     """Command, versions, machine, and notes on the numbers."""
-    rows = [("Made by", remarks.provenance(analysis)), ("Machine", "; ".join(analysis.results.counted("machine")))]
+    rows = [("Made by", remarks.provenance(analysis)), ("Machine", "; ".join(analysis.counted("machine")))]
     rows += [("Note", note) for note in remarks.of_table(analysis)]
     gist = f"`{analysis.meta.command or analysis.meta.name}`"
     return _part("provenance", "Where it comes from", ("What", "Which"), [row for row in rows if row[1]], gist)

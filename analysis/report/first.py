@@ -38,7 +38,7 @@ def first_screen(analysis: Analysis, figures: Iterable[Markup]) -> tuple[list[Ma
 
 def _choices(analysis: Analysis, metric: MetricInfo) -> list[Choice]:
     """The choices of a grid; cells are named by their levels on the axes that the cells of a row do not share."""
-    cells, values = analysis.cells[analysis.cells["metric"] == metric.name], analysis.results.values(metric.name)
+    cells, values = analysis.cells[analysis.cells["metric"] == metric.name], analysis.values(metric.name)
     named = cells.assign(name=[words.name_in_row(analysis, cell) for cell in cells["cell_id"]])
     rows = [row for _, row in named.groupby("row", sort=False) if (values.loc[row["cell_id"]].nunique() > 1).any()]
     return [(best, row) for row in rows for _, best in row[row["place"] == BEST].iterrows()]
@@ -48,40 +48,43 @@ def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Ma
     """The cell to take, with the alternatives; without a recommendation if nothing is compared."""
     use = metric.decides
     if not choices:
-        return _told(analysis, metric, f"For {use}: nothing to choose between.")
+        return _take(analysis, metric, f"For {use}: nothing to choose between.")
     best, cells = choices[0]
-    if analysis.preliminary:
-        return _told(analysis, metric, f"For {use} so far", best["name"], " leads.")
+    if analysis.meta.preliminary:
+        return _take(analysis, metric, f"For {use} so far", best["name"], " leads.")
     why = _beside(analysis, metric, best)
     if not best["bold"]:
-        return _told(analysis, metric, f"For {use} no verdict; best value:", best["name"], ".", why)
+        return _take(analysis, metric, f"For {use} no verdict; best value:", best["name"], ".", why)
     as_good, left = (cells.loc[cells["place"] == place, "name"].tolist() for place in (AS_GOOD, MAY_BE_BEST))
     which = f"{as_good[0]}, which is" if len(as_good) == 1 else f"any of {len(as_good)} others that are"
     rest = f", or {which} {words.as_good(metric)}" if as_good else ""
     rest += f"; {counted(len(left), 'other')} cannot be ruled out" if left else ""
-    return _told(analysis, metric, f"For {use}, at this budget, take", best["name"], f"{rest}.", why)
+    return _take(analysis, metric, f"For {use}, at this budget, take", best["name"], f"{rest}.", why)
 
 
 def _beside(analysis: Analysis, metric: MetricInfo, best: pd.Series) -> list[str]:
     """The smallest difference of the best cell from those that it is compared with, and the score of real data."""
-    own, told = analysis.comparisons.query("kind == 'comparison' and metric == @metric.name and n > 1 and sd > 0"), []
+    own, sentences = (
+        analysis.comparisons.query("kind == 'comparison' and metric == @metric.name and n > 1 and sd > 0"),
+        [],
+    )
     its = own[own[["a", "b"]].eq(best["cell_id"]).any(axis=1)].sort_values("difference", key=abs)
-    told += [words.comparison_sentence(analysis, row) for _, row in its.head(1).iterrows()]
+    sentences += [words.comparison_sentence(analysis, row) for _, row in its.head(1).iterrows()]
     for floor in filter(None, [analysis.meta.floors.get(metric.name)]):
         ahead = metric.sign * (best["mean"] - floor.value) > 0
         caution = "; beyond that is not better than real" if ahead else ""
-        told.append(f"For comparison: {floor.label} score {words.amount(metric, floor.value)}{caution}.")
-    return told
+        sentences.append(f"For comparison: {floor.label} score {words.amount(metric, floor.value)}{caution}.")
+    return sentences
 
 
-def _told(
+def _take(
     analysis: Analysis, metric: MetricInfo, take: str, choice: str = "", rest: str = "", why: Sequence[str] = ()
 ) -> Markup:
     """A choice in large letters, below its limits: that it is exploratory, or that a code without a network is better
     than all cells; and above its reasons."""
     headline = words.headline(analysis, metric)
     marks = ["Exploratory: other seeds were asked for after results were there"] * analysis.meta.continued
-    marks += ["Preliminary: no verdict yet"] * analysis.preliminary
+    marks += ["Preliminary: no verdict yet"] * analysis.meta.preliminary
     marks += [code for code, _ in [words.beside_codes(analysis, metric)] if code.startswith("Every cell")]
     limits = Markup('<p class="mark">{}</p>').format(". ".join(marks)) if marks else ""
     large = Markup('<p class="take">{} <strong>{}</strong>{}</p>').format(*map(prose, (take, choice, rest)))
@@ -97,11 +100,11 @@ def _rows(analysis: Analysis) -> str:
 def _by_row(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
     """The best mean of each row, those of the same name together: β̃ at 10 and 25; analytic at 50."""
     if not choices:
-        return _told(analysis, metric, f"For {metric.decides}: nothing to choose between.")
+        return _take(analysis, metric, f"For {metric.decides}: nothing to choose between.")
     best = pd.DataFrame([best for best, _ in choices]).groupby("name", sort=False)["row"]
-    told = "; ".join(f"{name} at {listed(rows.tolist())}" for name, rows in best)
-    so_far = " so far" if analysis.preliminary else ""
-    return _told(analysis, metric, f"For {metric.decides}, by {_rows(analysis)}, the best mean{so_far}:", told, ".")
+    choice = "; ".join(f"{name} at {listed(rows.tolist())}" for name, rows in best)
+    so_far = " so far" if analysis.meta.preliminary else ""
+    return _take(analysis, metric, f"For {metric.decides}, by {_rows(analysis)}, the best mean{so_far}:", choice, ".")
 
 
 def _row_table(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
@@ -122,7 +125,7 @@ def _lead(analysis: Analysis, metric: MetricInfo, best: pd.Series, cells: pd.Dat
     """The lead of the best cell over the next mean, with its own 95 % interval; "" where no seed has both."""
     others = cells[(cells["rank"] >= 0) & (cells["cell_id"] != best["cell_id"])].sort_values("rank")
     for _, second in others.head(1).iterrows():
-        values = contrast(analysis.results, metric, [(1.0, best["cell_id"]), (-1.0, second["cell_id"])])
+        values = contrast(analysis, metric, [(1.0, best["cell_id"]), (-1.0, second["cell_id"])])
         if len(values):
             ahead = Paired.of(values, metric.resolution)
             return f"{words.size(metric, abs(float(ahead.mean)), float(ahead.half_width()))} over {second['name']}"
@@ -131,11 +134,11 @@ def _lead(analysis: Analysis, metric: MetricInfo, best: pd.Series, cells: pd.Dat
 
 def _samples(analysis: Analysis, metric: MetricInfo) -> list[Markup]:
     """The first sheet of the best cell in a metric, and one of held-out images; none if the data are not images."""
-    folder, cells = analysis.results.subfolder("samples"), analysis.cells.query("metric == @metric.name")
+    folder, cells = analysis.folder / "samples", analysis.cells.query("metric == @metric.name")
     best = cells[cells["place"] == BEST].sort_values("mean", ascending=metric.sign < 0)
-    if folder is None or best.empty:
+    if best.empty:
         return []
     sheet = f"{best['cell_id'].iloc[0]}-{analysis.meta.seeds[0]}.png"
-    said = {sheet: f"Samples of {best['name'].iloc[0]}, the best in {metric.label}."}
-    said |= {f"{HELD_OUT}.png": "Real images, held out."}
-    return [figure(folder / file, text, WIDE) for file, text in said.items() if (folder / file).is_file()]
+    captions = {sheet: f"Samples of {best['name'].iloc[0]}, the best in {metric.label}."}
+    captions |= {f"{HELD_OUT}.png": "Real images, held out."}
+    return [figure(folder / file, text, WIDE) for file, text in captions.items() if (folder / file).is_file()]

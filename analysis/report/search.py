@@ -33,12 +33,12 @@ def terminal_search(search: Search, optimism: pd.DataFrame | None = None) -> str
 
 def tables(search: Search, optimism: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
     """Caption → table, without those that have no rows."""
-    found = {
+    captioned = {
         "The best trials, by validation data at the search's own seeds:": best(search),
         "At fresh seeds the best of many noisy values are worse on average:": optimistic(search, optimism),
         "Share of the variation among trials, most of them drawn where values are good:": importances(search),
     }
-    return {caption: frame for caption, frame in found.items() if not frame.empty}
+    return {caption: frame for caption, frame in captioned.items() if not frame.empty}
 
 
 def searched(search: Search, optimism: pd.DataFrame | None) -> str:
@@ -47,14 +47,14 @@ def searched(search: Search, optimism: pd.DataFrame | None) -> str:
     labels, goals = ([of.label for of in each] for each in (head.parameters, head.objectives))
     counts = ", ".join(f"{n} {status}" for status, n in trials["status"].value_counts(sort=False).items())
     how = f"by {head.sampler} ({counts}), on validation data at seed {listed(list(map(str, head.seeds)))}"
-    told = f"Searched {listed(labels)} for {listed(goals)} in {len(trials)} trials {how}."
+    text = f"Searched {listed(labels)} for {listed(goals)} in {len(trials)} trials {how}."
     if head.trained_steps and head.full_steps and head.trained_steps < head.full_steps:
-        told += f" Pruning ({head.pruner}) saved {100 - 100 * head.trained_steps / head.full_steps:.0f} % of the steps."
+        text += f" Pruning ({head.pruner}) saved {100 - 100 * head.trained_steps / head.full_steps:.0f} % of the steps."
     if not head.winners:
-        return f"{told} No trial has finished, so nothing was found."
+        return f"{text} No trial has finished, so nothing was found."
     if set(names(search).values()) == {"default"}:
-        return f"{told} No trial has beaten the default."
-    return told if optimism is not None else f"{told} What was found is not confirmed at fresh seeds here."
+        return f"{text} No trial has beaten the default."
+    return text if optimism is not None else f"{text} What was found is not confirmed at fresh seeds here."
 
 
 def names(search: Search) -> dict[int, str]:

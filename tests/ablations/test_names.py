@@ -34,7 +34,7 @@ def test_a_cell_has_one_name_in_its_grid_in_the_store_and_on_pages(grid):
     head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
         stored = {row["cell_id"]: name_in(head, row) for row in csv.DictReader(file)}
-    on_pages = analysis.read(folder).results.names
+    on_pages = analysis.read(folder).names
     made = make(parse_run([f"grid={grid}"]))
     in_the_grid = {cell: made.file.cell_name(levels) for cell, levels in head["cells"].items()}
     assert stored == on_pages == in_the_grid

@@ -4,13 +4,12 @@ A cell of `crossed` reads mean − step, mean, mean + step at its three seeds; s
 the 95 % half-width 4.302653 · step/√3 = 2.484138 · step.
 """
 
+import functools
 import itertools
-import json
-
-import pandas as pd
+import operator
 
 from analysis.answers import read
-from analysis.schema import CURVES
+from tests.analysis.folders import axis_of, make_folder
 
 NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
 STEPS = {NLL: 0.02, FID: 1.0, IS: 0.1}
@@ -28,53 +27,35 @@ BASE |= {"horizon": "100", "schedule.rescale": "true", "timesteps": "uniform", "
 BASE |= {"sampler.steps": "null", "evaluation.horizon": "null", "training.steps": "4000", "training.batch": "128"}
 
 
-def folder_of(folder, axes, cells, **more):
+def folder_of(folder, axes, cells, rows=None, **meta):
     """A results folder. `axes`: name → (label, level → (label, settings)); `cells`: levels → metric → value per seed;
     `rows`: (cell, seed) → what its row has besides."""
-    rows, ids = [], {}
+    settings = {}
+    for levels in cells:
+        of = [own[level][1] for (_, own), level in zip(axes.values(), levels, strict=True)]
+        settings["-".join(levels)] = functools.reduce(operator.or_, of, BASE)
     n = max(len(values) for metrics in cells.values() for values in metrics.values())
-    for levels, metrics in cells.items():
-        cell = "-".join(levels) or "cell"
-        ids[cell] = dict(zip(axes, levels, strict=True))
-        settings = {k: v for (_, of), level in zip(axes.values(), levels, strict=True) for k, v in of[level][1].items()}
-        for seed in range(n):
-            row = {"cell_id": cell, "training_id": cell, "seed": seed, "status": "finished", "reason": ""}
-            row |= {f"axis.{axis}": level for axis, level in ids[cell].items()} | BASE | settings
-            row |= {name: values[seed] for name, values in metrics.items() if len(values) > seed}
-            rows.append(row | more.get("rows", {}).get((cell, seed), {}))
-    measured = [name for name in METRICS if any(name in metrics for metrics in cells.values())]
-    head = {
-        "name": "small",
-        "question": "Which is better?",
-        "layout": "general",
-        "data": "digits",
-        "seeds": list(range(n)),
-        "horizon": 100,
-        "axes": [
-            {"name": name, "label": label, "levels": [{"name": n, "label": text} for n, (text, _) in levels.items()]}
-            for name, (label, levels) in axes.items()
-        ],
-        "metrics": [{"name": name} | METRICS[name] for name in measured],
-        "cells": ids,
-        "command": "python -m ablations.run grid=small",
+    values = {
+        levels: {seed: {name: of[seed] for name, of in metrics.items() if seed < len(of)} for seed in range(n)}
+        for levels, metrics in cells.items()
     }
-    folder.mkdir(parents=True)
-    told = head | {key: value for key, value in more.items() if key != "rows"}
-    (folder / "grid.json").write_text(json.dumps(told), encoding="utf-8")
-    pd.DataFrame(rows).fillna("").to_csv(folder / "runs.csv", index=False)
-    curves = pd.DataFrame([], columns=list(CURVES)).astype({"seed": "Int32", "x": float, "y": float})
-    curves.to_parquet(folder / "curves.parquet")
-    return folder
-
-
-def named(**levels):
-    """An axis called Cell without settings: name → label."""
-    return {"cell": ("Cell", {name: (label, {}) for name, label in levels.items()})}
+    told = {"name": "small", "horizon": 100, "baseline": {}, "command": "python -m ablations.run grid=small"}
+    told["axes"] = [
+        axis_of(name, label, {n: text for n, (text, _) in of.items()}) for name, (label, of) in axes.items()
+    ]
+    told["cells"] = {"-".join(levels): dict(zip(axes, levels, strict=True)) for levels in cells}
+    return make_folder(
+        folder,
+        values,
+        metrics={name: info for name, info in METRICS.items() if any(name in metrics for metrics in cells.values())},
+        change=lambda row: row | settings[row["cell_id"]] | (rows or {}).get((row["cell_id"], row["seed"]), {}),
+        **told | meta,
+    )
 
 
 def small(folder, cells, **more):
     """The analysis of cells of one axis: label → metric → value per seed."""
-    axes = named(**{label: label for label in cells})
+    axes = {"cell": ("Cell", {label: (label, {}) for label in cells})}
     return read(folder_of(folder, axes, {(label,): metrics for label, metrics in cells.items()}, **more))
 
 

@@ -21,14 +21,6 @@ def test_help(main, capsys):
     assert "results/<grid>" in shown
 
 
-@pytest.mark.parametrize("main", COMMANDS)
-def test_a_word_that_is_none_is_refused_in_a_line(main, capsys):
-    assert main(["colour=red"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: no option called 'colour': there are ")
-    assert error.count("\n") == 1
-
-
 def test_ones_own_run_is_read_if_there_is_one_and_else_the_committed_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_folder(tmp_path / "results" / "committed" / "steps", VALUES, question="committed?")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis import read
-from tests.analysis.folders import COUNT, FID, IS, make_folder
+from tests.analysis.folders import COUNT, FID, make_folder
 
 A, B = [2.50, 2.57, 2.43], [2.41, 2.46, 2.33]
 GRID = {(x, y): [2.0 + i + 0.1 * s * (i + 1) for s in range(3)] for i, (x, y) in enumerate(["ax", "ay", "bx", "by"])}
@@ -75,12 +75,6 @@ def test_two_cells_are_a_paired_t_test_on_the_metrics_scale(tmp_path):
     assert math.exp(row.difference) == pytest.approx((40 / 30 * 41 / 31 * 43 / 32) ** (1 / 3))
 
 
-def test_metrics_that_support_others_are_not_compared_and_more_is_better_where_a_metric_says_so(tmp_path):
-    assert compared(tmp_path, {"a": A, "b": B}, metrics=(IS,)).empty
-    row = only(tmp_path, {"a": A, "b": B}, metrics={IS: {"decides": "samples"}})
-    assert (row.verdict, row.difference) == ("better", pytest.approx(0.1))
-
-
 def test_equal_within_the_margin_comes_before_a_difference(tmp_path):
     for margin, verdict in ((0.5, "equal"), (0.05, "worse"), (0.11, "worse")):
         row = only(tmp_path, {"a": A, "b": B}, relevant={"nll": margin})
@@ -107,7 +101,7 @@ def test_one_seed_and_equal_values_have_no_verdict(tmp_path):
     assert compared(tmp_path, {"a": [2.5, None], "b": [None, 2.4]}).empty
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 @given(st.permutations(range(12)))
 def test_no_verdict_depends_on_the_order_of_rows(tmp_path_factory, order):
     values, said = {levels: of[:3] for levels, of in FIDS.items()}, [claim("cosine", "linear", None)]
@@ -120,28 +114,6 @@ def test_no_verdict_depends_on_the_order_of_rows(tmp_path_factory, order):
     pd.testing.assert_frame_equal(read(path).cells, plain[1])
 
 
-def test_turning_every_pair_round_turns_verdicts_and_nothing_else(tmp_path):
-    values = {"a": [2.5, 2.57, 2.43], "c": [2.51, 2.58, 2.44], "b": B}
-    plain = compared(tmp_path, values, relevant={"nll": 0.02}).set_index(["a", "b"])
-    turned = compared(tmp_path, dict(reversed(values.items())), relevant={"nll": 0.02}).set_index(["b", "a"])
-    flipped = {"better": "worse", "worse": "better", "equal": "equal"}
-    assert turned.loc[plain.index, "verdict"].tolist() == [flipped[verdict] for verdict in plain["verdict"]]
-    assert plain["verdict"].tolist() == ["equal", "worse", "worse"]
-    same = ["p_adjusted", "p_equal", "half_width"]
-    assert turned.loc[plain.index, same].to_numpy() == pytest.approx(plain[same].to_numpy())
-
-
-def test_claims_share_the_error_rate_of_primary_comparisons(tmp_path):
-    """A comparison and a claim about two other cells, with equal spreads: Holm over two, at four fifths."""
-    values = {("p", "x"): [2.0] * 3, ("q", "x"): [2.3, 2.4, 2.2], ("p", "y"): [5.0] * 3, ("q", "y"): [5.2, 5.4, 5.3]}
-    said, primary = claim("p", "q", "y", "nll"), [{"compare": {"a": "q"}, "at": {"b": ["x"]}}]
-    frame = compared(tmp_path, values, expects=[said], primary=primary)
-    own = frame[frame["primary"]]
-    p = stats.ttest_1samp([0.3, 0.4, 0.2], 0).pvalue
-    assert own["kind"].tolist() == ["comparison", "claim"]
-    assert own["p_adjusted"].tolist() == pytest.approx([2 * p / 0.8] * 2)
-
-
 def test_a_claim_is_as_published_contrary_or_open(tmp_path):
     said = [claim("cosine", "linear"), claim("linear", "cosine"), claim("cosine", "linear", "100")]
     found = claimed(tmp_path, *said)
@@ -149,17 +121,6 @@ def test_a_claim_is_as_published_contrary_or_open(tmp_path):
     assert found["verdict"].tolist() == ["better", "worse", "cannot tell"]
     assert found[["a", "b"]].iloc[1].tolist() == ["linear-10", "cosine-10"]
     assert found["difference"].iloc[0] == pytest.approx((COSINE["10"] - LINEAR["10"]).mean())
-
-
-def test_a_claim_is_one_contrast_within_each_seed(tmp_path):
-    """Levels that are not named are averaged; a change since a start is a difference of differences."""
-    averaged = (COSINE["10"] + COSINE["100"] - LINEAR["10"] - LINEAR["100"]) / 2
-    change = (COSINE["10"] - COSINE["100"]) - (LINEAR["10"] - LINEAR["100"])
-    said = [claim("cosine", "linear", None), claim("cosine", "linear", since={"b": "100"})]
-    for row, known in zip(claimed(tmp_path, *said).itertuples(), (averaged, change), strict=True):
-        assert row.by_seed == pytest.approx(known.tolist())
-        assert row.p == pytest.approx(stats.ttest_1samp(known, 0).pvalue)
-        assert (row.a, row.b, row.outcome) == ("", "", "as published")
 
 
 def test_a_claim_of_equality_is_two_one_sided_tests_and_contrary_only_beyond_its_share(tmp_path):
@@ -185,21 +146,6 @@ def test_what_was_not_measured_or_did_not_finish_is_not_tested(tmp_path):
     assert found[["outcome", "n"]].drop_duplicates().to_numpy().tolist() == [["not tested", 0]]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_claim_about_two_cells_of_the_list_says_what_the_list_says(tmp_path, seed):
-    """On grids of random values, whichever of the two the claim takes for the better one."""
-    random = np.random.default_rng(seed)
-    values = {levels: np.exp(3 + random.choice([0, 0.5]) + 0.1 * random.normal(size=4)).tolist() for levels in FIDS}
-    said = [claim("cosine", "linear"), claim("linear", "cosine")]
-    frame = compared(tmp_path, values, metrics=(FID,), expects=said)
-    listed = frame[(frame["a"] == "cosine-10") & (frame["kind"] == "comparison")].iloc[0]
-    one, other = (row for _, row in frame[frame["kind"] == "claim"].iterrows())
-    fates = {"better": ["as published", "contrary"], "worse": ["contrary", "as published"]}
-    assert [one["outcome"], other["outcome"]] == fates.get(listed["verdict"], ["cannot tell"] * 2)
-    assert one["p_adjusted"] == other["p_adjusted"] == listed["p_adjusted"]
-    assert one["difference"] == -other["difference"] == listed["difference"]
-
-
 P, Q = [2.50, 2.57, 2.43, 2.5, 2.5], [2.41, 2.46, 2.33, 2.38, 2.41]
 
 
@@ -208,15 +154,6 @@ def grown(path, values, *claims, **more):
     stopped = {"-".join(levels) if isinstance(levels, tuple) else levels: len(of) for levels, of in values.items()}
     auto = {"looks": [3, 5], "stopped": stopped}
     return compared(path, values, auto=auto, seeds=[0, 1, 2, 3, 4], expects=list(claims), **more)
-
-
-def test_looks_settle_what_is_declared_and_say_at_how_many_seeds(tmp_path):
-    frame = grown(tmp_path, {"p": P, "q": Q, "r": [2.5, 2.58, 2.41]}).set_index("a")
-    assert frame["b"].tolist() == ["p", "p"]
-    assert frame.loc["q", ["verdict", "seeds", "n"]].tolist() == ["better", 3, 5]
-    assert frame.loc["r", ["verdict", "seeds", "n"]].tolist() == ["cannot tell", 3, 3]
-    half = stats.t.isf(0.05 * 16 / 25 / 4, 4) * stats.sem(np.subtract(Q, P))
-    assert frame.loc["q", "half_width"] == pytest.approx(half)
 
 
 def test_claims_beside_the_looks_have_a_fifth_of_alpha_and_the_looks_four(tmp_path):

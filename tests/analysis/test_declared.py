@@ -71,12 +71,6 @@ def test_claims_keep_the_time_of_their_hypothesis_whatever_its_words(tmp_path):
     assert when(tmp_path / "g", first, last)[1] == ["beforehand", "after results"]
 
 
-def test_a_claim_that_is_withdrawn_leaves_the_others_a_larger_share(tmp_path):
-    first, last = declaration(EARLY, expects=[claim("b"), claim("c")]), declaration(LATE, expects=[claim("b")])
-    pairs, claims = when(tmp_path / "g", first, last)
-    assert (set(pairs.values()), claims) == ({"after results"}, ["after results"])
-
-
 @pytest.mark.parametrize(("before", "after", "late"), [([B], [], False), ([], [B], True), ([B, C], [B], True)])
 def test_primaries_that_change_after_results_change_the_share_of_claims(tmp_path, before, after, late):
     """Beside fewer comparisons, those of the list or those that are primary, a claim has more of the error rate."""

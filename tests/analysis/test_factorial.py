@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
 from analysis import read
-from tests.analysis.folders import FID, NLL, make_folder
+from tests.analysis.folders import NLL, make_folder
 
 A, B, D = ["a1", "a2", "a3"], ["b1", "b2", "b3", "b4"], ["d1", "d2"]
 
@@ -71,15 +71,6 @@ def test_effects_are_one_family_in_which_what_lies_far_apart_weighs_more(tmp_pat
     assert found.loc["A", "p_adjusted"] == pytest.approx(found.loc["A", "p"] / (0.25 / 6 + 0.75), rel=0.1)
     assert (found["p_adjusted"] >= found["p"]).all()
     assert found["p_adjusted"].is_monotonic_increasing
-
-
-def test_units_and_the_metrics_scale(tmp_path):
-    values, _ = drawn(D, B, seeds=4)
-    plain = effects(tmp_path / "a", values)
-    moved = effects(tmp_path / "b", {cell: [1e3 + 7 * y for y in of] for cell, of in values.items()})
-    in_logs = effects(tmp_path / "c", {cell: np.exp(of).tolist() for cell, of in values.items()}, metrics=(FID,))
-    for other in (moved, in_logs):
-        assert other.loc[plain.index, ["F", "share"]].to_numpy() == pytest.approx(plain[["F", "share"]].to_numpy())
 
 
 def test_what_lacks_a_seed_is_left_out_whichever_keeps_more(tmp_path):

@@ -25,48 +25,29 @@ def grid(**changes) -> Meta:
     return Meta("tiny", "?", "general", "digits", **{**of, **changes})
 
 
-def test_without_primaries_every_cell_is_compared_with_the_baseline():
-    assert grid().declared == [("aa", "ab"), ("ba", "ab"), ("bb", "ab")]
-    assert grid(baseline={}).declared == [("ab", "aa"), ("ba", "aa"), ("bb", "aa")]
+B, ALL = {"x": "b"}, [("aa", "ab"), ("ba", "ab"), ("bb", "ab")]
+BOTH = Primary(B, at={"y": ("a", "b")})
 
 
 @pytest.mark.parametrize(
-    ("primary", "changes", "declared"),
+    ("primary", "changes", "declared", "rows"),
     [
-        pytest.param(Primary({"x": "b"}), {}, [("bb", "ab")], id="the-baselines-level-where-it-names-none"),
-        pytest.param(Primary({"x": "b"}, {"y": "a"}), {}, [("bb", "aa")], id="named"),
-        pytest.param(Primary({"x": "b"}), {"baseline": {"x": "a"}}, [("ba", "aa"), ("bb", "ab")], id="at-every-level"),
-        pytest.param(Primary({"x": "b"}, at={"y": ("a",)}), {}, [("ba", "aa")], id="at-a-level"),
-        pytest.param(Primary({"x": "b"}, at={"y": ("b", "a")}), {}, [("bb", "ab"), ("ba", "aa")], id="at-several"),
-        pytest.param(Primary({"x": "b"}, at={"y": ("b", "c")}), {}, [("bb", "ab")], id="at-one-that-is-gone"),
-        pytest.param(Primary({"x": "c"}), {}, [("aa", "ab"), ("ba", "ab"), ("bb", "ab")], id="of-a-cell-that-lacks"),
+        pytest.param((), {}, ALL, (), id="all-with-the-baseline"),
+        pytest.param((), {"baseline": B}, [("aa", "ba"), ("ab", "bb")], ("y",), id="of-its-row"),
+        pytest.param((), {"baseline": {"x": "z"}}, [("ba", "aa"), ("bb", "ab")], ("y",), id="of-one-that-is-gone"),
+        pytest.param((Primary(B),), {}, [("bb", "ab")], (), id="the-baselines-level-where-it-names-none"),
+        pytest.param((Primary(B, {"y": "a"}),), {}, [("bb", "aa")], (), id="named"),
+        pytest.param((Primary(B),), {"baseline": {"x": "a"}}, [("ba", "aa"), ("bb", "ab")], ("y",), id="every-level"),
+        pytest.param((Primary(B, at={"y": ("a",)}),), {}, [("ba", "aa")], (), id="at-a-level"),
+        pytest.param((Primary(B, at={"y": ("b", "c")}),), {}, [("bb", "ab")], (), id="at-one-that-is-gone"),
+        pytest.param((Primary({"x": "c"}),), {}, ALL, (), id="of-a-cell-that-lacks"),
+        pytest.param((BOTH,), {}, [("ba", "aa"), ("bb", "ab")], ("y",), id="within"),
+        pytest.param((BOTH, Primary({"y": "a"})), {}, [("ba", "aa"), ("bb", "ab"), ("aa", "ab")], (), id="across-too"),
     ],
 )
-def test_what_a_primary_comparison_declares(primary, changes, declared):
-    assert grid(primary=(primary,), **changes).declared == declared
-
-
-@pytest.mark.parametrize(
-    ("changes", "rows", "declared"),
-    [
-        pytest.param({}, (), [("aa", "ab"), ("ba", "ab"), ("bb", "ab")], id="all-with-the-baseline"),
-        pytest.param({"baseline": {"x": "b"}}, ("y",), [("aa", "ba"), ("ab", "bb")], id="of-its-row"),
-        pytest.param({"baseline": {"x": "z"}}, ("y",), [("ba", "aa"), ("bb", "ab")], id="of-a-baseline-that-is-gone"),
-        pytest.param({"primary": (Primary({"x": "b"}),)}, (), [("bb", "ab")], id="one-level-is-no-row"),
-        pytest.param(
-            {"primary": (Primary({"x": "b"}, at={"y": ("a", "b")}),)}, ("y",), [("ba", "aa"), ("bb", "ab")], id="within"
-        ),
-        pytest.param(
-            {"primary": (Primary({"x": "b"}, at={"y": ("a", "b")}), Primary({"y": "a"}))},
-            (),
-            [("ba", "aa"), ("bb", "ab"), ("aa", "ab")],
-            id="across-too",
-        ),
-    ],
-)
-def test_rows_are_the_levels_along_which_nothing_declared_goes(changes, rows, declared):
-    found = grid(**changes)
-    assert (found.rows, found.declared) == (rows, declared)
+def test_what_is_declared_and_the_rows_along_which_nothing_declared_goes(primary, changes, declared, rows):
+    known = grid(primary=primary, **changes)
+    assert (known.declared, known.rows) == (declared, rows)
 
 
 def test_the_margin_is_on_the_scale_of_the_metric():

@@ -128,7 +128,7 @@ LDM = ("space.regularization", "space.f", "space.channels", "space.kl_weight", "
 )
 def test_a_papers_numbers_stand_beside_a_cell_of_its_choices_alone(table, names, values, expected):
     own = dict(zip(names, values.split(), strict=False))
-    assert list(papers()[table].numbers(lambda name: own.get(name, "")).values()) == expected
+    assert list(papers()[table].numbers(own).values()) == expected
 
 
 @pytest.mark.parametrize("table", papers().values(), ids=papers())

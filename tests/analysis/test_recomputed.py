@@ -1,6 +1,6 @@
 """Every comparison, claim and mark of three committed grids, computed again by docs/statistics.md alone.
 
-Nothing of `analysis` is used but `analysis.read`. `parameterization` has looks and claims beside them; `deck` claims of
+Nothing of `analysis` is used but what it reads. `parameterization` has looks and claims beside them; `deck` claims of
 changes, one baseline and log scales; `average` rows, claims over several cells, equality and a linear scale.
 """
 
@@ -8,16 +8,14 @@ import csv
 import json
 from functools import cached_property
 from itertools import pairwise, product
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.stats import t as student
 
-import analysis
+from evidence.freshness import COMMITTED, committed
 
-COMMITTED = Path(__file__).parents[2] / "results/committed"
 ALPHA, NAN, UNTOLD = 0.05, float("nan"), "cannot tell"
 NUMBERS = ("n", "difference", "half_width", "p_adjusted", "p_equal", "seeds")
 TOLD, OTHER = {True: "better", False: "worse"}, {"better": "worse", "worse": "better"}
@@ -228,7 +226,7 @@ def settle(tests):
 
 @pytest.mark.parametrize("name", ["parameterization", "deck", "average"])
 def test_the_frames_are_what_the_rules_say(name):
-    grid, read = Grid(COMMITTED / name), analysis.read(COMMITTED / name)
+    grid, read = Grid(COMMITTED / name), committed(name)
     for metric in [Metric(grid, declared) for declared in grid.meta["metrics"]]:
         frame = read.comparisons[read.comparisons.metric == metric.name].fillna({"claim": -1, "seeds": -1})
         theirs = {(row.kind, row.claim, row.a, row.b): row for row in frame.itertuples()}

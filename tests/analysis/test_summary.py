@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis import read
-from tests.analysis.folders import FID, IS, NLL, make_folder
+from tests.analysis.folders import NLL, make_folder
 
 A, B, C = [2.50, 2.57, 2.43], [2.41, 2.46, 2.33], [2.49, 2.59, 2.45]
 
@@ -63,10 +63,3 @@ def test_each_row_has_its_own_places(tmp_path):
     assert found["row"].tolist() == ["5", "5", "10", "10"]
     assert found["place"].to_dict() == {"beta-5": "worse", "beta-10": "best", "tilde-5": "best", "tilde-10": "worse"}
     assert read(tmp_path / "g").best(NLL, "10") == "beta-10"
-
-
-def test_more_is_better_where_a_metric_says_so_and_errors_are_held_in_logs(tmp_path):
-    both = {name: [{IS: 7 + x, FID: 30 - x} for x in of] for name, of in (("a", [0, 0.1, 0.2]), ("b", [3, 3.3, 3.1]))}
-    for metric in (IS, FID):
-        found = cells(tmp_path / metric[:2], both, metric, metrics=(IS, FID))
-        assert found["place"].tolist() == ["worse", "best"]

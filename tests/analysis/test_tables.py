@@ -4,7 +4,6 @@ import math
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,9 +11,9 @@ import pytest
 from analysis import tables
 from analysis.answers import read
 from analysis.layouts import table_of
+from evidence.freshness import COMMITTED, committed
 from tests.analysis.small import FID, IS, NLL, crossed, small
 
-COMMITTED = sorted(path.parent for path in (Path(__file__).parents[2] / "results" / "committed").glob("*/grid.json"))
 A, B, C = [2.50, 2.57, 2.43], [2.41, 2.46, 2.33], [2.49, 2.59, 2.45]
 KNOWN = {"baselines": {NLL: [{"label": "uniform code", "value": 4.0875}]}}
 KNOWN |= {"floors": {FID: {"label": "held-out images", "value": 5.12}}}
@@ -101,12 +100,12 @@ LOSSES = "Loss", {"a": ("L_simple", {}), "b": ("50 %", {})}
 def test_html_is_escaped_and_puts_titles_into_a_column_as_latex_does_not(tmp_path):
     axes = {"t": ("Target", {"m": ("<μ̃>", {}), "e": ("ε", {})}), "l": LOSSES}
     analysis = crossed(tmp_path / "g", axes, {NLL: 2.5, FID: 20.0}, layout="ddpm_table_2")
-    page, text = tables.table_html(analysis), tables.render(analysis, "latex")
+    page, text = tables.render(analysis, "html"), tables.render(analysis, "latex")
     fields = [re.findall(r"<td [^>]*>(.*)</td>", row)[:2] for row in page.split("<tr>")[3:]]
     targets = ("Target &lt;μ̃&gt;", "Target ε")
     assert fields == [[target, loss] for target in targets for loss in ("L_simple", "50 %")]
     assert "<strong>2.50 ± 0.05</strong>" in page
-    assert page == tables.table_html(read(tmp_path / "g"))
+    assert page == tables.render(read(tmp_path / "g"), "html")
     assert r"\caption{Which is better?}\label{tab:small}" in text
     assert r"{}\rlap{\emph{Target $<$$\tilde{\mu}$$>$}} &  &  \\" in text
     assert r"{}\quad $L_{\mathrm{simple}}$ & \textbf{2.50 $\pm$ 0.05} & \textbf{20.0 $\pm$ 2.5} \\" in text
@@ -131,7 +130,7 @@ STAND_IN = r"""\IfFileExists{threeparttable.sty}{\usepackage{threeparttable}}{\n
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_every_committed_table_fits_a_page_of_article(tmp_path):
     """With the packages booktabs and threeparttable, and something that does as the latter where it is missing."""
-    parts = [tables.render(read(folder), "latex") for folder in COMMITTED]
+    parts = [tables.render(committed(path.parent.name), "latex") for path in sorted(COMMITTED.glob("*/grid.json"))]
     body = "\\clearpage\n".join(parts)
     text = f"\\documentclass{{article}}\\usepackage{{booktabs}}{STAND_IN}\\begin{{document}}\n{body}\\end{{document}}\n"
     (tmp_path / "tables.tex").write_text(text, encoding="utf-8")

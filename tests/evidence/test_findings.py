@@ -40,7 +40,7 @@ def facts(name: str) -> tuple[set[str], set[str], set[str]]:
     grid = committed(name)
     sizes = {True: set(), False: set()}
     for row in grid.comparisons[grid.comparisons["n"] > 0].to_dict("records"):
-        text = size(grid.results.metric(row["metric"]), abs(row["difference"]), row["half_width"])
+        text = size(grid.metric(row["metric"]), abs(row["difference"]), row["half_width"])
         sizes[row["verdict"] in ("better", "worse", "equal")].add(text)
     known = [*grid.meta.floors.values(), *(code for codes in grid.meta.baselines.values() for code in codes)]
     values = [*grid.cells["mean"].dropna(), *(one.value for one in known)]

@@ -42,13 +42,6 @@ def test_cells_have_equal_means(draw):
     assert means == pytest.approx([means.mean()] * 4, abs=0.6)
 
 
-def test_log_normal_values_have_equal_means_on_the_scale_that_they_are_compared_on():
-    rng = np.random.default_rng(0)
-    for logs, mean in ((False, 1.0), (True, 0.0)):
-        draw = inference.log_normal(0.3, logs=logs)
-        assert np.mean([draw(rng, 4, 3) for _ in range(2000)]) == pytest.approx(mean, abs=0.02)
-
-
 def test_false_claims_stay_within_what_is_promised():
     found = inference.rate(inference.false_difference(), inference.NOISES["exp(1.2 z)"], 12, 3, 400)
     assert found <= 5 + 300 * math.sqrt(0.05 * 0.95 / 400)

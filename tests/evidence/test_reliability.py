@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import time
-from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -19,11 +18,6 @@ from tests.forked import code_of, forked
 def test_a_few_faults_leave_no_trace(tmp_path, capfd):
     assert reliability.main(["faults=3", "seed=5", "only=together", f"out={tmp_path / 'page.md'}"]) == 0
     assert "unbroken command: 0 of " in (tmp_path / "page.md").read_text(encoding="utf-8")
-
-
-def test_a_page_counts_each_fault():
-    text = reliability.page("faults=4`", 2, Counter({"SIGKILL": 3, "torn write": 1}))
-    assert text.endswith("| 3 | 0 | 0 | 0 | 0 | 0 | 0 | 1 | 4 |")
 
 
 def paused():
@@ -80,9 +74,3 @@ def test_a_torn_write_names_the_stage_that_it_damaged(tmp_path):
         (folder / "result.json").write_bytes(b"0123456789")
         assert faults.torn(tmp_path, random.Random(seed)) == "abc"
         assert (folder / "result.json").read_bytes() != b"0123456789"
-
-
-def test_numbers_are_all_but_costs(tmp_path):
-    path = tmp_path / "runs.csv"
-    path.write_text("cell_id,code,cost/train_seconds,nll/test\na,1.0,3,2.5\n", encoding="utf-8")
-    assert reliability.without_costs(path) == "{'cell_id': 'a', 'nll/test': '2.5'}"

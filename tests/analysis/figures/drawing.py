@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.text import Text
 
 from analysis.answers import Analysis, read
-from analysis.figures import FIGURES
+from analysis.figures import FIGURES, function_of
 from analysis.figures.style import STYLE
 
 SLACK = 1.5
@@ -18,9 +18,9 @@ SLACK = 1.5
 
 def drawn(name, of):
     """A figure of an analysis or a search, or of a results folder, in the project's style."""
-    subject = of if isinstance(of, Analysis) or FIGURES[name].module == "search" else read(of)
+    subject = of if isinstance(of, Analysis) or FIGURES[name] == "search" else read(of)
     with matplotlib.style.context(STYLE):
-        return FIGURES[name].make(subject)
+        return function_of(name)(subject)
 
 
 def panels_of(figure):

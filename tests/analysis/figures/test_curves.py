@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.analysis.figures.drawing import drawn, faults, labelled, legend_of, panels_of
+from tests.analysis.figures.drawing import drawn, labelled, legend_of, panels_of
 from tests.analysis.folders import FID, NLL, make_folder
 
 
@@ -46,14 +46,6 @@ def test_axes_that_change_no_curve_are_left_out(tmp_path):
     assert drawn("training", make_folder(tmp_path / "i", {"a": [2.0]})) is None
 
 
-def test_many_cells_are_few_panels_with_every_line(tmp_path):
-    heights = {(f"a{a}", f"b{b}", f"c{c}"): 1.0 + i for i, (a, b, c) in enumerate(np.ndindex(3, 3, 9))}
-    figure = drawn("training", crossed(tmp_path / "g", heights))
-    drawn_at = {points[0, 1] for lines in panels_of(figure).values() for points in lines.values()}
-    assert (len(figure.axes), drawn_at) == (9, set(heights.values()))
-    assert list(faults(figure)) == []
-
-
 def test_the_bound_leaves_out_cells_that_are_not_comparable_and_terms_below_0(tmp_path):
     heights = {"a": [-1, 2, 1], "b": [3, 2, 2], "c": [9, 9, 9]}
     points = [point for cell, ys in heights.items() for point in curve(cell, "bound_per_t", ys)]
@@ -65,15 +57,6 @@ def test_the_bound_leaves_out_cells_that_are_not_comparable_and_terms_below_0(tm
     (axes,) = drawn("bound", folder).axes
     np.testing.assert_allclose(labelled(axes)["a"], [[2 / 3, 2], [1, 1]])
     assert (sorted(labelled(axes)), axes.get_xscale()) == (["a", "b"], "log")
-
-
-def test_weights_are_relative_to_their_mean_and_over_t_by_T(tmp_path):
-    points = [*curve("a", "expected_weight", [1, 2, 3], -1), *curve("b", "expected_weight", [6, 2], -1, (10, 20))]
-    (axes,) = drawn("weights", make_folder(tmp_path / "g", {"a": [2.0], "b": [2.1]}, curves=points)).axes
-    np.testing.assert_allclose(labelled(axes)["a"], [[1 / 3, 0.5], [2 / 3, 1.0], [1, 1.5]])
-    np.testing.assert_allclose(labelled(axes)["b"], [[0.5, 1.5], [1, 0.5]])
-    flat = [*curve("a", "expected_weight", [1, 1, 1], -1), *curve("b", "expected_weight", [2, 2, 2], -1)]
-    assert drawn("weights", make_folder(tmp_path / "h", {"a": [2.0], "b": [2.1]}, curves=flat)) is None
 
 
 def test_scores_over_steps_end_at_the_end_of_training(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.figures.drawing import drawn, texts
-from tests.analysis.folders import FID, NLL, make_folder
+from tests.analysis.folders import NLL, make_folder
 
 HALF = 4.302653 * 0.1 / math.sqrt(3)
 """The half-width of 2.4, 2.5, 2.6."""
@@ -49,13 +49,6 @@ def test_differences_show_seeds_interval_margin_and_verdict(grid):
     assert {"better", "◂ first is better", "first is worse ▸"} <= set(texts(axes))
 
 
-def test_metrics_on_a_log_scale_are_compared_by_ratios(tmp_path):
-    values = {"a": {s: {FID: 20.0 * 1.1**s} for s in range(3)}, "b": {s: {FID: 10.0 * 1.1**s} for s in range(3)}}
-    (axes,) = drawn("differences", make_folder(tmp_path / "g", values, metrics=(FID,))).axes
-    assert axes.get_xlabel() == "ratio of FID"
-    assert lines(axes, 0.0)[1] == pytest.approx([2.0] * 3)
-
-
 def test_declared_comparisons_come_first(tmp_path):
     values = {(a, b): [2.0 + i + s / 10 for s in range(3)] for i, (a, b) in enumerate(("px", "py", "qx", "qy"))}
     primary = [{"compare": {"a": "q"}, "to": {"a": "p"}, "at": {"b": ["y"]}}]
@@ -74,9 +67,3 @@ def test_many_comparisons_are_cut_to_the_declared_and_first_ones(tmp_path):
 def test_without_values_or_differences_there_is_no_figure(tmp_path):
     assert drawn("metrics", make_folder(tmp_path / "g", {"a": [None], "b": [None]})) is None
     assert drawn("differences", make_folder(tmp_path / "h", {"a": [2.0, 2.1], "b": [2.0, 2.1]})) is None
-
-
-def test_a_preliminary_round_has_no_verdict(tmp_path):
-    now = {"number": 1, "of": 3, "seeds": 2, "preliminary": True, "finished": 4, "trainings": 6}
-    folder = make_folder(tmp_path / "g", {"a": [2.0, 2.1, 2.2], "b": [3.0, 3.2, 3.1]}, round=now)
-    assert set(texts(drawn("differences", folder).axes[0])) == {"◂ first is lower", "first is higher ▸", ""}

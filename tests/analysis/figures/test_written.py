@@ -7,49 +7,28 @@ import matplotlib.style
 import pytest
 
 from analysis.answers import read
-from analysis.figures import FIGURES, main, write_figures
+from analysis.figures import FIGURES, write_figures
 from analysis.figures.style import STYLE, scale
 from tests.analysis.figures.drawing import drawn, faults
 from tests.analysis.folders import make_folder
 
 COMMITTED = sorted(path.parent for path in Path(__file__).parents[3].glob("results/committed/*/grid.json"))
-NAMES = ["metrics", "differences"]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return make_folder(tmp_path / "results" / "made", {"a": [2.0, 2.1], "b": [2.5, 2.7]})
-
-
-def test_what_there_is_to_show_is_written_and_the_rest_removed(folder):
-    pages = folder / "figures"
+def test_what_there_is_to_show_is_written_in_any_style_and_the_rest_removed(tmp_path):
+    grid, pages = read(make_folder(tmp_path / "made", {"a": [2.0, 2.1], "b": [2.5, 2.7]})), tmp_path / "pages"
     pages.mkdir()
     for name in ("training.png", "training.pdf", "metrics.png", "my-own.png"):
         (pages / name).write_bytes(b"stale")
-    assert write_figures(read(folder), pages) == {name: pages / f"{name}.png" for name in NAMES}
-    written = {"metrics.png", "metrics.pdf", "differences.png", "differences.pdf", "my-own.png"}
-    assert {path.name for path in pages.iterdir()} == written
-
-
-def test_files_have_the_same_bytes_in_any_style_and_no_date(folder, tmp_path):
-    before = dict(matplotlib.rcParams)
-    write_figures(read(folder), tmp_path / "one")
+    before, names = dict(matplotlib.rcParams), ["metrics", "differences"]
+    assert write_figures(grid, pages) == {name: pages / f"{name}.png" for name in names}
     assert dict(matplotlib.rcParams) == before
+    written = [f"{name}.{suffix}" for name in names for suffix in ("png", "pdf")]
+    assert {path.name for path in pages.iterdir()} == {*written, "my-own.png"}
     with matplotlib.style.context("dark_background"):
-        write_figures(read(folder), tmp_path / "two")
-    for path in sorted((tmp_path / "one").iterdir()):
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
-    assert b"CreationDate" not in (tmp_path / "one" / "metrics.pdf").read_bytes()
-
-
-def test_the_command_writes_beside_a_committed_grid_and_names_its_files(tmp_path, monkeypatch, capsys):
-    committed = make_folder(tmp_path / "results" / "committed" / "made", {"a": [2.0, 2.1], "b": [2.5, 2.7]})
-    before = sorted(committed.iterdir())
-    monkeypatch.chdir(tmp_path)
-    assert main(["grid=made"]) == 0
-    assert capsys.readouterr().out.split() == [f"results/.committed/made/figures/{name}.png" for name in NAMES]
-    assert sorted(committed.iterdir()) == before
-    assert main(["grid=maid"]) == 2
+        write_figures(grid, tmp_path / "again")
+    assert all((pages / name).read_bytes() == (tmp_path / "again" / name).read_bytes() for name in written)
+    assert b"CreationDate" not in (pages / "metrics.pdf").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +55,6 @@ def test_ticks_are_round_numbers_that_can_be_read(values, ratio, ticks):
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: path.name)
 def test_figures_of_committed_grids_are_sound(folder):
     analysis = read(folder)
-    subjects = {name: analysis.search if listed.module == "search" else analysis for name, listed in FIGURES.items()}
+    subjects = {name: analysis.search if module == "search" else analysis for name, module in FIGURES.items()}
     figures = [drawn(name, of) for name, of in subjects.items() if of is not None]
     assert [fault for figure in figures if figure is not None for fault in faults(figure)] == []

@@ -71,7 +71,7 @@ def test_nothing_is_loaded_and_links_lead_somewhere(folder, page):
     links = {a["href"] for a in page.all("a")}
     assert links >= {"runs.csv", "grid.json", "#legend", MLFLOW["link"]}
     assert all((folder / link).is_file() for link in links if "#" not in link)
-    page_of(folder, drawn=True)
+    page_of(folder)
     assert (folder / "report.html").read_text(encoding="utf-8") == before, "the same results give the same page"
 
 
