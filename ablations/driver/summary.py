@@ -25,9 +25,10 @@ def beginning(plan: Plan, declared: Looks | None, journal: Journal) -> list[str]
     return [f"{plan.grid.name}: {size(first, journal)}", *refused[:NAMED], *more]
 
 
-def dry_run(plan: Plan, declared: Looks | None, journal: Journal) -> str:
+def dry_run(planned: tuple[Plan, Looks | None], journal: Journal) -> str:
     """The grid's cells, how many trainings are new, and an estimate of the time; its least and its most where seeds are
     added by looks."""
+    plan, declared = planned
     lines = [f"{plan.grid.name}: {plan.grid.file.question}", *plan.grid.notes]
     for item in (item for item in plan.runs if item.cell.seed == plan.grid.seeds[0]):
         levels = f"  ({words(item.levels)})" if item.levels else ""

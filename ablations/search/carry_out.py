@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from ablations.driver import pages
 from ablations.driver.estimate import COMMAND, estimated
-from ablations.driver.execute import Job, execute
+from ablations.driver.execute import execute
 from ablations.driver.plan import Plan
 from ablations.driver.plan import plan as plan_grid
 from ablations.driver.progress import minutes
@@ -27,6 +27,7 @@ from ablations.search.optimizer import Optimizer, guarded
 from ablations.search.search import Search
 from ablations.search.space import said
 from ablations.search.trial import SearchPlan
+from ablations.search.trial import planned as planned
 from ablations.settings.request import SearchRequest
 from ablations.tracking.store import default_uri
 from ablations.tracking.tracker import Tracker, open_tracker
@@ -106,8 +107,8 @@ def confirm(search: Search, tracker: Tracker) -> int:
         if there.get(SEARCH, {}).get("identity") == plan.identity and set(there["cells"]) != ids:
             shutil.rmtree(folder)
         print("\n".join(beginning(cells, None, journal)), flush=True)
-        job = Job(journal, folder, tracker, {**search.provenance, SEARCH: entry})
-        return pages.finish(folder, execute(fixed(cells), job))
+        provenance = {**search.provenance, SEARCH: entry}
+        return pages.finish(folder, execute(fixed(cells), journal, folder, tracker, provenance))
 
 
 def confirmation(plan: SearchPlan, found: list[tuple[str, str, FrozenTrial]], notes: list[str]) -> Grid:

@@ -84,7 +84,7 @@ def leading_to(ends: Sequence[Stage], stages: Sequence[Stage]) -> list[Stage]:
     return once(stage for end in ends for stage in needed_by(end, stages))
 
 
-def plan_search(request: SearchRequest) -> SearchPlan:
+def planned(request: SearchRequest) -> SearchPlan:
     """The plan of a request; InputError where the default, which a search is compared with, makes no sense, or where
     the folder holds something else."""
     study, launcher = make(request), launcher_of(request)
