@@ -17,7 +17,6 @@ from ablations.grids.grid import make
 from ablations.launchers.protocol import launcher_of
 from ablations.results.deck.files import write_deck
 from ablations.settings.request import Request
-from ablations.tracking.store import default_uri
 from ablations.tracking.tracker import open_tracker
 
 
@@ -33,7 +32,7 @@ def planned(request: Request) -> tuple[Plan, Looks | None]:
 def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Journal) -> int:
     """Run what a plan lacks, and write its results; the exit code."""
     (plan, declared), folder, results = planned, request.folder, Path(request.results)
-    tracker = open_tracker(request.tracking_uri or default_uri(results), plan.grid.name, results)
+    tracker = open_tracker(request.tracking_uri, plan.grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
     with results_lock(folder):
         if lines := beginning(plan, declared, journal):

@@ -53,8 +53,9 @@ def cell_in(row: dict[str, str]) -> Cell:
     return cell_of(parameters, int(row["seed"]))
 
 
-def to_sample(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
+def to_sample(row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
     """The cell of a row with the guidance scale of its samples, and its model with its guide."""
+    cell = cell_in(row)
     if cell.guidance.scale == "auto":
         if not row.get(SCALE):
             raise InputError(f"cell {row['cell_id']} has no {SCALE} yet: run its grid again, which tunes it")

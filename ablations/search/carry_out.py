@@ -29,7 +29,6 @@ from ablations.search.space import said
 from ablations.search.trial import SearchPlan
 from ablations.search.trial import planned as planned
 from ablations.settings.request import SearchRequest
-from ablations.tracking.store import default_uri
 from ablations.tracking.tracker import Tracker, open_tracker
 from analysis.labels import counted
 from analysis.links import without_password
@@ -54,8 +53,8 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
     """Run the trials that are missing and, unless something stops that, confirm the winners; the exit code."""
     results, study = Path(request.results), plan.study
     storage = request.storage or f"sqlite:///{results / 'optuna.db'}"
-    uri = request.tracking_uri or default_uri(results)
-    tracker, later = (open_tracker(uri, name, results) for name in (study.name, f"{study.name}{CONFIRMED}"))
+    names = study.name, f"{study.name}{CONFIRMED}"
+    tracker, later = (open_tracker(request.tracking_uri, name, results) for name in names)
     provenance = {"command": request.command, "code": code_version()}
     with results_lock(request.folder), guarded(storage):
         optimizer = Optimizer(study, plan.identity, plan.objectives, storage)

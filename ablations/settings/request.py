@@ -110,17 +110,15 @@ def check_device(device: str) -> None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}{hint}")
 
 
-DATABASES = ("mlflow.db", "optuna.db")
-OWN = {COMMITTED, *(f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm"))}
-"""Files of the suite, and of SQLite for it, in a folder of results; the names of all other such files begin with a
-dot."""
+OWN = rf"{COMMITTED}$|(mlflow|optuna)\.db"
+"""Files of the suite, and of SQLite for it, in a folder of results; the names of all others begin with a dot."""
 LONGEST = 100
 
 
 def check_title(title: str) -> None:
     """InputError unless results can have a folder with this title."""
     # Some file systems do not tell capitals apart.
-    if re.fullmatch(rf"\w[\w.-]{{,{LONGEST - 1}}}", title) is None or title.lower() in OWN:
+    if re.fullmatch(rf"(?i)(?!{OWN})\w[\w.-]{{,{LONGEST - 1}}}", title) is None:
         raise InputError(
             f"name must be at most {LONGEST} letters, digits, '_', '-' and '.', the first no '.', and nothing that the "
             f"suite itself keeps in a results folder, got {title!r}: give another name=…"
