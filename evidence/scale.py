@@ -26,7 +26,6 @@ from unittest.mock import patch
 
 import ablations
 from ablations.driver import carry_out, execute, pages, run
-from ablations.driver.sequential import fixed
 from ablations.engine.files import STAGE, kept
 from ablations.engine.journal import Journal
 from ablations.settings.arguments import parse_run
@@ -87,7 +86,7 @@ def seconds_of(words: list[str]) -> list[float]:
     tracker = open_tracker(default_uri(results), request.title, results)
     journal, provenance = Journal(results / ".stages"), {"command": request.command, "code": ""}
     (plan, _), plan_seconds = timed(lambda: carry_out.planned(request))
-    ended, run_seconds = timed(lambda: execute.execute(fixed(plan), journal, folder, None, provenance))
+    ended, run_seconds = timed(lambda: execute.execute(iter([plan]), journal, folder, None, provenance))
     _, deliver_seconds = timed(lambda: pages.deliver(tracker, folder))
     _, page_seconds = timed(lambda: pages.finish(folder, replace(ended, tracker=tracker)))
     code, again_seconds = timed(lambda: run.main(words))

@@ -10,13 +10,12 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from ablations.driver import pages
+from ablations.driver.carry_out import beginning
 from ablations.driver.estimate import COMMAND, estimated
 from ablations.driver.execute import execute
 from ablations.driver.plan import Plan
 from ablations.driver.plan import plan as plan_grid
 from ablations.driver.progress import minutes
-from ablations.driver.sequential import fixed
-from ablations.driver.summary import beginning
 from ablations.engine.journal import Journal
 from ablations.engine.locks import results_lock
 from ablations.engine.version import code_version
@@ -83,7 +82,7 @@ def confirm(search: Search, tracker: Tracker) -> int:
     """Run the winners and the default anew, and print the outcome; the exit code. The confirmation of earlier winners
     gives its place to theirs; its stages are kept."""
     plan, journal, found, entry = search.plan, search.journal, search.optimizer.winners(), search.entry()
-    found = [one for one in found if plan.study.cell(one[2].params, plan.study.seeds[0]) != plan.default]
+    found = [one for one in found if plan.study.cell(one[2].params, plan.study.seeds[0]) != plan.study.default_cell]
     if not found:
         pages.show(search.folder, search.tracker)
         return 0 if search.optimizer.winners() else 1
@@ -107,13 +106,13 @@ def confirm(search: Search, tracker: Tracker) -> int:
             shutil.rmtree(folder)
         print("\n".join(beginning(cells, None, journal)), flush=True)
         provenance = {**search.provenance, SEARCH: entry}
-        return pages.finish(folder, execute(fixed(cells), journal, folder, tracker, provenance))
+        return pages.finish(folder, execute(iter([cells]), journal, folder, tracker, provenance))
 
 
 def confirmation(plan: SearchPlan, found: list[tuple[str, str, FrozenTrial]], notes: list[str]) -> Grid:
     """The grid of the default and of what was found, at the seeds that follow those of the search."""
     study, first = plan.study, plan.study.seeds[-1] + 1
-    points = {(DEFAULT, DEFAULT): plan.default}
+    points = {(DEFAULT, DEFAULT): study.default_cell}
     points |= {(level, label): study.cell(trial.params, study.seeds[0]) for level, label, trial in found}
     levels = [LevelSpec(name=level, label=label) for level, label in points]
     file = GridFile(

@@ -159,8 +159,8 @@ class Search:
             "study": study.asked,
             "identity": plan.identity,
             **study.file.model_dump(include={"question", "sampler", "startup", "pruner"}),
-            "data": study.fixed.get("data", parameters(plan.default)["data"]),
-            "horizon": plan.default.horizon,
+            "data": study.fixed.get("data", parameters(plan.study.default_cell)["data"]),
+            "horizon": study.default_cell.horizon,
             "objectives": [{"decimals": 2, **fact_of(name).shown(1), "name": name} for name in plan.objectives],
             "parameters": [
                 parameter.model_dump()
@@ -180,7 +180,7 @@ class Search:
             ],
             "importances": optimizer.importances(),
             "trained_steps": sum(trial.user_attrs["metrics"]["cost/steps"] for trial in whole),
-            "full_steps": len(whole) * len(study.seeds) * plan.default.training.steps,
+            "full_steps": len(whole) * len(study.seeds) * study.default_cell.training.steps,
             "seconds": round(sum(trial.user_attrs["metrics"].get("cost/seconds", 0) for trial in over), 1),
             **self.provenance,
         }
