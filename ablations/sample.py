@@ -50,7 +50,11 @@ def sample(given: dict[str, Any]) -> None:
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
     device = claim(found_devices(given["device"])[0], torch.get_num_threads())
-    name, cell, model = _from_store(given, device) if given["model"] else _trained_here(given, device)
+    if given["model"]:
+        name, (cell, model) = "model", _from_store(given, device)
+    else:
+        row = find(results := Path(given["results"]), given["cell"], given["seed"])
+        name, (cell, model) = row["cell_id"], to_sample(row, journal_of(results, given["journal"]), device)
     label, data = _label_of(cell, given["label"]), cell.data.load()
     with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, n, shown.move_to, label=label)
@@ -60,20 +64,13 @@ def sample(given: dict[str, Any]) -> None:
     print(write_sheet(path, samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1])))
 
 
-def _trained_here(given: dict[str, Any], device: torch.device) -> tuple[str, Cell, Model | Guided]:
-    """A cell's id, the cell, and its model from the journal."""
-    results = Path(given["results"])
-    row = find(results, given["cell"], given["seed"])
-    return row["cell_id"], *to_sample(row, journal_of(results, given["journal"]), device)
-
-
-def _from_store(given: dict[str, Any], device: torch.device) -> tuple[str, Cell, Model | Guided]:
+def _from_store(given: dict[str, Any], device: torch.device) -> tuple[Cell, Model | Guided]:
     """A cell and its model, from MLflow or a folder."""
     try:
         folder = downloaded(given["model"], given["tracking.uri"] or default_uri(Path(given["results"])))
     except TrackingError as error:
         raise InputError(f"model={given['model']}: {error}") from error
-    return "model", *read_model(folder, device)
+    return read_model(folder, device)
 
 
 def _label_of(cell: Cell, given: int | str) -> int | None:

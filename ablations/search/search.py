@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +108,8 @@ class Search:
         if self.live is not None and course.stages:
             row = {name: str(value) for name, value in self.row(trial, course.runs).items()}
             search = {"name": self.plan.study.name, "identity": self.plan.identity}
-            show = partial(trial_run, row, search, self.folder)
-            self.live.watched.append(Watched(course.stages, show, dict))
+            run = trial_run(row, search, self.folder)
+            self.live.watched.append(Watched(course.stages, lambda: (run, {})))
 
     def write_one(self) -> None:
         """Write and deliver, if it is time to."""

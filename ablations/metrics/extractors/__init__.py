@@ -109,8 +109,8 @@ def _recorded(path: Path, content: bytes) -> float:
 
 
 def parse(content: bytes, path: Path) -> dict[str, Tensor]:
-    """The tensors by name of a file, safetensors or a dictionary that `torch.save` wrote, without running code; ValueError,
-    which does not name the file, if it is not such a file."""
+    """The tensors by name of a safetensors file, or of a dictionary that `torch.save` wrote, read without running code;
+    ValueError, which does not name the file, if it is not such a file."""
     if path.suffix == ".safetensors":
         try:
             return safetensors.torch.load(content)
