@@ -17,10 +17,8 @@ from analysis.folders import COMMITTED
 
 MOST_SEEDS = 10_000
 """More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
-MOST_TRIALS = 1_000_000
 
 Seed = Annotated[int, Ge(0), Lt(SEEDS)]
-Trials = Annotated[int, Ge(1), Le(MOST_TRIALS)]
 
 
 @dataclass(frozen=True)
@@ -82,13 +80,13 @@ class SearchRequest(Common):
 
     seeds: Annotated[int, Ge(1), Le(MOST_SEEDS)] | None = None
     study: str | None = None
-    trials: Trials | None = None
+    trials: Annotated[int, Ge(1)] | None = None
     confirm: Annotated[int, Ge(2), Le(MOST_SEEDS)] | None = None
     storage: str | None = None
     objective: list[str] | None = None
     sampler: str | None = None
     pruner: str | None = None
-    startup: Annotated[int, Ge(0), Le(MOST_TRIALS)] | None = None
+    startup: Annotated[int, Ge(0)] | None = None
     seed: Seed | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
 
