@@ -73,7 +73,7 @@ def _chainless_refusal(cell: Cell) -> str | None:
     if not cell.space.encoded:
         return "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000"
     if not cell.space.likelihood:
-        return "horizon=0 cannot sample a vector-quantised code: take space.regularization=kl, or horizon=1000"
+        return "horizon=0 teaches nothing of a vector-quantised code: take space.regularization=kl, or horizon=1000"
     return continuous_refusal(cell) or guidance_refusal(cell)
 
 
@@ -118,7 +118,10 @@ def flip_refusal(cell: Cell) -> str | None:
 def label_refusal(cell: Cell) -> str | None:
     """The reason why a cell's network cannot be told the labels of its data, or None."""
     reason = cell.data.described().unlabelled if isinstance(cell.conditioning, Class) else None
-    return reason and f"data={choice_name(cell.data)} {reason}: take conditioning=unconditional"
+    return reason and (
+        f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; "
+        "take conditioning=unconditional, which needs none"
+    )
 
 
 def continuous_refusal(cell: Cell) -> str | None:
@@ -129,7 +132,10 @@ def continuous_refusal(cell: Cell) -> str | None:
     if cell.horizon == 0 and of_chain:
         return f"{of_chain[0]} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
     if asked and not cell.space.likelihood:
-        return f"{next(iter(asked.values()))}: a vector-quantised code has no likelihood: take space.regularization=kl"
+        return (
+            f"{next(iter(asked.values()))} asks for a likelihood, which no vector-quantised code has: take "
+            "space.regularization=kl, or leave it out"
+        )
     in_time = [asked[name] for name in ("continuous", "ode") if name in asked]
     reason = flow_refusal(choices_of(cell)) if in_time else None
     return f"{in_time[0]} scores the cell in continuous time, and {reason}" if reason else None
