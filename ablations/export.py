@@ -93,9 +93,6 @@ def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]
     if level not in names:
         raise unknown("winner", level, names)
     winner = names[level]
-    if not any(name.startswith("schedule.") for name in winner["params"]):
-        searched = ", ".join(parameter["name"] for parameter in head["parameters"])
-        raise InputError(f"the winner {winner['level']} has a schedule as it ships, nothing to keep: {searched} varied")
     rows = {row[TRIAL]: row for row in rows_of(trials_of(folder, head["name"]), (TRIAL, "schedule"))}
     cell = cell_in(rows[str(winner["trial"])])
     if cell.schedule.learned:
@@ -113,10 +110,8 @@ def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
     if not cell.schedule.learned:
         advice = "take a cell with schedule=learned or learned_linear"
         raise InputError(f"{who} has schedule={row['schedule']}, which learns nothing: {advice}")
-    if cell.horizon == 0:
-        raise InputError(f"{who} has horizon=0, a chain of no steps, so it learned no schedule")
-    if row["status"] != "finished":
-        raise InputError(f"{who} is {row['status']}, so its schedule is no result: take a finished one")
+    if row["status"] != "finished" or cell.horizon == 0:
+        raise InputError(f"{who} is {row['status']} with horizon={cell.horizon}: take a finished one with a chain")
     model = trained(cell, row, journal_of(results, given["journal"]), torch.device("cpu"))
     model = model.model if isinstance(model, Guided) else model
     assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"

@@ -34,13 +34,13 @@ def publish(given: dict[str, Any]) -> None:
     from ablations.driver.pages import write_pages
     from ablations.engine.locks import results_lock
     from ablations.tracking.runs import head_in
-    from ablations.tracking.store import TrackingError, default_uri
+    from ablations.tracking.store import TrackingError
     from ablations.tracking.tracker import open_tracker
     from analysis.files import read_json
 
     for folder in folders:
         head_in(folder)
-        tracker = open_tracker(given["tracking.uri"] or default_uri(results), folder.name, results)
+        tracker = open_tracker(given["tracking.uri"], folder.name, results)
         with results_lock(folder):
             try:
                 before, new = read_json(folder / "tracking.json"), tracker.publish(folder)

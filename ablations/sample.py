@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ablations.driver.progress import bar
-from ablations.driver.trained_cells import cell_in, find, to_sample
+from ablations.driver.trained_cells import find, to_sample
 from ablations.engine.journal import journal_of
 from ablations.launchers.protocol import found_devices
 from ablations.results.sample_sheets import write_sheet
@@ -23,7 +23,6 @@ from ablations.tracking.store import TrackingError, default_uri
 from analysis.errors import InputError
 from analysis.options import Option, run
 
-MOST = 100_000
 PURPOSE = "Draw samples from a cell that was trained here, or from its model in MLflow."
 OPTIONS = {
     "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv"),
@@ -46,13 +45,16 @@ def main(arguments: list[str]) -> int:
 
 def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
-    n = given["n"]
-    if not 1 <= n <= MOST:
-        raise InputError(f"n must be 1 to {MOST}, which are held in memory at once, got {n}")
+    if (n := given["n"]) < 1:
+        raise InputError(f"n must be at least 1, got {n}")
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
     device = claim(found_devices(given["device"])[0], torch.get_num_threads())
-    name, cell, model = _from_store(given, device) if given["model"] else _trained_here(given, device)
+    if given["model"]:
+        name, (cell, model) = "model", _from_store(given, device)
+    else:
+        row = find(results := Path(given["results"]), given["cell"], given["seed"])
+        name, (cell, model) = row["cell_id"], to_sample(row, journal_of(results, given["journal"]), device)
     label, data = _label_of(cell, given["label"]), cell.data.load()
     with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, n, shown.move_to, label=label)
@@ -62,28 +64,13 @@ def sample(given: dict[str, Any]) -> None:
     print(write_sheet(path, samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1])))
 
 
-def _trained_here(given: dict[str, Any], device: torch.device) -> tuple[str, Cell, Model | Guided]:
-    """A cell's id, the cell, and its model from the journal."""
-    results = Path(given["results"])
-    row = find(results, given["cell"], given["seed"])
-    cell, root = cell_in(row), row.get("data.root")
-    try:
-        cell.data.load()
-    except InputError as error:
-        if not root or Path(root).exists():
-            raise
-        moved = f"if {root} has moved, run {row['grid']} again with data.root= its new place"
-        raise InputError(f"{error}; {moved}") from error
-    return row["cell_id"], *to_sample(cell, row, journal_of(results, given["journal"]), device)
-
-
-def _from_store(given: dict[str, Any], device: torch.device) -> tuple[str, Cell, Model | Guided]:
+def _from_store(given: dict[str, Any], device: torch.device) -> tuple[Cell, Model | Guided]:
     """A cell and its model, from MLflow or a folder."""
     try:
         folder = downloaded(given["model"], given["tracking.uri"] or default_uri(Path(given["results"])))
     except TrackingError as error:
         raise InputError(f"model={given['model']}: {error}") from error
-    return "model", *read_model(folder, device)
+    return read_model(folder, device)
 
 
 def _label_of(cell: Cell, given: int | str) -> int | None:

@@ -25,8 +25,7 @@ from typing import Any
 from unittest.mock import patch
 
 import ablations
-from ablations.driver import execute, pages, run
-from ablations.driver.sequential import fixed
+from ablations.driver import carry_out, execute, pages, run
 from ablations.engine.files import STAGE, kept
 from ablations.engine.journal import Journal
 from ablations.settings.arguments import parse_run
@@ -63,7 +62,7 @@ def measure(given: dict[str, Any]) -> str:
 
 def copying(words: list[str], template: Journal) -> Callable[..., str]:
     """A stand-in for `perform` that leaves what a stage of the same kind left in the journal of a command."""
-    plan, _ = run.planned(parse_run(words))
+    plan, _ = carry_out.planned(parse_run(words))
     known = {(stage.kind, stage.held_out, stage.rung): stage.id for stage in plan.stages()}
 
     def copy(stage: Any, journal: Journal, *_: object) -> str:
@@ -85,9 +84,9 @@ def seconds_of(words: list[str]) -> list[float]:
     request = parse_run(words)
     results, folder = Path(request.results), request.folder
     tracker = open_tracker(default_uri(results), request.title, results)
-    job = execute.Job(Journal(results / ".stages"), folder, None, {"command": request.command, "code": ""})
-    (plan, _), plan_seconds = timed(lambda: run.planned(request))
-    ended, run_seconds = timed(lambda: execute.execute(fixed(plan), job))
+    journal, provenance = Journal(results / ".stages"), {"command": request.command, "code": ""}
+    (plan, _), plan_seconds = timed(lambda: carry_out.planned(request))
+    ended, run_seconds = timed(lambda: execute.execute(iter([plan]), journal, folder, None, provenance))
     _, deliver_seconds = timed(lambda: pages.deliver(tracker, folder))
     _, page_seconds = timed(lambda: pages.finish(folder, replace(ended, tracker=tracker)))
     code, again_seconds = timed(lambda: run.main(words))

@@ -77,18 +77,12 @@ class Data:
     def unlabelled(self) -> str | None:
         """The reason why a model cannot be told its labels, in words that follow a data set's name; None if it can."""
         if not self.labels:
-            return (
-                "has no labels (digits, fashion_mnist, cifar10 and mixture2d have, arrow by data.label=COLUMN, and a "
-                "folder whose images all lie in subfolders, two or more)"
-            )
+            return "has no labels (digits, fashion_mnist, cifar10, mixture2d and folders of classes have)"
         if wrong := next(filter(None, map(self._mislabelled, SPLITS)), None):
             return f"has wrong labels: {wrong}"
         taught, *others = (set(self.labels[split].tolist()) - {-1} for split in SPLITS)
         if not taught or taught.union(*others) != set(range(len(taught))):
-            return (
-                f"has training examples of {len(taught)} classes, which are not 0 to {len(taught) - 1}, or not all: "
-                "number them from 0, and give each a training example (−1 says that there is none)"
-            )
+            return f"has training examples of {len(taught)} classes: number them from 0, each with one (−1: no label)"
         return None
 
     @cached_property

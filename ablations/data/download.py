@@ -55,7 +55,6 @@ def fetch(file: PublishedFile, folder: Path) -> Path:
             replace_file(path, receive)
     except (OSError, HTTPException, ValueError) as error:
         raise InputError(
-            f"{address} cannot be fetched into {folder} ({error}): try again where there is a network, put the file "
-            f"there yourself, or name a place that has it by the environment variable {MIRROR}"
+            f"{address} cannot be fetched into {folder} ({error}): put it there, or name a mirror by {MIRROR}"
         ) from error
     return path

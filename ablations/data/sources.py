@@ -43,10 +43,7 @@ class Published(DataSet):
 
     def __post_init__(self) -> None:
         if min(self.train_images, self.held_out_images) < FEWEST:
-            raise ValueError(
-                f"{choice_name(self)} needs train_images and held_out_images of at least {FEWEST}, got "
-                f"{self.train_images} and {self.held_out_images}"
-            )
+            raise ValueError(f"{choice_name(self)} needs train_images and held_out_images of at least {FEWEST}")
 
     def split(self, train: Labelled, test: Labelled, one_in: int) -> tuple[dict[Split, Tensor], dict[Split, Tensor]]:
         """Images and labels per split, where one in so many training images validates; InputError where there are not

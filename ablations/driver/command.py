@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
 
-from ablations.engine.journal import Journal, journal_of
+from ablations.engine.journal import journal_of
 from ablations.engine.workers import warm_up
 from ablations.settings.request import Common
 
-R = TypeVar("R", bound=Common)
-P = TypeVar("P")
-
 
 def command(
-    arguments: list[str],
-    help_text: Callable[[], str],
-    parse: Callable[[list[str]], R],
-    plan: Callable[[R], P],
-    dry_run: Callable[[P, Journal], str],
-    carry_out: Callable[[R, P, Journal], int],
+    arguments: list[str], help_text: Callable[[], str], parse: Callable[[list[str]], Common], module: str
 ) -> int:
     """The exit code of a command; 0 where nothing was to be run. InputError for a wrong word, and where a plan makes no
-    sense."""
+    sense. The `module` that plans a request (`planned`), says what that would do (`dry_run`) and does it (`carry_out`)
+    is imported once the words are read."""
     if {"--help", "-h"} & set(arguments):
         print(help_text())
         return 0
@@ -39,9 +32,11 @@ def command(
     if request.launcher == "local":
         # Beside the imports of this process, which take as long.
         warm_up()
-    planned = plan(request)
+    work = import_module(module)
+    planned = work.planned(request)
     if request.dry_run:
-        print(dry_run(planned, journal))
+        print(work.dry_run(planned, journal))
         return 0
     results.mkdir(parents=True, exist_ok=True)
-    return carry_out(request, planned, journal)
+    code: int = work.carry_out(request, planned, journal)
+    return code

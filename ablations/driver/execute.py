@@ -38,24 +38,18 @@ DRAWN, SHARE = 8.0, 10
 long has passed."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """The job of a command on a grid: where stages and results are kept, the store that they are delivered to, and what
-    grid.json says of the command."""
-
-    journal: Journal
-    folder: Path
-    tracker: Tracker | None
-    provenance: dict[str, Any]
-
-
-def execute(looks: Iterator[Plan], job: Job) -> Ended:
-    """Run look after look, to the end or until something stops it. InputError where the folder holds other cells."""
+def execute(
+    looks: Iterator[Plan], journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
+) -> Ended:
+    """Run look after look, to the end or until something stops it; stages and results are kept in these places, the
+    results are delivered to this store, and grid.json has this `provenance`. InputError where the folder holds other
+    cells."""
     first = next(looks)
-    before = check_same_request(job.folder, first)
+    before = check_same_request(folder, first)
     # Where no result has been seen yet, other seeds continue nothing.
-    seen = any(job.journal.result(item.stages[0].id) for item in first.runs if item.stages)
-    return Execution(job, chain([first], looks), before if before and seen else {}, first, first, job.tracker).end()
+    seen = any(journal.result(item.stages[0].id) for item in first.runs if item.stages)
+    before = before if before and seen else {}
+    return Execution(chain([first], looks), journal, folder, tracker, provenance, before, first, first).end()
 
 
 @dataclass
@@ -67,12 +61,14 @@ class Execution:
     once it has failed. It `began` to run stages at that time, 0 if it has not.
     """
 
-    job: Job
     looks: Iterator[Plan]
+    journal: Journal
+    folder: Path
+    tracker: Tracker | None
+    provenance: dict[str, Any]
     before: dict[str, Any]
     look: Plan
     reached: Plan
-    tracker: Tracker | None
     whole: int = 0
     drawn: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
@@ -93,18 +89,18 @@ class Execution:
     @cached_property
     def scheduler(self) -> Scheduler[Stage]:
         here = self.look.here
-        return Scheduler(self.job.journal, here.launcher.start(self.job.journal, here.devices))
+        return Scheduler(self.journal, here.launcher.start(self.journal, here.devices))
 
     @cached_property
     def live(self) -> Live | None:
         """The watcher that shows cells in the store while they run; None without a store."""
-        return Live.of(self.tracker, self.look, self.job.journal, self.job.folder) if self.tracker else None
+        return Live.of(self.tracker, self.look, self.journal, self.folder) if self.tracker else None
 
     def run(self, missing: list[Stage]) -> None:
         """Run what is missing, which a bar follows."""
         self.began = time.monotonic()
         with watching(self.live), bar(self.look.grid.name, 1.0) as shown, closing(self.scheduler.run()) as events:
-            following = Following(shown, self.job.journal)
+            following = Following(shown, self.journal)
             following.add(missing)
             for event in events:
                 following.note(event)
@@ -123,7 +119,7 @@ class Execution:
         lacks, none where no look does."""
         for plan in self.looks:
             self.look = plan
-            missing = [stage for stage in plan.missing(self.job.journal) if stage.id not in self.scheduler.finished]
+            missing = [stage for stage in plan.missing(self.journal) if stage.id not in self.scheduler.finished]
             self.waiting = {stage.id: stage.cell.seed for stage in missing}
             self._reach()
             if missing:
@@ -133,7 +129,7 @@ class Execution:
                 for first in (True, False):
                     self.scheduler.add([stage for stage in missing if (stage.cell.seed in alone) == first])
                 if self.live is not None:
-                    self.live.watched = watched_in(plan, self.job.journal, self.job.folder)
+                    self.live.watched = watched_in(plan, self.journal, self.folder)
                 return missing
         return []
 
@@ -147,11 +143,11 @@ class Execution:
 
     def _show(self) -> None:
         """Draw the pages of what was reached, or write results, if it is time to."""
-        now, folder = time.monotonic(), self.job.folder
+        now = time.monotonic()
         if self.whole > self.drawn and self.waiting and now > self.next_pages:
             self.publish()
-            print(pages.write_pages(folder), flush=True)
-            pages.sent(Tracker.summarise, self.tracker, folder)
+            print(pages.write_pages(self.folder), flush=True)
+            pages.sent(Tracker.summarise, self.tracker, self.folder)
             self.drawn, drew = self.whole, time.monotonic()
             self.next_pages = drew + SHARE * (drew - now)
         elif now > self.next_writing:
@@ -160,12 +156,12 @@ class Execution:
     def publish(self, *, over: bool = False, deliver: bool = True) -> list[Record]:
         """Write the results of the look that was reached, and deliver them; `over` if no look follows. Damaged where a
         file of a stage is."""
-        began, journal, plan = time.monotonic(), self.job.journal, self.reached
-        records = [record(item, journal) for item in plan.runs]
-        with forgetting_damaged(journal):
-            write_results(self.job.folder, self._head(records, over), records, journal, plan.here.data)
+        began, plan = time.monotonic(), self.reached
+        records = [record(item, self.journal) for item in plan.runs]
+        with forgetting_damaged(self.journal):
+            write_results(self.folder, self._head(records, over), records, self.journal, plan.here.data)
         if deliver:
-            self.tracker = pages.deliver(self.tracker, self.job.folder)
+            self.tracker = pages.deliver(self.tracker, self.folder)
         wrote = time.monotonic()
         self.next_writing = wrote + max(WRITE_SECONDS, REST * (wrote - began))
         return records
@@ -183,11 +179,11 @@ class Execution:
             "finished": len(replace(plan, runs=done).trainings),
             "trainings": len(plan.trainings),
         }
-        floors = [result for stage in plan.floors if (result := self.job.journal.result(stage.id))]
+        floors = [result for stage in plan.floors if (result := self.journal.result(stage.id))]
         floor = replace(floors[0], metrics={k: v for it in floors for k, v in it.metrics.items()}) if floors else None
         spent = time.monotonic() - self.began if self.began else 0.0
         provenance = {
-            **self.job.provenance,
+            **self.provenance,
             **looks_of(plan),
             "round": round_,
             "stages": sorted(stage.id for stage in self.look.stages()),

@@ -47,22 +47,22 @@ PATIENCE = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """A run that is updated while its `stages` are under way: `run` gives what is known so far but for `curves` over
+    """A run that is updated while its `stages` are under way: `known` gives it as far as it is, and its curves over
     steps."""
 
     stages: Sequence[Stage]
-    run: Callable[[], Tracked]
-    curves: Callable[[], Curves]
+    known: Callable[[], tuple[Tracked, Curves]]
 
 
 def watched_in(plan: Plan, journal: Journal, folder: Path) -> list[Watched]:
     """The cells of a plan."""
 
-    def cell(item: Run) -> Tracked:
+    def known(item: Run) -> tuple[Tracked, Curves]:
         row = {name: str(value) for name, value in record(item, journal).row().items()}
-        return cell_run(row | {"status": RUNNING, "reason": "", "data_digest": item.digest}, item.name, folder)
+        row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
+        return cell_run(row, item.name, folder), curves_of(item, journal)
 
-    return [Watched(item.stages, partial(cell, item), partial(curves_of, item, journal)) for item in plan.runs]
+    return [Watched(item.stages, partial(known, item)) for item in plan.runs]
 
 
 def curves_of(item: Run, journal: Journal) -> Curves:
@@ -132,8 +132,8 @@ class Live:
         machine = load()
         for watched in self.watched:
             if self.running & {stage.id for stage in watched.stages}:
-                run = watched.run()
-                if self.tracker.show(run, watched.curves(), machine):
+                run, curves = watched.known()
+                if self.tracker.show(run, curves, machine):
                     self._show_samples(key_of(run.tags), watched.stages)
 
     def _show_samples(self, key: Key, stages: Sequence[Stage]) -> None:

@@ -18,7 +18,7 @@ from ablations.engine.journal import Journal
 from ablations.results.records import Record
 from ablations.tracking.model import write_model
 from ablations.tracking.store import TrackingError, rescue
-from ablations.tracking.tracker import Tracker
+from ablations.tracking.tracker import MODEL, Tracker
 from analysis.files import read_json
 from analysis.labels import counted
 from analysis.links import without_password
@@ -109,11 +109,10 @@ def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal
     for item in (item.run for item in records if item.status == "finished"):
         parts, key = item.parts, (item.cell_id, str(item.cell.seed))
         try:
-            if parts is None or tracker.model_in(key) == parts.training:
-                continue
-            with TemporaryDirectory() as place, forgetting_damaged(journal):
-                write_model(Path(place), item.cell, parts, journal)
-                tracker.attach_model(key, Path(place), parts.training)
+            if parts is not None and tracker.runs[key].tags.get(MODEL) != parts.training:
+                with TemporaryDirectory() as place, forgetting_damaged(journal):
+                    write_model(Path(place), item.cell, parts, journal)
+                    tracker.attach_model(key, Path(place), parts.training)
         except TrackingError as error:
             print(f"warning: {error}. Models are delivered when the same command is given again")
             return

@@ -16,10 +16,10 @@ import torch
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
-from ablations.grids.grid import Grid
+from ablations.grids.grid import Grid, Point
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import extractor_identity
-from ablations.results.folder import read_grid_json
+from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
 from ablations.stages.graph import missing, once, stages_of
@@ -27,7 +27,6 @@ from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors,
 from ablations.stages.run import Run
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
-from analysis.schema import SEARCH
 from diffusion_core.compilation import resolve_compile
 from diffusion_core.precision import Precision
 
@@ -55,20 +54,12 @@ class Conditions:
         """The id of a cell, which its seeds share."""
         return cell_id(self.resolved(cell), self.data.digest, self.precision_of(cell), self.extractor)
 
-    def run(
-        self,
-        levels: dict[str, str],
-        cell: Cell,
-        reason: str | None,
-        *,
-        name: str = "",
-        rungs: Sequence[int] | None = None,
-    ) -> Run:
-        """A cell with its identity, its name and, unless there is a reason why it makes no sense, its stages. It is
-        scored at these `rungs`, or at those that it asks for."""
-        digest, cell = self.data.digest, self.resolved(cell)
+    def run(self, point: Point, name: str = "", rungs: Sequence[int] | None = None) -> Run:
+        """A point with its cell's identity, its name and, unless there is a reason why it makes no sense, its stages.
+        It is scored at these `rungs`, or at those that it asks for."""
+        digest, cell, reason = self.data.digest, self.resolved(point.cell), point.refusal
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, rungs)
-        return Run(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
+        return Run(point.levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
 
 
 def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, judged: bool) -> Conditions:
@@ -133,9 +124,7 @@ def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
     points = grid.at_seeds()
     judged = any(point.cell.evaluation.quality for point in points)
     here = conditions([point.cell for point in points], launcher, devices, judged=judged)
-    runs = [
-        here.run(point.levels, point.cell, point.refusal, name=grid.file.cell_name(point.levels)) for point in points
-    ]
+    runs = [here.run(point, grid.file.cell_name(point.levels)) for point in points]
     _refuse_equal(runs)
     floors = [floor_of(runs[0].cell, here.data.digest, here.extractor)] if judged else []
     scored = [item.cell for item in runs if item.refusal is None]
@@ -157,9 +146,4 @@ def check_same_request(folder: Path, plan: Plan) -> dict[str, Any] | None:
     head = read_grid_json(folder)
     if head is None or set(head["cells"]) == {item.cell_id for item in plan.runs}:
         return head
-    made_by = (head.get(SEARCH) or head).get("command", "unknown")
-    raise InputError(
-        f"{folder} holds the results of other choices, or of another version of this code, of your classes or of a "
-        f"grid's file ({made_by}), which are never overwritten: give this grid a name of its "
-        f"own with name=…, which uses again whatever is trained, or move {folder} away"
-    )
+    raise never_overwritten(folder, head)

@@ -29,11 +29,6 @@ from analysis.labels import some
 from analysis.sequential import Progress, progress
 
 
-def fixed(plan: Plan) -> Iterator[Plan]:
-    """The one look of a fixed number of seeds."""
-    yield plan
-
-
 @dataclass(frozen=True, eq=False)
 class Looks:
     """The declarations before the first look: the looks, and the pairs of cells by their ids, none of which makes no

@@ -12,6 +12,7 @@ import torch
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
 from ablations.metrics.measured import SCALE
+from ablations.results.csv_text import rows_of
 from ablations.settings.cell import Cell
 from ablations.settings.guiding import at_scale
 from ablations.settings.making import cell_of
@@ -21,7 +22,6 @@ from ablations.stages.restore import Model
 from ablations.stages.samples import Guided, load_guided
 from analysis.errors import InputError
 from analysis.folders import COMMITTED
-from analysis.frames import read_csv
 from diffusion_core.precision import Precision
 
 
@@ -42,8 +42,8 @@ def find(results: Path, cell: str, seed: int) -> dict[str, str]:
 def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
     """The rows of all grids in a folder whose cell id begins so, each with its `grid`."""
     columns = ("cell_id", "seed", "status", "training_id")
-    tables = [read_csv(path, columns).assign(grid=path.parent.name) for path in sorted(results.glob("*/runs.csv"))]
-    rows = [{str(k): str(v) for k, v in row.items()} for table in tables for row in table.to_dict("records")]
+    tables = {path.parent.name: rows_of(path, columns) for path in sorted(results.glob("*/runs.csv"))}
+    rows = (row | {"grid": grid} for grid, table in tables.items() for row in table)
     return [row for row in rows if row["cell_id"].startswith(cell)]
 
 
@@ -53,8 +53,9 @@ def cell_in(row: dict[str, str]) -> Cell:
     return cell_of(parameters, int(row["seed"]))
 
 
-def to_sample(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
+def to_sample(row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
     """The cell of a row with the guidance scale of its samples, and its model with its guide."""
+    cell = cell_in(row)
     if cell.guidance.scale == "auto":
         if not row.get(SCALE):
             raise InputError(f"cell {row['cell_id']} has no {SCALE} yet: run its grid again, which tunes it")

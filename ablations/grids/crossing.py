@@ -11,7 +11,7 @@ from ablations.settings.cell import AXES, PLAIN
 from ablations.settings.layers import Layer, choices_first
 from ablations.settings.registry import fields_of
 from ablations.settings.request import Request
-from analysis.errors import InputError, unknown
+from analysis.errors import unknown
 from analysis.labels import begun
 
 TITLES = {"parameterization": "Target", "horizon": "T"}
@@ -64,8 +64,7 @@ def crossed(
     axes: list[AxisSpec], file: GridFile, fixed: Layer, common: Layer
 ) -> Iterator[tuple[dict[str, str], list[Layer]]]:
     """Each crossing that the file does not leave out: its levels by axis, and the layers of its cell's settings.
-    `fixed` settings are the file's, `common` ones the request's; InputError where a field varies that some level
-    lacks."""
+    `fixed` settings are the file's, `common` ones the request's."""
     values: dict[str, set[str]] = {}
     for key, value in (entry for axis in axes for level in axis.levels for entry in level.set.items()):
         values.setdefault(key, set()).add(str(value))
@@ -75,7 +74,6 @@ def crossed(
             continue
         varied = {key: value for level in levels for key, value in level.set.items()}
         layers = [fixed, common, varied]
-        _refuse_foreign(varied, layers, values)
         own = {key: value for key, value in common.items() if _takes(key, layers, values)}
         yield names, [fixed, *choices_first(own, varied)]
 
@@ -96,15 +94,3 @@ def _takes(key: str, layers: list[Layer], varied: Mapping[str, set[str]]) -> boo
     values = varied[group] | set(before[-1:])
     having = {value for value in values if field in fields_of(group, value)}
     return not having or here in having or here not in values
-
-
-def _refuse_foreign(varied: Layer, layers: list[Layer], values: Mapping[str, set[str]]) -> None:
-    """InputError where a varied field belongs only to other levels of a choice that varies too."""
-    for key in varied:
-        group, _, field = key.partition(".")
-        if field and group in varied and not _takes(key, layers, values):
-            having = sorted(value for value in values[group] if field in fields_of(group, value))
-            raise InputError(
-                f"{key} varies, and {group}={varied[group]} has no such field: give {key} one value, which holds for "
-                f"{group}={' and '.join(having)} only, or compare them in a grid whose levels set both"
-            )

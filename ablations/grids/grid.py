@@ -10,7 +10,6 @@ Where schedules are compared, all cells are put on the same footing unless told 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from ablations.grids import footnotes
@@ -25,8 +24,6 @@ from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError
 from analysis.labels import listed, within
 
-MOST_RUNS = 200_000
-"""The most runs, beyond which planning alone takes hours: ten thousand cells take half a minute."""
 MOST = 12  # seeds up to which is gone where they are added by looks, unless told otherwise
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
 """The numbers of seeds at which looks are taken, up to the most that is allowed: each about 1.6 times the one
@@ -66,7 +63,6 @@ def make(request: Request) -> Grid:
     axes = axes_of(file, request)
     looks = _looks(request, request.seeds or file.seeds)
     seeds = int(request.seeds or file.seeds) if looks is None else looks[-1]
-    _refuse_too_many([*(len(axis.levels) for axis in axes), seeds])
     varied = {key for axis in axes for key in axis.keys}
     common = {key: values[0] for key, values in request.settings.items() if key not in {a.name for a in axes}}
     _refuse_varied(common, axes, request.grid)
@@ -130,20 +126,10 @@ def _judged(points: list[Point]) -> list[Point]:
     return judged
 
 
-def _refuse_too_many(factors: list[int]) -> None:
-    """InputError where a product is more runs than a command can plan in reasonable time."""
-    if (runs := math.prod(factors)) > MOST_RUNS:
-        product = " × ".join(map(str, factors))
-        raise InputError(
-            f"a grid has at most {MOST_RUNS} runs, and these choices make {product} = {runs}: leave some out, or give "
-            "each part a grid and a name of its own"
-        )
-
-
 def _looks(request: Request, seeds: int | str) -> tuple[int, ...] | None:
     """The looks of `seeds=auto`; InputError where seeds are fixed, and a most is given."""
     if seeds == "auto":
-        return looks_of() if request.most is None else looks_of(request.most)
+        return looks_of(MOST if request.most is None else request.most)
     if request.most is not None:
         raise InputError("seeds.max says how far seeds=auto goes: give both, or seeds=N alone")
     return None

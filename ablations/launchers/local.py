@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Annotated
 
 from pydantic import Field
@@ -41,11 +42,12 @@ class Local(Launcher):
 
 
 def _begin(modules: list[str]) -> None:
-    """In a new worker: import what its command has registered."""
+    """In a new worker: import the modules that register the classes of its command."""
     # torch-fidelity makes a bar even where it is silent, whose lock is otherwise a semaphore of the machine: a worker
     # that is stopped leaves it behind, with a warning.
     tqdm.set_lock(threading.RLock())
-    plugins.import_modules(modules)
+    for name in modules:
+        import_module(name)
 
 
 @dataclass(frozen=True)

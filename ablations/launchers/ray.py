@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import torch
@@ -47,8 +48,7 @@ class Ray(Launcher):
         count = held_by(ray, threads, self.gpus_per_cell if on_gpus else 0.0)
         if not count or device.startswith("cuda:"):
             raise InputError(
-                f"no node of the Ray cluster holds a cell with threads={threads} and device={device}: ray status says "
-                "what there is; device is cpu, or cuda for whichever GPU is free"
+                f"no node of the Ray cluster holds a cell with threads={threads} and device={device} (cpu or cuda)"
             )
         return ["cuda:0" if on_gpus else "cpu"] * count
 
@@ -134,7 +134,8 @@ def _perform(
     """In a worker: perform a stage; InputError where this node has other numbers, or does not see the journal."""
     with suppress(OSError):
         os.chdir(folder)
-    plugins.import_modules(modules)
+    for name in modules:
+        import_module(name)
     asks = isinstance(stage, CellStage) and stage.cell.training.precision == "auto"
     here = _code(), resolve_precision("auto", torch.device(device)) if asks else believed[1]
     if here != believed:

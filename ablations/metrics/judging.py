@@ -98,7 +98,7 @@ def set_size(cell: Cell, split: HeldOut, data: Data) -> int:
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
     """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
-    real, extractor = real_split_of(cell, split), extractor_of(cell)
+    real, extractor = real_split_of(cell, split), extractor_of(cell.data.extractor, cell.evaluation.weights)
     held_out = Examined(data.images["test"].to(device), extractor, data.labels.get("test"))
     beside = held_out if extractor is not None and real == "train" else None
     reference = reference_of(cell.data, cell.evaluation.weights, real, device)
@@ -116,18 +116,14 @@ def extractor_identity(cell: Cell) -> str | None:
     return None if name is None else extractors.identity(name, extractors.located(name, weights))
 
 
-def extractor_of(cell: Cell) -> Extractor | None:
-    """The extractor that judges a cell's samples, with its weights; None for points."""
-    return _extractor(cell.data.extractor, cell.evaluation.weights)
-
-
 @lru_cache(maxsize=2)
-def _extractor(name: str | None, weights: str | None) -> Extractor | None:
+def extractor_of(name: str | None, weights: str | None) -> Extractor | None:
+    """The extractor that judges samples, with its weights; None for points."""
     return None if name is None else extractors.load(name, extractors.located(name, weights))
 
 
 @lru_cache(maxsize=2)
 def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> Examined:
     """Real images as a data set's extractor sees them: worked out once in a worker, however many cells it judges."""
-    whole, extractor = data.load(), _extractor(data.extractor, weights)
+    whole, extractor = data.load(), extractor_of(data.extractor, weights)
     return Examined(whole.images[split].to(device), extractor, whole.labels.get(split))

@@ -104,11 +104,6 @@ def column_of(name: str, extractor: str | None) -> MetricInfo:
     return replace(column, name=name.format(extractor=extractor))
 
 
-def column_names() -> list[str]:
-    """The names that a grid's file may give in `columns`."""
-    return [column.name for column in MEASURED]
-
-
 def facts() -> dict[str, MetricInfo]:
     """Every metric by the name that claims and searches call it: of measured ones the first column of the kind."""
     metrics: dict[str, type[Metric]] = classes("metric")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ablations.data.base import Data
 from ablations.engine.journal import Curves, Journal
@@ -24,6 +23,8 @@ from analysis.files import write_text
 
 TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"
+CHOICES = ("data", "space", "threads")
+"""The choices of a cell that its autoencoder reads."""
 
 
 def stages_in(records: Iterable[Record], kind: str) -> dict[str, Stage]:
@@ -41,20 +42,15 @@ def write(folder: Path, records: Sequence[Record], journal: Journal, data: Data)
         if (result := journal.result(stage_id)) is not None:
             scores = judged.metrics if judged else {}
             numbers = {name: number(value) for name, value in (result.metrics | scores).items()}
-            lines.append(row(stage, result.status, result.reason, result.metadata.get("code", "")) | numbers)
+            first = {"cell_id": stage_id, "seed": stage.cell.seed, "status": result.status, "reason": result.reason}
+            own = {name: text for name, text in parameters(stage.cell).items() if name.split(".")[0] in CHOICES}
+            lines.append(first | {"code": result.metadata.get("code", "")} | own | numbers)
         if judged is not None:
             tensors, _ = read_artifact(journal.folder(judge), RECONSTRUCTIONS)
             write_strip(folder / FOLDER / "originals.png", tensors["originals"], data)
             write_strip(folder / FOLDER / f"{stage_id}.png", tensors["reconstructions"], data)
     if lines:
         write_text(folder / TABLE, csv_text(union(lines), lines))
-
-
-def row(stage: Stage, status: str, reason: str = "", code: str = "") -> dict[str, Any]:
-    """The columns of autoencoders.csv before the metrics; `code` made it, "" where that is not known."""
-    first = {"cell_id": stage.id, "seed": stage.cell.seed, "status": status, "reason": reason, "code": code}
-    own = parameters(stage.cell).items()
-    return first | {name: text for name, text in own if name.split(".")[0] in ("data", "space", "threads")}
 
 
 def curves(records: Iterable[Record], journal: Journal) -> dict[tuple[str, int], Curves]:

@@ -31,7 +31,7 @@ from ablations.stages.artifacts import SAMPLES, read_artifact
 from analysis.errors import InputError
 from analysis.files import read_json, utc_now, write_json, write_text
 from analysis.frames import write_curves
-from analysis.schema import DECLARATIONS, HELD_OUT, NEAREST
+from analysis.schema import DECLARATIONS, HELD_OUT, NEAREST, SEARCH
 
 SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}
 """The keys of grid.json that declare comparisons and papers' claims → their values where nothing is declared."""
@@ -83,6 +83,16 @@ def read_grid_json(folder: Path) -> dict[str, Any] | None:
     if head is not None and not (isinstance(head, dict) and isinstance(head.get("cells"), dict)):
         raise InputError(f"{folder / 'grid.json'} is not the description of a grid: move {folder} away and run again")
     return head
+
+
+def never_overwritten(folder: Path, head: dict[str, Any]) -> InputError:
+    """The error that a results folder, whose grid.json this is, holds something else."""
+    made_by = (head.get(SEARCH) or head).get("command", "unknown")
+    return InputError(
+        f"{folder} holds the results of other choices, or of another version of this code, of your classes or of a "
+        f"file ({made_by}), which are never overwritten: give this one a name of its own with name=…, which uses again "
+        f"whatever is trained, or move {folder} away"
+    )
 
 
 def declared(before: dict[str, Any] | None, now: dict[str, Any]) -> list[dict[str, Any]]:

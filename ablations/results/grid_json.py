@@ -53,12 +53,9 @@ def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricInfo]:
         judged=any(plan.quality for plan in plans),
     )
     tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in runs) else []
-    return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
-
-
-def _scaled(grid: Grid, metric: MetricInfo) -> MetricInfo:
-    """The metric on the scale that the grid's file declares for it."""
-    return replace(metric, scale=grid.file.scale.get(metric.kind, metric.scale)) if metric.sign else metric
+    shown += [column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns])]
+    # A grid's file may declare a scale.
+    return [replace(one, scale=grid.file.scale.get(one.kind, one.scale)) if one.sign else one for one in shown]
 
 
 def head_of(
@@ -95,7 +92,7 @@ def head_of(
         "baseline": grid.file.baseline,
         "primary": [asdict(pair.meant) for pair in grid.file.primary],
         "relevant": grid.file.relevant,
-        "metrics": [_scaled(grid, metric).shown(counts=n * sets) for metric in metrics],
+        "metrics": [metric.shown(counts=n * sets) for metric in metrics],
         "floors": {name: {"label": f"held-out {kind}, n = {n}", "value": value} for name, value in known.items()},
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
         "decoder": decoder(data, runs),

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from ablations.driver.command import command
 from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
-from ablations.settings.request import SearchRequest
-
-if TYPE_CHECKING:
-    from ablations.engine.journal import Journal
-    from ablations.search.trial import SearchPlan
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if no trial finished, or trials or cells failed; 2 for a wrong call; 130 if interrupted."""
-    return command(arguments, help_text, parse_search, planned, dry_run, carry_out)
-
-
-# Words are read before torch is imported.
-def planned(request: SearchRequest) -> SearchPlan:
-    """The plan of a request."""
-    from ablations.search.trial import plan_search
-
-    return plan_search(request)
-
-
-def dry_run(plan: SearchPlan, journal: Journal) -> str:
-    """The space, and an estimate of the time."""
-    from ablations.search import carry_out as work
-
-    return work.dry_run(plan, journal)
-
-
-def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int:
-    """Run the trials that are missing, and confirm the winners; the exit code."""
-    from ablations.search import carry_out as work
-
-    return work.carry_out(request, plan, journal)
+    return command(arguments, help_text, parse_search, "ablations.search.carry_out")
 
 
 def help_text() -> str:

@@ -10,13 +10,12 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from ablations.driver import pages
+from ablations.driver.carry_out import beginning
 from ablations.driver.estimate import COMMAND, estimated
-from ablations.driver.execute import Job, execute
+from ablations.driver.execute import execute
 from ablations.driver.plan import Plan
 from ablations.driver.plan import plan as plan_grid
 from ablations.driver.progress import minutes
-from ablations.driver.sequential import fixed
-from ablations.driver.summary import beginning
 from ablations.engine.journal import Journal
 from ablations.engine.locks import results_lock
 from ablations.engine.version import code_version
@@ -27,8 +26,8 @@ from ablations.search.optimizer import Optimizer, guarded
 from ablations.search.search import Search
 from ablations.search.space import said
 from ablations.search.trial import SearchPlan
+from ablations.search.trial import planned as planned
 from ablations.settings.request import SearchRequest
-from ablations.tracking.store import default_uri
 from ablations.tracking.tracker import Tracker, open_tracker
 from analysis.labels import counted
 from analysis.links import without_password
@@ -53,8 +52,8 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
     """Run the trials that are missing and, unless something stops that, confirm the winners; the exit code."""
     results, study = Path(request.results), plan.study
     storage = request.storage or f"sqlite:///{results / 'optuna.db'}"
-    uri = request.tracking_uri or default_uri(results)
-    tracker, later = (open_tracker(uri, name, results) for name in (study.name, f"{study.name}{CONFIRMED}"))
+    names = study.name, f"{study.name}{CONFIRMED}"
+    tracker, later = (open_tracker(request.tracking_uri, name, results) for name in names)
     provenance = {"command": request.command, "code": code_version()}
     with results_lock(request.folder), guarded(storage):
         optimizer = Optimizer(study, plan.identity, plan.objectives, storage)
@@ -83,7 +82,7 @@ def confirm(search: Search, tracker: Tracker) -> int:
     """Run the winners and the default anew, and print the outcome; the exit code. The confirmation of earlier winners
     gives its place to theirs; its stages are kept."""
     plan, journal, found, entry = search.plan, search.journal, search.optimizer.winners(), search.entry()
-    found = [one for one in found if plan.study.cell(one[2].params, plan.study.seeds[0]) != plan.default]
+    found = [one for one in found if plan.study.cell(one[2].params, plan.study.seeds[0]) != plan.study.default_cell]
     if not found:
         pages.show(search.folder, search.tracker)
         return 0 if search.optimizer.winners() else 1
@@ -106,14 +105,14 @@ def confirm(search: Search, tracker: Tracker) -> int:
         if there.get(SEARCH, {}).get("identity") == plan.identity and set(there["cells"]) != ids:
             shutil.rmtree(folder)
         print("\n".join(beginning(cells, None, journal)), flush=True)
-        job = Job(journal, folder, tracker, {**search.provenance, SEARCH: entry})
-        return pages.finish(folder, execute(fixed(cells), job))
+        provenance = {**search.provenance, SEARCH: entry}
+        return pages.finish(folder, execute(iter([cells]), journal, folder, tracker, provenance))
 
 
 def confirmation(plan: SearchPlan, found: list[tuple[str, str, FrozenTrial]], notes: list[str]) -> Grid:
     """The grid of the default and of what was found, at the seeds that follow those of the search."""
     study, first = plan.study, plan.study.seeds[-1] + 1
-    points = {(DEFAULT, DEFAULT): plan.default}
+    points = {(DEFAULT, DEFAULT): study.default_cell}
     points |= {(level, label): study.cell(trial.params, study.seeds[0]) for level, label, trial in found}
     levels = [LevelSpec(name=level, label=label) for level, label in points]
     file = GridFile(

@@ -38,7 +38,7 @@ class Optimizer:
         self.study, self.objectives = study, objectives
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", ExperimentalWarning)
-        self.pruner = pruner_of(study, study.rungs(study.cell(study.default, study.seeds[0])))
+        self.pruner = pruner_of(study, study.rungs(study.default_cell))
         make_whole(uri, lambda new: RDBStorage(new).engine.dispose())
         # The seconds to wait for a locked database.
         storage = RDBStorage(uri, {"connect_args": {"timeout": 60.0}} if uri.startswith("sqlite") else {})

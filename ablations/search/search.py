@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +108,8 @@ class Search:
         if self.live is not None and course.stages:
             row = {name: str(value) for name, value in self.row(trial, course.runs).items()}
             search = {"name": self.plan.study.name, "identity": self.plan.identity}
-            show = partial(trial_run, row, search, self.folder)
-            self.live.watched.append(Watched(course.stages, show, dict))
+            run = trial_run(row, search, self.folder)
+            self.live.watched.append(Watched(course.stages, lambda: (run, {})))
 
     def write_one(self) -> None:
         """Write and deliver, if it is time to."""
@@ -159,8 +158,8 @@ class Search:
             "study": study.asked,
             "identity": plan.identity,
             **study.file.model_dump(include={"question", "sampler", "startup", "pruner"}),
-            "data": study.fixed.get("data", parameters(plan.default)["data"]),
-            "horizon": plan.default.horizon,
+            "data": study.fixed.get("data", parameters(plan.study.default_cell)["data"]),
+            "horizon": study.default_cell.horizon,
             "objectives": [{"decimals": 2, **fact_of(name).shown(1), "name": name} for name in plan.objectives],
             "parameters": [
                 parameter.model_dump()
@@ -180,7 +179,7 @@ class Search:
             ],
             "importances": optimizer.importances(),
             "trained_steps": sum(trial.user_attrs["metrics"]["cost/steps"] for trial in whole),
-            "full_steps": len(whole) * len(study.seeds) * plan.default.training.steps,
+            "full_steps": len(whole) * len(study.seeds) * study.default_cell.training.steps,
             "seconds": round(sum(trial.user_attrs["metrics"].get("cost/seconds", 0) for trial in over), 1),
             **self.provenance,
         }

@@ -129,6 +129,11 @@ class Study:
         return {key: values[key] for key in self.parameters if key in values}
 
     @property
+    def default_cell(self) -> Cell:
+        """The cell of the default, at the first seed."""
+        return self.cell(self.default, self.seeds[0])
+
+    @property
     def default_is_inside(self) -> bool:
         """True where the default lies in the ranges, so that the search begins with it."""
         pairs = [(self.parameters[key].distribution(key), value) for key, value in self.default.items()]

@@ -101,7 +101,7 @@ def _possible(key: str, file: StudyFile, fixed: dict[str, Any], *, asked: bool) 
 
 def _check(study: Study) -> None:
     """InputError where an objective, the sampler or the pruner needs something that these trials do not have."""
-    file, cell = study.file, study.cell(study.default, study.seeds[0])
+    file, cell = study.file, study.default_cell
     for name in file.objective:
         asked, judges = facts()[name].asked_by, name in names()
         if asked and not getattr(cell.evaluation, asked):

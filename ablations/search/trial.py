@@ -18,11 +18,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ablations.driver.plan import Conditions, conditions
 from ablations.engine.journal import Failure, Journal
+from ablations.grids.grid import Point
 from ablations.launchers.protocol import launcher_of
 from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names
 from ablations.results.csv_text import union
-from ablations.results.folder import read_grid_json
+from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.results.records import failure_of, own_metrics, record
 from ablations.search.optimizer import Optimizer
 from ablations.search.space import FIXED, Study
@@ -50,15 +51,10 @@ class SearchPlan:
     window: int = 1
 
     @property
-    def default(self) -> Cell:
-        """The cell of the default."""
-        return self.study.cell(self.study.default, self.study.seeds[0])
-
-    @property
     def identity(self) -> str:
         """A name for what is searched and how (and for where trials are kept, which has changed), by which a search is
         continued. The budget is not part of it."""
-        study, cell = self.study, self.here.id_of(self.default)
+        study, cell = self.study, self.here.id_of(self.study.default_cell)
         how = study.file.model_dump(include={"objective", "sampler", "startup", "seed", "pruner", "rungs"})
         space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in study.parameters.items()}
         fixed = {key: value for key, value in study.fixed.items() if key.split(".")[0] not in FIXED}
@@ -73,7 +69,7 @@ class SearchPlan:
             return [], str(error)
         reason, runs = refusal(cells[0]), list[Run]()
         for cell in cells:
-            run = self.here.run({}, cell, reason, rungs=() if runs else self.study.rungs(cell))
+            run = self.here.run(Point({}, cell, reason), rungs=() if runs else self.study.rungs(cell))
             scores = [stage for stage in run.stages if stage.validates or stage.held_out == "validation"]
             runs.append(replace(run, stages=leading_to(scores, run.stages)))
         return runs, reason or ""
@@ -84,11 +80,11 @@ def leading_to(ends: Sequence[Stage], stages: Sequence[Stage]) -> list[Stage]:
     return once(stage for end in ends for stage in needed_by(end, stages))
 
 
-def plan_search(request: SearchRequest) -> SearchPlan:
+def planned(request: SearchRequest) -> SearchPlan:
     """The plan of a request; InputError where the default, which a search is compared with, makes no sense, or where
     the folder holds something else."""
     study, launcher = make(request), launcher_of(request)
-    default = study.cell(study.default, study.seeds[0])
+    default = study.default_cell
     if reason := refusal(default):
         raise InputError(f"what all trials share makes no sense: {reason}")
     devices = launcher.devices(request.device, default.threads)
@@ -97,10 +93,7 @@ def plan_search(request: SearchRequest) -> SearchPlan:
     objectives = [_column(name, default) for name in study.file.objective]
     plan, head = SearchPlan(study, here, objectives, workers + workers // 2), read_grid_json(request.folder)
     if head is not None and head.get(SEARCH, {}).get("identity") != plan.identity:
-        raise InputError(
-            f"{request.folder} holds the results of other choices ({head.get(SEARCH, head).get('command')}), which are "
-            "never overwritten: give this search a name of its own with name=…"
-        )
+        raise never_overwritten(request.folder, head)
     return plan
 
 
@@ -124,7 +117,9 @@ class Course:
         self.stages = once(stage for run in self.runs for stage in run.stages)
         self.way, self.pending, self.accident = self._run(), set[str](), ""
         self.by_seeds = plan.study.file.pruner == "wilcoxon"
-        self.steps, self.most = ("seed", len(self.runs)) if self.by_seeds else ("step", plan.default.training.steps)
+        self.steps, self.most = (
+            ("seed", len(self.runs)) if self.by_seeds else ("step", plan.study.default_cell.training.steps)
+        )
 
     def _run(self) -> Iterator[list[Stage]]:
         """Yield the stages that it waits for, and tell its outcome."""

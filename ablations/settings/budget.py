@@ -157,7 +157,7 @@ def matched_steps(cell: Cell) -> int:
     if steps < 1:
         raise TooDear(
             cell,
-            f"budget=flops: the autoencoder of space.f={space.f} takes {spent:.2g} operations, of {budget:.2g} that "
-            f"training.steps={plan.steps} take in pixels: take more training.steps, or fewer space.steps",
+            f"budget=flops: the autoencoder of space.f={space.f} takes {spent:.2g} operations, of {budget:.2g}: "
+            "take more training.steps, or fewer space.steps",
         )
     return steps

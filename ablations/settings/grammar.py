@@ -136,10 +136,7 @@ def load(group: str, option: str) -> dict[str, Any]:
     InputError where there is no such choice, or its file cannot be read."""
     paths = files(group).get(option, [])
     if len(paths) > 1:
-        raise InputError(
-            f"{group}={option} is in two files, {' and '.join(map(str, paths))}: rename one of them, or say with "
-            "configs=DIR which folder is yours"
-        )
+        raise InputError(f"{group}={option} is in two files, {' and '.join(map(str, paths))}: rename one of them")
     if paths:
         return _content(paths[0])
     if option in unnamed(group):

@@ -120,7 +120,12 @@ def guidance_refusal(cell: Cell) -> str | None:
             f"{'' if plan.high is None else f' and up to guidance.high={plan.high:g}'}: take a wider interval"
         )
     if plan.by == "class":
-        return None if isinstance(cell.conditioning, Class) and cell.conditioning.dropout else _by_class(asked)
+        if isinstance(cell.conditioning, Class) and cell.conditioning.dropout:
+            return None
+        return (
+            f"{asked} with guidance.by=class goes away from what a network says without the label, which is learned "
+            "beside labels alone: take conditioning=class with conditioning.dropout=0.1, or guidance.by=rung or cell"
+        )
     if cell.schedule.learned:
         return (
             f"guidance.by={plan.by} compares two networks at the same noise, and each training of schedule="
@@ -128,13 +133,6 @@ def guidance_refusal(cell: Cell) -> str | None:
             "guidance.by=class"
         )
     return _rung_refusal(cell) if plan.by == "rung" else _guide_refusal(cell)
-
-
-def _by_class(asked: str) -> str:
-    return (
-        f"{asked} with guidance.by=class goes away from what a network says without the label, which is learned beside "
-        "labels alone: take conditioning=class with conditioning.dropout=0.1, or guidance.by=rung or cell"
-    )
 
 
 def _rung_refusal(cell: Cell) -> str | None:

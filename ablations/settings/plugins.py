@@ -170,12 +170,6 @@ def modules() -> list[str]:
     return [name for name in dict.fromkeys(cls.__module__ for cls in REGISTERED.values()) if name != "__main__"]
 
 
-def import_modules(names: list[str]) -> None:
-    """In a worker: import the modules that register the classes of its command."""
-    for name in names:
-        importlib.import_module(name)
-
-
 def file_of(cls: type) -> Path | None:
     """The file of a class's module; None for code typed into a notebook."""
     path = getattr(sys.modules.get(cls.__module__), "__file__", None)

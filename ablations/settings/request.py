@@ -17,10 +17,8 @@ from analysis.folders import COMMITTED
 
 MOST_SEEDS = 10_000
 """More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
-MOST_TRIALS = 1_000_000
 
 Seed = Annotated[int, Ge(0), Lt(SEEDS)]
-Trials = Annotated[int, Ge(1), Le(MOST_TRIALS)]
 
 
 @dataclass(frozen=True)
@@ -82,13 +80,13 @@ class SearchRequest(Common):
 
     seeds: Annotated[int, Ge(1), Le(MOST_SEEDS)] | None = None
     study: str | None = None
-    trials: Trials | None = None
+    trials: Annotated[int, Ge(1)] | None = None
     confirm: Annotated[int, Ge(2), Le(MOST_SEEDS)] | None = None
     storage: str | None = None
     objective: list[str] | None = None
     sampler: str | None = None
     pruner: str | None = None
-    startup: Annotated[int, Ge(0), Le(MOST_TRIALS)] | None = None
+    startup: Annotated[int, Ge(0)] | None = None
     seed: Seed | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
 
@@ -110,17 +108,15 @@ def check_device(device: str) -> None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}{hint}")
 
 
-DATABASES = ("mlflow.db", "optuna.db")
-OWN = {COMMITTED, *(f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm"))}
-"""Files of the suite, and of SQLite for it, in a folder of results; the names of all other such files begin with a
-dot."""
+OWN = rf"{COMMITTED}$|(mlflow|optuna)\.db"
+"""Files of the suite, and of SQLite for it, in a folder of results; the names of all others begin with a dot."""
 LONGEST = 100
 
 
 def check_title(title: str) -> None:
     """InputError unless results can have a folder with this title."""
     # Some file systems do not tell capitals apart.
-    if re.fullmatch(rf"\w[\w.-]{{,{LONGEST - 1}}}", title) is None or title.lower() in OWN:
+    if re.fullmatch(rf"(?i)(?!{OWN})\w[\w.-]{{,{LONGEST - 1}}}", title) is None:
         raise InputError(
             f"name must be at most {LONGEST} letters, digits, '_', '-' and '.', the first no '.', and nothing that the "
             f"suite itself keeps in a results folder, got {title!r}: give another name=…"

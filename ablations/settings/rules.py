@@ -73,10 +73,7 @@ def _chainless_refusal(cell: Cell) -> str | None:
     if not cell.space.encoded:
         return "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000"
     if not cell.space.likelihood:
-        return (
-            "horizon=0 draws codes from N(0, I), which teaches nothing of a vector-quantised one: take "
-            "space.regularization=kl, or horizon=1000"
-        )
+        return "horizon=0 teaches nothing of a vector-quantised code: take space.regularization=kl, or horizon=1000"
     return continuous_refusal(cell) or guidance_refusal(cell)
 
 
@@ -91,10 +88,7 @@ def batch_refusal(cell: Cell) -> str | None:
     """The reason why noise cannot be paired within a batch, or None."""
     if cell.training.batch > 1 or not cell.coupling.permutes:
         return None
-    return (
-        f"coupling={choice_name(cell.coupling)} pairs a batch's noise with its examples, and training.batch=1 has one: "
-        "take training.batch=2 or more, or coupling=independent"
-    )
+    return f"coupling={choice_name(cell.coupling)} pairs noise within a batch: take training.batch=2 or more"
 
 
 def guiding_cell_refusal(cell: Cell) -> str | None:
@@ -139,7 +133,7 @@ def continuous_refusal(cell: Cell) -> str | None:
         return f"{of_chain[0]} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
     if asked and not cell.space.likelihood:
         return (
-            f"{next(iter(asked.values()))} asks for a likelihood, which a vector-quantised code has not: take "
+            f"{next(iter(asked.values()))} asks for a likelihood, which no vector-quantised code has: take "
             "space.regularization=kl, or leave it out"
         )
     in_time = [asked[name] for name in ("continuous", "ode") if name in asked]

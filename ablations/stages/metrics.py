@@ -133,22 +133,17 @@ def check(cells: Iterable[Cell]) -> None:
     for cell in cells:
         plan, extractor = cell.evaluation, cell.data.extractor
         if plan.quality and extractor is None and cell.data.load().encoding.grey_levels:
-            raise InputError(
-                f"data={choice_name(cell.data)}: no features are known to judge these images by: take "
-                "evaluation.quality=[] evaluation.judged_rungs=0, for the likelihood alone"
-            )
+            raise InputError(f"data={choice_name(cell.data)}: nothing judges these images: take evaluation.quality=[]")
         if plan.judged_rungs and extractor is None:
             raise InputError(
-                f"evaluation.judged_rungs={plan.judged_rungs}: test points are read once, when a training is over: "
-                "leave it out (evaluation.rungs=… takes the bound)"
+                f"evaluation.judged_rungs={plan.judged_rungs}: test points are read once, at the end: leave it out"
             )
         for name in plan.metrics:
             metric = metric_of(name)
             refuse_foreign(metric, name, extractor)
             if not is_for(metric, extractor, plan.reference):
                 raise InputError(
-                    f"{name} reads the test images beside the training images, and evaluation.reference=test holds "
-                    "samples against the test images themselves: leave one of them out"
+                    f"{name} reads the test images, and evaluation.reference=test compares with them: leave one out"
                 )
     for name in sorted({name for cell in cells for name in cell.evaluation.metrics}):
         if metric_of(name).info.reads_labels and not any(cell.told_labels for cell in cells):

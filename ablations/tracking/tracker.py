@@ -27,7 +27,7 @@ from PIL import Image, ImageOps
 from ablations.engine.journal import Curves
 from ablations.results.csv_text import number
 from ablations.tracking.runs import CELL, INTERRUPTED, SUMMARY, Key, Points, Tracked, head_in, key_of, tracked_runs
-from ablations.tracking.store import check_uri, mlflow, opened, reachable
+from ablations.tracking.store import check_uri, default_uri, mlflow, opened, reachable
 from ablations.tracking.views import View, tags_of, view_in
 from analysis import read
 from analysis.errors import InputError
@@ -187,10 +187,6 @@ class Tracker:
                 self.client.set_tag(run.run_id, "status", INTERRUPTED)
                 self.client.set_terminated(run.run_id, ENDINGS[INTERRUPTED])
 
-    def model_in(self, key: Key) -> str:
-        """The id of the training whose model a run has; "" where it has no model."""
-        return self.runs[key].tags.get(MODEL, "")
-
     def attach_model(self, key: Key, folder: Path, training: str) -> None:
         """Give a run the model in a folder, which this training made."""
         with reachable(self.uri):
@@ -236,7 +232,8 @@ class Tracker:
         return page(self.uri, self.experiment_id)
 
 
-def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
-    """The tracker of a store, which is not opened yet; InputError where it clearly cannot be used."""
-    check_uri(uri)
+def open_tracker(uri: str | None, experiment: str, results: Path) -> Tracker:
+    """The tracker of a store, by default the results' own, which is not opened yet; InputError where it clearly cannot
+    be used."""
+    check_uri(uri := uri or default_uri(results))
     return Tracker(uri, experiment, results / ".artifacts")

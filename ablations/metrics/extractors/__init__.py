@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import json
+import warnings
 from pathlib import Path
 
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
 from ablations.data.download import fetch
 from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, Extractor, FashionCnn
 from ablations.metrics.extractors.inception import InceptionV3Compat
-from ablations.metrics.extractors.weights import parse
 from ablations.settings.plugins import imported, origin_of, unnamed
 from analysis.errors import unknown
 
@@ -102,3 +106,23 @@ def _recorded(path: Path, content: bytes) -> float:
     if record["digest"] != _digest(content):
         raise ValueError(f"it has digest {_digest(content)}, its JSON file records {record['digest']}")
     return (float(record["accuracy"]["validation"]) + float(record["accuracy"]["test"])) / 2
+
+
+def parse(content: bytes, path: Path) -> dict[str, Tensor]:
+    """The tensors by name of a safetensors file, or of a dictionary that `torch.save` wrote, read without running code;
+    ValueError, which does not name the file, if it is not such a file."""
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load(content)
+        except SafetensorError as error:
+            raise ValueError("it is not a safetensors file") from error
+    try:
+        # A TorchScript archive, which is a program, is refused, after a warning.
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:
+        # A damaged file fails in any way.
+        raise ValueError("it is no state_dict that can be read without running code") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError("it holds something else than a state_dict, a dictionary of tensors by name")
+    return state

@@ -53,7 +53,10 @@ def figures() -> dict[str, dict[str, Curve]]:
             for level in LEVELS
         },
         "gap": {
-            f"{name}, {symbol}": _gaps(data, schedule, variance)
+            f"{name}, {symbol}": (
+                [float(horizon) for horizon in HORIZONS],
+                [gap(data, schedule, variance, horizon) for horizon in HORIZONS],
+            )
             for name, schedule in (("linear", Linear()), ("cosine", Cosine()))
             for symbol, variance in (("β", Beta()), ("β̃", BetaTilde()))
         },
@@ -146,7 +149,3 @@ def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -
     exact, count = bits_per_dim(-data.log_density(points), 2), len(points)
     bounds = [bound(diffusion, points, TIMES, seed=seed, batch=count).total for seed in range(REPEATS)]
     return float((torch.stack(bounds).mean(0) - exact).mean())
-
-
-def _gaps(data: Mixture2d, schedule: Schedule, variance: Variance) -> Curve:
-    return [float(horizon) for horizon in HORIZONS], [gap(data, schedule, variance, horizon) for horizon in HORIZONS]

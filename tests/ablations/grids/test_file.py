@@ -99,8 +99,6 @@ WRONG = {
     "needs expects.0.source, which has no default": {
         "expects": [{"claim": "c", "metric": "nll", "better": {}, "than": {}}]
     },
-    "expects compares a cell with itself": {"expects": [CLAIM | {"than": {"schedule": "cosine"}}]},
-    "primary compares a cell with itself, two": {"primary": [{"compare": {"schedule": "cosine"}}]},
     "no metric of .* called 'nl'": {"relevant": {"nl": 1}},
     "no layout of ": {"layout": "mine"},
     "horzon.*did you mean 'horizon'": {"set": {"horzon": 5}},

@@ -382,8 +382,8 @@ def test_levels_of_an_axis_are_picked_by_their_names_though_it_is_called_after_a
         grid.make(parse_run(["grid=latent", "space=latents"]))
 
 
-def test_a_field_that_varies_for_one_of_two_choices_is_refused_with_what_to_do():
-    with pytest.raises(InputError, match=r"space.f varies, and space=pixels has no such field: .* space=latents only"):
+def test_a_field_that_varies_for_one_of_two_choices_is_refused():
+    with pytest.raises(InputError, match="no field of space=pixels called 'f'"):
         grid.make(parse_run(["space=pixels,latents", "space.f=2,4"]))
 
 

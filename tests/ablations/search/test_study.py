@@ -11,7 +11,7 @@ import pytest
 from ablations.search import __main__ as search
 from ablations.search.space import ParameterSpec
 from ablations.search.study import make
-from ablations.search.trial import plan_search
+from ablations.search.trial import planned
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_search
 from ablations.settings.registry import build
@@ -112,7 +112,7 @@ def test_numbers_of_a_range_are_tried_at_four_digits_and_near_one_by_their_dista
 
 def test_the_identity_is_of_the_space_and_not_of_the_budget(tmp_path):
     def identity(*words):
-        return plan_search(parse_search(["study=schedule", *words, "device=cpu", f"results={tmp_path}"])).identity
+        return planned(parse_search(["study=schedule", *words, "device=cpu", f"results={tmp_path}"])).identity
 
     same = identity()
     assert same == identity("trials=7") == identity("confirm=9")
