@@ -77,11 +77,12 @@ def runs_of(tracker: Tracker, kind: str = "cell") -> list:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, store):
-    """ε and v at two variances (one training each), on digits, by workers."""
+    """ε and v at two variances (one training each), on digits, by a worker."""
 
     def make(results: Path) -> Done:
         shutil.copy(store, results / "mlflow.db")
         arguments = ["parameterization=v,epsilon", "variance=beta,beta_tilde", "name=tiny", f"results={results}", *TINY]
+        arguments.append("launcher.workers=1")
         text = io.StringIO()
         with contextlib.redirect_stdout(text):
             code = run.main(arguments)
@@ -114,7 +115,7 @@ def again(tiny, tmp_path, without_pictures, monkeypatch):
     utils._artifact_repos_cache.clear()
     results = tmp_path / "results"
     shutil.copytree(tiny.results, results)
-    arguments = [word for word in tiny.arguments if not word.startswith("results=")]
+    arguments = [word for word in tiny.arguments if not word.startswith(("results=", "launcher"))]
     return Done([*arguments, f"results={results}", "launcher=serial"], results, tiny.code, tiny.printed)
 
 

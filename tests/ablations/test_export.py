@@ -22,7 +22,7 @@ from tests.ablations.conftest import TINY, cell_of, head, rows, said
 from tests.ablations.settings.test_grammar import one_line_error
 
 COMMITTED = Path(__file__).parents[2] / "results" / "committed"
-POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
+POINTS = [*(word for word in TINY if not word.startswith(("network.", "training.steps"))), "network.width=16"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def learned(tmp_path_factory, store):
     """A results folder with two cells on points, one of them with a learned schedule."""
     results = tmp_path_factory.mktemp("results")
     shutil.copy(store, results / "mlflow.db")
-    words = ["data=mixture2d", "objective=vlb_continuous", "schedule=learned,linear", "training.steps=40", "name=ends"]
+    words = ["data=mixture2d", "objective=vlb_continuous", "schedule=learned,linear", "training.steps=20", "name=ends"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "write_pages", said)
         assert run.main([*words, "evaluation.continuous=2", *POINTS, f"results={results}", "launcher=serial"]) == 0

@@ -7,11 +7,9 @@ import shutil
 import pytest
 
 from ablations.driver import execute, pages, run
-from ablations.engine.locks import results_lock
 from ablations.engine.workers import ThisProcess
 from ablations.stages.training import TrainingStage
 from ablations.tracking import tracker
-from analysis.errors import InputError
 from tests.ablations.conftest import head, over, rows, said, tracker_in
 from tests.ablations.driver.conftest import NLL, WORDS
 
@@ -83,12 +81,6 @@ def test_what_the_store_lacks_of_a_stopped_command_is_one_line_and_delivered_by_
     scored.stop = None
     assert run.main(words(tmp_path, "seeds=2")) == 0
     assert len(tracker_in(tmp_path, "auto").runs) == 8
-
-
-def test_a_second_command_on_the_same_folder_is_refused_with_the_number_of_the_process(scored, tmp_path):
-    with results_lock(tmp_path / "auto"), pytest.raises(InputError, match=r"process \d+"):
-        run.main(words(tmp_path, "seeds=2"))
-    assert not scored
 
 
 def test_stages_that_were_copied_from_another_host_count_as_finished(scored, drawn, tmp_path):
