@@ -27,7 +27,7 @@ from tests.ablations.cells import TINY, over, result_of, results_of, stages_of_c
 CPU = torch.device("cpu")
 POINTS = [
     *("data=mixture2d", "network=mlp", "horizon=25", "evaluation.sets=1", "sampler=ddim", "sampler.steps=1"),
-    *("training.steps=40", "training.batch=64", "training.learning_rate=0.01", "training.warmup=10"),
+    *("training.steps=40", "training.batch=256", "training.learning_rate=0.01", "training.warmup=10"),
     *("training.precision=float32", "training.report_every=20", "network.width=16", "network.layers=2"),
     *("evaluation.exact=2", "evaluation.n=300"),
 ]
@@ -152,7 +152,7 @@ def test_rungs_are_judged_as_the_cell_is_where_its_guide_is_there():
     assert not judged("guidance.scale=2", "guidance.by=rung")
 
 
-TUNED = over(POINTS, *CHAIN, "guidance.scales=[0,1,4]", "guidance.scale=auto")
+TUNED = over(POINTS, *CHAIN, "guidance.scales=[0,1,2,4]", "guidance.scale=auto")
 
 
 @pytest.mark.parametrize("by", BY)
