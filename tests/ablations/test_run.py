@@ -271,15 +271,6 @@ def test_a_row_knows_what_made_it_and_what_it_cost(tiny):
     assert read_results(tiny.folder).counted("code") == {code_version(): 4}
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [("[]", "is not the description of a grid"), ("{", "is not valid JSON")]
-)
-def test_damaged_files_are_named_in_one_line(content, message, again):
-    (again.folder / "grid.json").write_text(content)
-    with pytest.raises(InputError, match=message):
-        run.main(again.arguments)
-
-
 LOSS_AFTER_TEN_STEPS = {6: 0.851906}
 
 

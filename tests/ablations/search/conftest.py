@@ -29,7 +29,7 @@ def searched(tmp_path_factory, store):
 
     def make(results: Path) -> Done:
         shutil.copy(store, results / "mlflow.db")
-        arguments = [*POINTS, f"results={results}", "launcher.workers=1"]
+        arguments = [*POINTS, f"results={results}", "launcher=serial"]
         text = io.StringIO()
         with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
             patch.setattr(pages, "write_pages", said)
@@ -41,7 +41,7 @@ def searched(tmp_path_factory, store):
 
 @pytest.fixture
 def again(searched, tmp_path, without_pictures):
-    """A copy of the search that a test may change; what it runs, it runs in this process."""
+    """A copy of the search that a test may change."""
     results = tmp_path / "results"
     shutil.copytree(searched.results, results)
     arguments = [*POINTS, f"results={results}", "launcher=serial"]

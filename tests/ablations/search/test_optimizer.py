@@ -98,7 +98,7 @@ def killed_at(optimizer, moment, count):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    found = searched(opened(tmp_path_factory.mktemp("whole"), "study.pruner=halving"), 9)
+    found = searched(opened(tmp_path_factory.mktemp("whole"), "study.pruner=halving"), 7)
     assert {state for _, state, *_ in found} == {COMPLETE, PRUNED}
     return found
 
@@ -107,9 +107,9 @@ def unbroken(tmp_path_factory):
 def test_killed_at_any_moment_it_goes_on_as_it_would_have(moment, unbroken, tmp_path):
     child = os.fork()
     if child == 0:
-        killed_at(opened(tmp_path, "study.pruner=halving"), moment, 9)
+        killed_at(opened(tmp_path, "study.pruner=halving"), moment, 7)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert searched(opened(tmp_path, "study.pruner=halving"), 9) == unbroken
+    assert searched(opened(tmp_path, "study.pruner=halving"), 7) == unbroken
 
 
 MARKS = {"tpe": [], "qmc": [pytest.mark.thorough]}
@@ -145,15 +145,6 @@ def test_of_several_at_a_time_none_is_lost_and_the_limit_is_exact(tmp_path):
     assert {state for _, state, *_ in found} == {COMPLETE}
 
 
-@pytest.mark.thorough
-def test_the_sampler_grid_visits_every_combination_once(tmp_path):
-    words = ["schedule=log_snr_linear", "schedule.gamma_min=-8,-4", "schedule.gamma_max=2,3,4"]
-    optimizer = opened(tmp_path, *words, "study.sampler=grid", space=[])
-    assert optimizer.study.limit == 6
-    points = [tuple(finish(optimizer).values()) for _ in range(6)]
-    assert sorted(points) == [(low, high) for low in (-8, -4) for high in (2, 3, 4)]
-
-
 def test_the_search_begins_with_the_papers_default(tmp_path):
     optimizer = opened(tmp_path, "study=schedule", space=[])
     assert optimizer.ask().params == {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
@@ -161,7 +152,7 @@ def test_the_search_begins_with_the_papers_default(tmp_path):
 
 def test_a_conditional_parameter_is_there_with_its_choice_only(tmp_path):
     optimizer = opened(tmp_path, "study=schedule_joint", "study.startup=3", space=[])
-    found = [finish(optimizer, i * 0.1) for i in range(14)]
+    found = [finish(optimizer, i * 0.1) for i in range(8)]
     for params in found:
         assert set(params) == {key for key in optimizer.study.parameters if optimizer.study.applies(key, params)}
     assert len({params["schedule"] for params in found}) > 1
@@ -204,16 +195,6 @@ def test_of_two_objectives_the_best_of_each_is_confirmed_the_more_the_better_of_
         finish(optimizer, *values)
     found = [(level, label, trial.number) for level, label, trial in optimizer.winners()]
     assert found == [("best_nll", "best NLL", 0), ("best_precision", "best precision", 2)]
-
-
-@pytest.mark.slow
-def test_importances_are_of_what_the_value_depends_on(tmp_path):
-    optimizer = opened(tmp_path, "study.sampler=random")
-    for _ in range(30):
-        finish(optimizer, of=lambda params: params["schedule.gamma_min"] ** 2)
-    shares = optimizer.importances()["nll/val"]
-    assert shares["schedule.gamma_min"] > 0.95
-    assert sum(shares.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("space", [SPACE, ["schedule=linear,cosine", "study.sampler=random"]])

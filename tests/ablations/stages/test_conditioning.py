@@ -38,7 +38,7 @@ OWN = "conditioning.self_conditioning=true"
 MODES, STD = 4, 0.2
 POINTS = [
     *("data=mixture2d", f"data.modes={MODES}", f"data.std={STD}", "network=mlp", "horizon=25", "evaluation.sets=1"),
-    *("training.steps=300", "training.batch=256", "training.learning_rate=0.01", "training.warmup=10"),
+    *("training.steps=200", "training.batch=256", "training.learning_rate=0.01", "training.warmup=10"),
     *(
         "training.report_every=100",
         "network.width=32",
@@ -96,7 +96,7 @@ def test_the_bound_of_points_is_above_their_entropy_with_a_label_and_without(tol
     without = Mixture2d(MODES, STD).load().codes["exact density"]
     assert given + 0.8 < without
     assert given - 3 * metrics["nll/test_se"] < metrics["nll/test"] < given + 0.35
-    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.6
+    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.8
     assert {"nll_unlabelled/test_se", "nll_unlabelled/test_draw_se", "nll_unlabelled/test_L0"} <= metrics.keys()
     assert not any("unlabelled" in name for name in found["bound", "validation"][1].metrics)
     assert given < found["bound", "validation"][1].metrics["nll/val"] < given + 0.35

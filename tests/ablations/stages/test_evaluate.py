@@ -66,7 +66,7 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path, 
         assert float(sum(terms.values()).mean()) == pytest.approx(metrics[f"nll/{name}"], rel=1e-12)
 
 
-VAE = ["horizon=0", "space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
+VAE = ["horizon=0", "space=latents", "space.kl_weight=1", "space.width=8", "space.steps=30", "space.batch=16"]
 VAE += ["space.learning_rate=0.005"]
 
 

@@ -34,7 +34,7 @@ from tests.ablations.cells import TINY, cell_of, over, results_of, stages_of_cel
 CPU = torch.device("cpu")
 SMALL = over(TINY, "evaluation.sets=1", "sampler.steps=4", "training.steps=20", "training.report_every=10")
 pytestmark = pytest.mark.usefixtures("few_digits_here")
-LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
+LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=40", "space.batch=32"]
 LATENTS += ["space.learning_rate=0.005"]
 
 
@@ -69,7 +69,7 @@ def test_an_autoencoder_is_trained_once_for_all_cells_that_differ_in_nothing_tha
     for other in ("schedule=cosine", "training.steps=61", "network.channels=16", "evaluation.strata=3"):
         assert stages(other)[0].id == first.id
     assert stages("horizon=0", base=VAE)[0].id == first.id
-    for change in ("space.f=4", "space.kl_weight=0.1", "space.steps=61", "threads=2", "first_seed=1"):
+    for change in ("space.f=4", "space.kl_weight=0.1", "space.steps=41", "threads=2", "first_seed=1"):
         assert stages(change)[0].id != first.id, change
         assert stages(change)[-1].id != stages()[-1].id
     both = once([*stages(), *stages("schedule=cosine")])
@@ -213,13 +213,6 @@ def test_the_rules_of_collapse(regularization, active, variance, expected):
     assert re.search(expected, collapse(autoencoder, standard, code, images))
 
 
-def test_a_missing_autoencoder_is_named(tmp_path):
-    training, journal = stages()[1], Journal(tmp_path)
-    assert perform(training, journal, "cpu") == "failed"
-    assert "weights.safetensors is missing" in journal.failure(training.id).message
-    assert journal.failure(training.id).accidental
-
-
 def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
     words = ("training.steps=400", "training.batch=64")
     plain, matched = (tiny_cell(*words, f"budget={budget}") for budget in ("steps", "flops"))
@@ -227,7 +220,7 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
     assert matched.training.steps == matched_steps(plain) > 400
     autoencoder = autoencoder_of(plain, data)
     encode, decode = autoencoder_flops(autoencoder, (1, 8, 8), (4, 4, 4))
-    spent = 3 * (encode + decode) * 60 * 32 + encode * len(data.images["train"])
+    spent = 3 * (encode + decode) * 40 * 32 + encode * len(data.images["train"])
     small = forward_flops(Diffusion(choices_of(plain), Continuous(), (4, 4, 4)))
     large = forward_flops(Diffusion(choices_of(plain), Continuous(), (1, 8, 8)))
     budget = 400 * 64 * 3 * large
@@ -236,21 +229,6 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
     assert tiny_cell("budget=flops", base=SMALL).training.steps == 20
     with pytest.raises(InputError, match=r"the autoencoder of space.f=2 takes .* operations, of"):
         tiny_cell("training.steps=5", "budget=flops")
-
-
-@pytest.mark.parametrize(
-    ("words", "reason"),
-    [
-        (["data=mixture2d", "network=mlp", "space=latents"], "code of images"),
-        (["horizon=0"], "horizon=0 is the autoencoder alone"),
-        (["horizon=0", "space=latents", "space.regularization=vq"], "teaches nothing of a vector-quantised"),
-        (["space=latents", "space.regularization=vq", "evaluation.continuous=4"], "asks for a likelihood"),
-        (["space=latents", "space.f=8"], "unet with 2 resolutions needs images .* sides 2 divides"),
-    ],
-)
-def test_what_makes_no_sense_in_latents_is_refused_with_the_reason(words, reason):
-    with pytest.raises(InputError, match=reason):
-        tiny_cell(*words, base=())
 
 
 def test_reconstructions_that_are_damaged_stop_a_command_once_and_are_made_anew(trained, tmp_path):

@@ -163,7 +163,7 @@ def test_a_segment_begins_where_the_one_before_it_ended_or_at_the_beginning(lost
     ],
 )
 def test_a_training_that_is_cut_at_two_checkpoints_ends_as_a_whole_one(words, tmp_path, monkeypatch):
-    stage, write = training_in(*over(ON_POINTS, *words.split())), training_loop.write_checkpoint
+    stage, write = training_in(*over(ON_POINTS, "training.steps=25", *words.split())), training_loop.write_checkpoint
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
 
     def cut(*given):
