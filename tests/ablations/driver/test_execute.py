@@ -47,11 +47,24 @@ def test_pages_that_would_slow_the_command_down_are_left_out(scored, drawn, tmp_
     assert [entry["seeds"] for entry in drawn] == [4]
 
 
-def test_looks_have_pages_with_verdicts_and_seeds_between_them_none(scored, drawn, tmp_path):
+def test_looks_have_pages_with_verdicts_and_grid_json_names_each_stage_before_it_starts(
+    scored, drawn, tmp_path, monkeypatch
+):
+    """So that no cleaning frees a stage that is under way; seeds between two looks have no pages."""
+    named, submit = [], ThisProcess.submit
+
+    def begun(self, stages, device):
+        known = set(head(tmp_path / "auto")["stages"])
+        named.extend(stage.id in known for stage in stages)
+        submit(self, stages, device)
+
+    monkeypatch.setattr(ThisProcess, "submit", begun)
     assert run.main(words(tmp_path, "seeds=auto")) == 0
     assert [entry["seeds"] for entry in drawn] == [1, 2, 3, 5, 8]
     assert [entry["preliminary"] for entry in drawn] == [True, True, False, False, False]
     assert [(drawn[i]["number"], drawn[i]["of"]) for i in (2, 4)] == [(3, 12), (8, 8)]
+    assert len(named) > 36
+    assert all(named)
 
 
 def test_a_stopped_command_draws_nothing_and_says_what_there_is(scored, drawn, tmp_path, capsys):
@@ -94,20 +107,6 @@ def test_stages_that_were_copied_from_another_host_count_as_finished(scored, dra
     found = rows(tmp_path / "here" / "whole")
     assert [row["status"] for row in found] == ["finished"] * 16
     assert {row["seed"] for row in found} == {"0", "1", "2", "3"}
-
-
-def test_grid_json_names_each_stage_before_it_starts_so_that_clean_keeps_it(scored, tmp_path, monkeypatch):
-    named, submit = [], ThisProcess.submit
-
-    def begun(self, stages, device):
-        known = set(head(tmp_path / "auto")["stages"])
-        named.extend(stage.id in known for stage in stages)
-        submit(self, stages, device)
-
-    monkeypatch.setattr(ThisProcess, "submit", begun)
-    assert run.main(words(tmp_path, "seeds=auto")) == 0
-    assert len(named) > 36
-    assert all(named)
 
 
 def test_a_failed_cell_is_named_and_keeps_no_seed_from_being_whole(scored, drawn, tmp_path, monkeypatch, capsys):
