@@ -22,9 +22,9 @@ from ablations.stages.training import TrainingStage
 from diffusion_core.precision import resolve_precision
 
 TINY = [
-    *["horizon=25", "training.steps=60", "training.warmup=10", "training.learning_rate=0.005", "training.batch=64"],
+    *["horizon=25", "training.steps=60", "training.warmup=10", "training.learning_rate=0.005", "training.batch=16"],
     *["training.report_every=20", "network.channels=8", "network.multipliers=[1]", "network.attention=[]"],
-    *["evaluation.exact=2", "evaluation.strata=2", "evaluation.sets=2"],
+    *["evaluation.exact=1", "evaluation.strata=1", "evaluation.sets=2", "evaluation.n=64"],
 ]
 POINTS = [
     *["data=mixture2d", "network=mlp", "network.width=16", "horizon=10", "schedule=cosine", "evaluation.quality=[]"],

@@ -77,11 +77,12 @@ def runs_of(tracker: Tracker, kind: str = "cell") -> list:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, store):
-    """ε and v at two variances (one training each), on digits, by workers."""
+    """ε and v at two variances (one training each), on digits, by a worker."""
 
     def make(results: Path) -> Done:
         shutil.copy(store, results / "mlflow.db")
         arguments = ["parameterization=v,epsilon", "variance=beta,beta_tilde", "name=tiny", f"results={results}", *TINY]
+        arguments.append("launcher.workers=1")
         text = io.StringIO()
         with contextlib.redirect_stdout(text):
             code = run.main(arguments)
@@ -114,34 +115,41 @@ def again(tiny, tmp_path, without_pictures, monkeypatch):
     utils._artifact_repos_cache.clear()
     results = tmp_path / "results"
     shutil.copytree(tiny.results, results)
-    arguments = [word for word in tiny.arguments if not word.startswith("results=")]
+    arguments = [word for word in tiny.arguments if not word.startswith(("results=", "launcher"))]
     return Done([*arguments, f"results={results}", "launcher=serial"], results, tiny.code, tiny.printed)
 
 
-@pytest.fixture
-def few_digits(few_images):
-    """The first of each split of digits: what goes together does so on a few images too."""
-    few_images(Digits())
-
-
-@pytest.fixture
-def few_images(monkeypatch):
-    """A function that leaves the first of each split of a data set of images."""
-
-    def leave(data, count=FEW):
-        whole = data.load()
-        images, labels = (
-            {split: values[:count] for split, values in every.items()} for every in (whole.images, whole.labels)
-        )
-        monkeypatch.setattr(type(data), "read", lambda self: replace(whole, images=images, labels=labels))
+@contextlib.contextmanager
+def few_of(*every, count=FEW):
+    """The first images of each split of these data sets: what goes together does so on a few images too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for data in every:
+            whole = data.load()
+            kept = [{split: values[:count] for split, values in of.items()} for of in (whole.images, whole.labels)]
+            few = replace(whole, images=kept[0], labels=kept[1])
+            patch.setattr(type(data), "read", lambda self, few=few: few)
         forget()
-
-    def forget():
-        for cache in (base._loaded, judging.reference_of):
-            cache.cache_clear()
-
-    yield leave
+        yield
     forget()
+
+
+def forget():
+    """Data that were read are read anew."""
+    for cache in (base._loaded, judging.reference_of):
+        cache.cache_clear()
+
+
+@pytest.fixture
+def few_digits():
+    with few_of(Digits()):
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_digits_here():
+    """For all tests of a module, which lean on what it has made of few digits."""
+    with few_of(Digits()):
+        yield
 
 
 @pytest.fixture

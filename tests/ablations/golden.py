@@ -34,11 +34,12 @@ Digits = dict[str, str]
 """Number → its digits, as a table or Python writes them."""
 
 FLOAT32 = "training.precision=float32"
-SHORT = ["training.steps=20", "training.report_every=10", "evaluation.quality=[]", "evaluation.rungs=0"]
+SHORT = ["training.steps=20", "training.report_every=10", "training.batch=64"]
+SHORT += ["evaluation.exact=2", "evaluation.strata=2", "evaluation.quality=[]", "evaluation.rungs=0"]
 SMALL = [*over(TINY, *SHORT), "schedule=linear"]
 ON_POINTS = [
     *over((word for word in POINTS if word.startswith(("data", "network", "horizon", "evaluation"))), *SHORT),
-    *["schedule=log_snr_linear", "training.batch=64", "training.warmup=10"],
+    *["schedule=log_snr_linear", "training.warmup=10"],
 ]
 TRAINED = {
     "epsilon": [*SMALL, "parameterization=epsilon", FLOAT32],

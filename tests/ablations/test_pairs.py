@@ -21,6 +21,7 @@ from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings import grammar
 from ablations.stages import autoencoder
 from analysis.reading import read_results
+from tests.ablations.conftest import few_of
 from tests.ablations.pairs import STEPS, Pairs, all_values, settings_of, value
 from tests.stored import downloaded
 
@@ -183,6 +184,12 @@ def tiny_space(cell):
     return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
 
 
+@pytest.fixture
+def few():
+    with few_of(Digits(), Patches(8), count=FEW):
+        yield
+
+
 class Coarse(Architecture):
     """Features of images of any size, of three colours: the means of their quarters."""
 
@@ -202,10 +209,8 @@ class Coarse(Architecture):
     ],
 )
 def test_every_pair_trains_scores_and_samples(
-    data, rows, configs, few_images, tmp_path, store, capsys, monkeypatch, without_pictures
+    data, rows, configs, few, tmp_path, store, capsys, monkeypatch, without_pictures
 ):
-    for whole in (Digits(), Patches(8)):
-        few_images(whole, FEW)
     monkeypatch.setitem(ARCHITECTURES, Patches.extractor, Coarse)
     monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
     # Chains of no steps, which differ in what they do not read.

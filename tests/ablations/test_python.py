@@ -19,7 +19,7 @@ from tests.ablations.conftest import TINY
 from tests.ablations.settings.outside import STEEP, module
 
 POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
-SMALL = ["data=mixture2d", "schedule=log_snr_linear", "training.steps=10", "horizon=5"]
+SMALL = ["data=mixture2d", "schedule=log_snr_linear", "training.steps=10", "horizon=5", "network.width=16"]
 SMALL += [word for word in POINTS if "horizon" not in word]
 
 

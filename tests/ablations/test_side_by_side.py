@@ -99,7 +99,7 @@ def groups(monkeypatch):
 
 def test_trainings_of_a_worker_come_to_the_same_alone_and_side_by_side(tmp_path):
     """On points, of several lengths, a learned schedule, and times that are drawn by what is remembered."""
-    way = ["training.report_every=10", "training.steps=20,30"]
+    way = ["training.report_every=5", "training.steps=10,15"]
     grid = over(ON_POINTS, "schedule=log_snr_linear,learned", "timesteps=uniform,importance", *way)
     planned = plan_of(*grid).runs
     stages = list({one.id: one for item in planned if (one := training_of(item.stages)) is not None}.values())

@@ -18,6 +18,7 @@ NLL = {
     "x0": lambda seed: 3 + 0.1 * NOISE[0, seed] + 0.1 * (1, -1, 0.3)[seed % 3],
 }
 WORDS = ["parameterization=epsilon,mu,v,x0", "horizon=25", "evaluation.quality=[]", "name=auto", "launcher=serial"]
+WORDS += ["data=mixture2d", "network=mlp"]
 
 
 @pytest.fixture

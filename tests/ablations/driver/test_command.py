@@ -9,7 +9,6 @@ import pytest
 from ablations.driver import run
 from ablations.search import __main__ as search
 from analysis.errors import InputError
-from tests.ablations.search.conftest import POINTS
 
 
 @pytest.mark.parametrize("command", [run.main, search.main])
@@ -17,17 +16,6 @@ def test_a_journal_that_is_no_folder_is_refused_before_anything_is_planned(comma
     with pytest.raises(InputError, match="journal must be a folder, got s3://bucket"):
         command(["journal=s3://bucket", "horizon=1", f"results={tmp_path / 'new'}"])
     assert not (tmp_path / "new").exists()
-
-
-def test_a_dry_run_says_nothing_of_a_folder_that_is_not_its_own(tmp_path, capsys):
-    words = [*(word for word in POINTS if not word.startswith("name=")), f"results={tmp_path}", "name=mine"]
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "grid.json").write_text('{"name": "mine", "cells": {"another": {}}}')
-    with pytest.raises(InputError, match="never overwritten"):
-        search.main([*words, "dry_run=true"])
-    with pytest.raises(InputError, match="never overwritten"):
-        run.main(["data=mixture2d", "network=mlp", "horizon=25", "name=mine", f"results={tmp_path}", "dry_run=true"])
-    assert capsys.readouterr().out == ""
 
 
 def test_a_dry_run_counts_and_estimates_and_makes_no_folder(tmp_path, capsys):

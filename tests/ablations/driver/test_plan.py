@@ -9,7 +9,7 @@ from ablations.driver.plan import Plan
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.frames import read_csv
-from tests.ablations.conftest import plan_of
+from tests.ablations.conftest import TINY, over, plan_of
 from tests.ablations.data.fabricated import pictures
 
 
@@ -41,8 +41,18 @@ def test_without_quality_no_extractor_is_asked_for_and_there_is_no_floor():
 def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path, alone):
     pictures(tmp_path / "images")
     tiny = ["data=folder", f"data.root={tmp_path}/images", "data.size=8", "data.mode=grey", "evaluation.quality=[]"]
-    less = ["horizon=25", "network.channels=8", "training.steps=4", "evaluation.exact=2", "evaluation.strata=2"]
-    assert run.main([*tiny, *less, "launcher=serial", "name=own", f"results={tmp_path}"]) == 0
+    assert (
+        run.main(
+            [
+                *over(TINY, "training.steps=4", "training.warmup=1"),
+                *tiny,
+                "launcher=serial",
+                "name=own",
+                f"results={tmp_path}",
+            ]
+        )
+        == 0
+    )
     folder = tmp_path / "own"
     head = read_json(folder / "grid.json")
     assert [metric["name"] for metric in head["metrics"]] == ["nll/test"]

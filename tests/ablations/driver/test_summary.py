@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ablations.driver import estimate
+from ablations.driver.carry_out import beginning
 from ablations.driver.estimate import JUDGE, estimated, key_of
 from ablations.driver.pages import NAMED, where
 from ablations.driver.sequential import Looks
-from ablations.driver.carry_out import beginning
 from ablations.engine.journal import Journal
 from ablations.stages.training import TrainingStage
 from ablations.tracking.tracker import Tracker
@@ -76,8 +76,8 @@ def test_passes_count_at_the_seconds_of_their_own_kind_and_are_shared_by_workers
 
     monkeypatch.setattr(estimate, "measured", timed)
     found = plan_of(*over(TINY, "network.channels=8,16", "seeds=2"))
-    # 4 trainings of 60 steps of 64 images at 3 passes each, and 4 cells' draws and samples.
-    trained = 4 * 60 * 64 * 3
+    # 4 trainings of 60 steps of 16 images at 3 passes each, and 4 cells' draws and samples.
+    trained = 4 * 60 * 16 * 3
     stages = found.stages()
     rest = sum(
         times_of * seconds[kind] for kind, times_of in (s.passes(found.here.data) for s in stages) if kind in seconds
@@ -92,4 +92,4 @@ def test_trainings_of_one_network_are_timed_side_by_side():
     stages = [s for s in plan_of(*TINY, "seeds=3").stages() if isinstance(s, TrainingStage)]
     action, passes = estimate._training("training", stages[0].cell, torch.device("cpu"), 3)
     action()
-    assert passes == 3 * 3 * 64
+    assert passes == 3 * 3 * 16

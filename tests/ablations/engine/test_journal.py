@@ -67,7 +67,7 @@ def test_a_result_is_there_while_its_files_are(journal):
     assert journal.result("abc") is None
 
 
-@pytest.mark.parametrize("at", range(40, 400, 40))
+@pytest.mark.parametrize("at", [40, 160, 280])
 def test_a_digit_of_a_result_that_is_another_is_found_out(journal, at):
     metrics = {"nll/test": 2.125, "fid/test": 31.5}
     journal.write_result("abc", Result("finished", "", metrics, {"a": ([1.0], [2.5])}, {}))

@@ -16,7 +16,7 @@ from tests.made_once import made_once
 
 POINTS = [
     *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "schedule=log_snr_linear", "horizon=20"),
-    *("training.steps=80", "training.warmup=10", "training.learning_rate=0.005", "training.report_every=10"),
+    *("training.steps=40", "training.warmup=5", "training.learning_rate=0.005", "training.report_every=5"),
     *("evaluation.exact=2", "evaluation.strata=2"),
     *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)"),
     *("study.startup=3", "study.pruner=median", "study.seed=4", "trials=9", "confirm=2", "name=found"),
@@ -29,7 +29,7 @@ def searched(tmp_path_factory, store):
 
     def make(results: Path) -> Done:
         shutil.copy(store, results / "mlflow.db")
-        arguments = [*POINTS, f"results={results}"]
+        arguments = [*POINTS, f"results={results}", "launcher=serial"]
         text = io.StringIO()
         with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
             patch.setattr(pages, "write_pages", said)
@@ -41,7 +41,7 @@ def searched(tmp_path_factory, store):
 
 @pytest.fixture
 def again(searched, tmp_path, without_pictures):
-    """A copy of the search that a test may change; what it runs, it runs in this process."""
+    """A copy of the search that a test may change."""
     results = tmp_path / "results"
     shutil.copytree(searched.results, results)
     arguments = [*POINTS, f"results={results}", "launcher=serial"]

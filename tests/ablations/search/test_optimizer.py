@@ -69,14 +69,10 @@ def tried(optimizer):
 
 
 MOMENTS = {
-    "before a trial is kept": ("kept", "add_trial", 4, True),
-    "after a trial is kept": ("kept", "add_trial", 4, False),
     "between two suggests": ("view", "_suggest", 12, True),
-    "before a value is noted": ("storage", "set_trial_intermediate_value", 9, True),
     "between the notes of a pruner": ("storage", "set_trial_system_attr", 15, False),
     "between ask and tell": ("kept", "tell", 5, True),
     "between the notes of an outcome": ("storage", "set_trial_user_attr", 8, False),
-    "after a trial is told": ("kept", "tell", 5, False),
 }
 
 
@@ -102,7 +98,7 @@ def killed_at(optimizer, moment, count):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    found = searched(opened(tmp_path_factory.mktemp("whole"), "study.pruner=halving"), 9)
+    found = searched(opened(tmp_path_factory.mktemp("whole"), "study.pruner=halving"), 7)
     assert {state for _, state, *_ in found} == {COMPLETE, PRUNED}
     return found
 
@@ -111,9 +107,9 @@ def unbroken(tmp_path_factory):
 def test_killed_at_any_moment_it_goes_on_as_it_would_have(moment, unbroken, tmp_path):
     child = os.fork()
     if child == 0:
-        killed_at(opened(tmp_path, "study.pruner=halving"), moment, 9)
+        killed_at(opened(tmp_path, "study.pruner=halving"), moment, 7)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert searched(opened(tmp_path, "study.pruner=halving"), 9) == unbroken
+    assert searched(opened(tmp_path, "study.pruner=halving"), 7) == unbroken
 
 
 MARKS = {"tpe": [], "qmc": [pytest.mark.thorough]}
@@ -127,16 +123,16 @@ def test_every_sampler_goes_on_as_it_would_have(sampler, tmp_path):
     if sampler == "cmaes" and find_spec("cmaes") is None:
         pytest.skip("needs cmaes")
     ways = []
-    for name, stops in {"whole": [], "cut": [1, 5, 8]}.items():
-        for count in [*stops, 12]:
+    for name, stops in {"whole": [], "cut": [1, 6]}.items():
+        for count in [*stops, 9]:
             optimizer = opened(
                 tmp_path / name, f"study.sampler={sampler}", space=CHOICES if sampler == "grid" else SPACE
             )
             found = searched(optimizer, count)
-            if count < 12:
+            if count < 9:
                 optimizer.ask()
         ways.append(found)
-    assert len(ways[0]) == 12
+    assert len(ways[0]) == 9
     assert ways[0] == ways[1]
 
 
@@ -144,18 +140,9 @@ def test_of_several_at_a_time_none_is_lost_and_the_limit_is_exact(tmp_path):
     optimizer = opened(tmp_path)
     for _ in range(3):
         optimizer.ask()
-    found = searched(opened(tmp_path), 10, window=3)
-    assert [number for number, *_ in found] == list(range(10))
+    found = searched(opened(tmp_path), 7, window=3)
+    assert [number for number, *_ in found] == list(range(7))
     assert {state for _, state, *_ in found} == {COMPLETE}
-
-
-@pytest.mark.thorough
-def test_the_sampler_grid_visits_every_combination_once(tmp_path):
-    words = ["schedule=log_snr_linear", "schedule.gamma_min=-8,-4", "schedule.gamma_max=2,3,4"]
-    optimizer = opened(tmp_path, *words, "study.sampler=grid", space=[])
-    assert optimizer.study.limit == 6
-    points = [tuple(finish(optimizer).values()) for _ in range(6)]
-    assert sorted(points) == [(low, high) for low in (-8, -4) for high in (2, 3, 4)]
 
 
 def test_the_search_begins_with_the_papers_default(tmp_path):
@@ -165,7 +152,7 @@ def test_the_search_begins_with_the_papers_default(tmp_path):
 
 def test_a_conditional_parameter_is_there_with_its_choice_only(tmp_path):
     optimizer = opened(tmp_path, "study=schedule_joint", "study.startup=3", space=[])
-    found = [finish(optimizer, i * 0.1) for i in range(14)]
+    found = [finish(optimizer, i * 0.1) for i in range(8)]
     for params in found:
         assert set(params) == {key for key in optimizer.study.parameters if optimizer.study.applies(key, params)}
     assert len({params["schedule"] for params in found}) > 1
@@ -191,15 +178,14 @@ def test_a_pruner_ends_the_worst_and_never_the_best(pruner, tmp_path):
     assert [trial.number for _, _, trial in optimizer.winners()] == [9]
 
 
-@pytest.mark.parametrize(("objective", "worse"), [("nll/val", 0.1), (PRECISION, -0.1)])
-def test_wilcoxon_leaves_out_seeds_of_a_trial_that_is_worse_at_those_of_the_best(objective, worse, tmp_path):
+def test_wilcoxon_leaves_out_seeds_of_a_trial_that_is_worse_at_those_of_the_best(tmp_path):
     """At the fourth of eight seeds: three of one sign have p = 1/8, four 1/16, and 10 % are asked for."""
-    optimizer = opened(tmp_path, "study.pruner=wilcoxon", "seeds=8", objectives=(objective,))
+    optimizer = opened(tmp_path, "study.pruner=wilcoxon", "seeds=8", objectives=(PRECISION,))
     best = {seed: 0.5 + 0.01 * seed for seed in range(1, 9)}
-    for shift in (0.0, worse, -worse):
+    for shift in (0.0, -0.1, 0.1):
         number = optimizer.ask().number
         verdicts = [optimizer.prunes(number, seed, value + shift) for seed, value in best.items()]
-        assert (verdicts.index(True) if True in verdicts else None) == (3 if shift == worse else None)
+        assert (verdicts.index(True) if True in verdicts else None) == (3 if shift < 0 else None)
         optimizer.tell(number, *((PRUNED, None) if True in verdicts else (COMPLETE, [0.5 + shift])), {})
 
 
@@ -211,20 +197,10 @@ def test_of_two_objectives_the_best_of_each_is_confirmed_the_more_the_better_of_
     assert found == [("best_nll", "best NLL", 0), ("best_precision", "best precision", 2)]
 
 
-@pytest.mark.slow
-def test_importances_are_of_what_the_value_depends_on(tmp_path):
-    optimizer = opened(tmp_path, "study.sampler=random")
-    for _ in range(30):
-        finish(optimizer, of=lambda params: params["schedule.gamma_min"] ** 2)
-    shares = optimizer.importances()["nll/val"]
-    assert shares["schedule.gamma_min"] > 0.95
-    assert sum(shares.values()) == pytest.approx(1)
-
-
 @pytest.mark.parametrize("space", [SPACE, ["schedule=linear,cosine", "study.sampler=random"]])
 def test_of_few_or_equal_trials_or_a_parameter_alone_there_are_no_importances(space, tmp_path):
     optimizer = opened(tmp_path, space=space)
-    for i in range(12):
+    for i in range(6):
         assert optimizer.importances() == {}
         finish(optimizer, 1.0 if space is SPACE else float(i))
     assert optimizer.importances() == {}

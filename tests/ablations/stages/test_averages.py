@@ -57,8 +57,6 @@ def test_they_share_one_training_and_each_has_scores_of_its_own():
 @pytest.mark.parametrize(
     ("words", "average", "snapshots"),
     [
-        ("average=0.05", Power(0.05), 32),
-        ("average=power", Power(0.1), 32),
         ("average=power average.std=0.07", Power(0.07), 32),
         ("average=0.05 training.snapshots=16", Power(0.05), 16),
         ("average=raw", Raw(), 0),
@@ -80,9 +78,7 @@ def test_a_number_is_a_power_functions_width_and_brings_its_snapshots(words, ave
         ),
         ("average=0.01", r"average=0\.01 cannot be told .*17% off.* take training\.snapshots=128, or an average"),
         ("average=0.5", r"average\.std must be 0\.004 to 0\.284.*got 0\.5"),
-        ("average=ema", "no average called 'ema': there are power, raw, tracked"),
-        ("average=raw average.std=0.1", "average=raw has no field std: average=power has it; its own are none"),
-        ("average=[0.05,0.1]", "several values are written average=0.05,0.1"),
+        ("average=raw average.std=0.1", "no field of average=raw called 'std': there are none"),
         ("training.snapshots=1000", "training.snapshots must be 0 for none, or 1 to 256"),
     ],
 )
@@ -96,7 +92,7 @@ def test_what_no_training_tells_is_one_line(words, reason):
 def ended(tmp_path_factory):
     """A training of points that keeps snapshots, by its stage, and the weights after each of its steps."""
     root = tmp_path_factory.mktemp("results")
-    words = over(POINTS, "training.steps=120", "training.precision=float32", "average=0.05", "training.snapshots=24")
+    words = over(POINTS, "training.steps=60", "training.precision=float32", "average=0.05", "training.snapshots=24")
     training = training_in(*words)
     result_of(training, root)
     cell, data, cpu = training.cell, training.cell.data.load(), torch.device("cpu")
@@ -161,7 +157,7 @@ def test_its_model_is_the_average_that_the_cell_evaluates(average, ended, tmp_pa
     assert torch.equal(found, restored(root, words, average)[0])
 
 
-KEPT = over(POINTS, "average=0.15", "training.snapshots=8")
+KEPT = over(POINTS, "training.steps=40", "training.report_every=5", "average=0.15", "training.snapshots=8")
 
 
 def test_a_chain_hands_its_snapshots_on(tmp_path):
@@ -169,7 +165,7 @@ def test_a_chain_hands_its_snapshots_on(tmp_path):
     cells = cells_of(*over(KEPT, "average=tracked,0.15", "evaluation.rungs=2"))
     stages = once([stage for cell in cells for stage in stages_in(cell)])
     chained, alone = results_of(stages, tmp_path / "chain"), results_of(stages_of_cell(*KEPT), tmp_path / "alone")
-    assert [stage.until for stage in stages if stage.trains] == [20, 40, 80]
+    assert [stage.until for stage in stages if stage.trains] == [10, 20, 40]
     assert all(
         chained[stage].metrics.get("nll/test") == result.metrics.get("nll/test") for stage, result in alone.items()
     )
@@ -177,7 +173,7 @@ def test_a_chain_hands_its_snapshots_on(tmp_path):
 
 def test_a_snapshot_that_was_altered_makes_its_training_run_anew(tmp_path):
     training, bound, *_ = stages_of_cell(*KEPT)
-    journal, path = Journal(tmp_path), tmp_path / training.id / snapshot_at(30)
+    journal, path = Journal(tmp_path), tmp_path / training.id / snapshot_at(15)
     result_of(training, tmp_path)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert perform(bound, journal, "cpu") == "failed"

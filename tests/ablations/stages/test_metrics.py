@@ -95,7 +95,7 @@ def test_sets_are_as_large_as_asked_for_and_held_against_the_reference(tmp_path)
     real = [score(Fid(), part, data["test"]) for part in data["validation"].split(150)]
     floor = result_of(floor_of(samples.cell, "d", "x"), tmp_path)
     assert floor.metrics[f"fid/test/{EXTRACTOR}"] == pytest.approx(fmean(real), rel=1e-6)
-    assert result_of(floor_of(cell_of(*FEW, "evaluation.n=500"), "d", "x"), tmp_path).metrics == {}
+    assert result_of(floor_of(cell_of(*over(FEW, "evaluation.n=500")), "d", "x"), tmp_path).metrics == {}
 
 
 def test_labels_of_samples_reach_what_reads_them(tmp_path):

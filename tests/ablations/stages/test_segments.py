@@ -36,9 +36,14 @@ from tests.ablations.cells import (
 )
 
 ASKED = ["evaluation.rungs=2"]
+JUDGED = [*ASKED, "evaluation.judged_rungs=1"]
 FID = "fid/train/digits-cnn"
-WSD = over(POINTS, "training.rate=wsd", "training.clip=0.5", *ASKED)
-"""80 steps and rungs at 20 and 40, which leave the trunk at 10 and 20."""
+WHOLE = ["training.steps=40", "training.report_every=5", "training.warmup=2"]
+"""Rungs are at 10 and 20."""
+IMAGES, ON_POINTS = over(TINY, *WHOLE, "training.batch=16"), over(POINTS, *WHOLE)
+WSD = over(ON_POINTS, "training.rate=wsd", "training.clip=0.5", *ASKED)
+"""Its rungs leave the trunk at 5 and 10."""
+pytestmark = pytest.mark.usefixtures("few_digits_here")
 
 
 def segments_in(stages):
@@ -74,11 +79,11 @@ def test_rungs_are_halves_of_the_steps_at_reports(plan, count, expected):
 
 
 def test_they_change_no_other_stage():
-    plain, asked = (stages_of_cell(*TINY, *words) for words in ([], [*ASKED, "evaluation.judged_rungs=1"]))
+    plain, asked = (stages_of_cell(*IMAGES, *words) for words in ([], JUDGED))
     more = [stage for stage in asked if stage.id not in {stage.id for stage in plain}]
     assert len(asked) == len(plain) + len(more)
     assert sorted((stage.kind, stage.rung) for stage in more) == [
-        *(("bound", 20), ("bound", 40), ("samples", 40), ("training", 20), ("training", 40))
+        *(("bound", 10), ("bound", 20), ("samples", 20), ("training", 10), ("training", 20))
     ]
     assert all(stage.optional for stage in more)
     assert not any(stage.optional for stage in plain)
@@ -88,56 +93,50 @@ def test_they_change_no_other_stage():
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory):
+def chain(tmp_path_factory, few_digits_here):
     """A cell's stages with its rungs, in the order in which they run, and what they came to."""
     root = tmp_path_factory.mktemp("chain")
-    stages = stages_of_cell(*TINY, *ASKED, "evaluation.judged_rungs=1")
+    stages = stages_of_cell(*IMAGES, *JUDGED)
     with pytest.MonkeyPatch.context() as patch:
         # Each leaves a checkpoint at every report.
         patch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
         return root, stages, results_of(stages, root)
 
 
-def test_a_chain_ends_as_the_training_in_one_piece(chain, tmp_path):
+def test_a_chain_ends_as_the_training_in_one_piece_and_leaves_no_state(chain, tmp_path):
     root, stages, results = chain
-    whole = training_in(*TINY)
+    whole = training_in(*IMAGES)
     assert whole.id == training_of(stages).id
     one = result_of(whole, tmp_path)
     assert_same(weights(whole, root), weights(whole, tmp_path))
     assert reproducible(results[whole.id].curves) == reproducible(one.curves)
     assert results[whole.id].metrics["cost/train_flops"] == one.metrics["cost/train_flops"]
+    assert [path for name in (STATE, CHECKPOINT) for path in root.glob(f"*/{name}")] == []
 
 
 def test_a_rung_scores_what_a_training_of_so_many_steps_scores(chain, tmp_path):
     """By a quarter of the strata and one set; the rate of this trainer does not look ahead."""
     _, stages, results = chain
-    short = stages_of_cell(*over(TINY, "training.steps=40", "evaluation.strata=1", "evaluation.sets=1"))
+    short = stages_of_cell(*over(IMAGES, "training.steps=20", "evaluation.strata=1", "evaluation.sets=1"))
     expected = {stage.kind + (stage.held_out or ""): result_of(stage, tmp_path).metrics for stage in short}
-    found = {stage.kind: results[stage.id].metrics for stage in rungs_in(stages) if stage.rung == 40}
+    found = {stage.kind: results[stage.id].metrics for stage in rungs_in(stages) if stage.rung == 20}
     assert found["bound"].keys() == {"nll/val", "cost/rung_seconds"}
     assert found["bound"]["nll/val"] == expected["boundvalidation"]["nll/val"]
     assert found["samples"].keys() == {FID, "cost/rung_seconds"}
     assert found["samples"][FID] == expected["samplestest"][FID]
 
 
-def test_the_state_of_a_segment_goes_when_the_next_has_ended(chain, tmp_path):
-    root, stages, _ = chain
-    assert list(root.glob(f"*/{STATE}")) == []
-    assert list(root.glob(f"*/{CHECKPOINT}")) == []
-    first, second, _ = segments_in(stages)
-    result_of(first, tmp_path)
-    assert (tmp_path / first.id / STATE).exists()
-    result_of(second, tmp_path)
-    assert [path.parent.name for path in tmp_path.glob(f"*/{STATE}")] == [second.id]
-    assert Journal(tmp_path).result(first.id) is not None
-
-
-@pytest.mark.parametrize("lost", ["nothing", "its state", "a byte of its state"])
-def test_a_segment_begins_where_the_one_before_it_ended_or_at_the_beginning(lost, chain, tmp_path, taken):
-    root, stages, _ = chain
+@pytest.mark.parametrize("lost", ["its state", "a byte of its state"])
+def test_a_segment_begins_where_the_one_before_it_ended_or_at_the_beginning(lost, tmp_path, taken):
+    """The state of one goes when the next has ended."""
+    stages = stages_of_cell(*over(ON_POINTS, *ASKED))
     first, second, last = segments_in(stages)
-    results_of((first, second), tmp_path)
-    path, journal = tmp_path / second.id / STATE, Journal(tmp_path)
+    journal = Journal(tmp_path)
+    for segment in (first, second):
+        result_of(segment, tmp_path)
+        assert [path.parent.name for path in tmp_path.glob(f"*/{STATE}")] == [segment.id]
+    assert journal.result(first.id) is not None
+    path = tmp_path / second.id / STATE
     if lost == "its state":
         path.unlink()
     if lost == "a byte of its state":
@@ -149,21 +148,22 @@ def test_a_segment_begins_where_the_one_before_it_ended_or_at_the_beginning(lost
         result_of(second, tmp_path)
     taken.clear()
     result_of(last, tmp_path)
-    assert taken == list(range(0 if lost == "its state" else 40, 60))
-    assert_same(weights(last, root), weights(last, tmp_path))
+    assert taken == list(range(0 if lost == "its state" else 20, 40))
+    result_of(training_in(*ON_POINTS), tmp_path / "whole")
+    assert_same(weights(last, tmp_path), weights(last, tmp_path / "whole"))
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        *("variance=beta", "conditioning=class", "average=0.15 training.snapshots=8"),
+        "average=0.15 training.snapshots=8",
         "schedule=learned objective=vlb_continuous evaluation.continuous=0",
         "timesteps=importance timesteps.history=3",
         "conditioning=class conditioning.self_conditioning=true training.micro_batch=24",
     ],
 )
 def test_a_training_that_is_cut_at_two_checkpoints_ends_as_a_whole_one(words, tmp_path, monkeypatch):
-    stage, write = training_in(*over(POINTS, *words.split())), training_loop.write_checkpoint
+    stage, write = training_in(*over(ON_POINTS, "training.steps=25", *words.split())), training_loop.write_checkpoint
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
 
     def cut(*given):
@@ -182,19 +182,16 @@ def test_a_training_that_is_cut_at_two_checkpoints_ends_as_a_whole_one(words, tm
 
 
 def test_cells_that_share_a_training_and_ask_for_other_rungs_train_it_once(tmp_path, taken):
-    """Of two cells that differ in σ², one asks for step 20, the other for 40: the chain has both."""
-    cells = cells_of(*over(POINTS, "variance=beta,beta_tilde"))
-    stages = once([stage for cell, rung in zip(cells, (40, 20), strict=True) for stage in stages_in(cell, [rung])])
+    """Of two cells that differ in σ², one asks for step 10, the other for 20: the chain has both."""
+    cells = cells_of(*over(ON_POINTS, "variance=beta,beta_tilde"))
+    stages = once([stage for cell, rung in zip(cells, (20, 10), strict=True) for stage in stages_in(cell, [rung])])
     chain = segments_in(stages)
-    assert [(stage.until, stage.begins) for stage in chain] == [(20, 0), (40, 20), (80, 40)]
+    assert [(stage.until, stage.begins) for stage in chain] == [(10, 0), (20, 10), (40, 20)]
     assert [stage.before for stage in chain] == [None, chain[0].id, chain[1].id]
     places = {stage.id: place for place, stage in enumerate(stages)}
     assert all(places[need] < places[stage.id] for stage in stages for need in stage.needs)
-    results_of(stages, tmp_path / "both")
-    assert taken == list(range(80))
-    whole = training_in(*POINTS)
-    result_of(whole, tmp_path)
-    assert_same(weights(whole, tmp_path / "both"), weights(whole, tmp_path))
+    results_of(chain, tmp_path)
+    assert taken == list(range(40))
 
 
 def test_a_search_trains_no_further_than_it_needs():
@@ -204,11 +201,11 @@ def test_a_search_trains_no_further_than_it_needs():
 
 
 def test_where_a_training_is_over_its_segments_are_missing_for_their_rungs_alone(tmp_path):
-    plain, asked = stages_of_cell(*POINTS), stages_of_cell(*over(POINTS, *ASKED))
+    plain, asked = stages_of_cell(*ON_POINTS), stages_of_cell(*over(ON_POINTS, *ASKED))
     results_of(plain, tmp_path)
     journal = Journal(tmp_path)
     assert [(stage.kind, stage.rung) for stage in missing(asked, journal)] == [
-        *(("training", 20), ("bound", 20), ("training", 40), ("bound", 40))
+        *(("training", 10), ("bound", 10), ("training", 20), ("bound", 20))
     ]
     for stage in rungs_in(asked):
         results_of(needed_by(stage, asked), tmp_path)
@@ -218,7 +215,7 @@ def test_where_a_training_is_over_its_segments_are_missing_for_their_rungs_alone
 
 
 def test_a_training_that_diverges_on_its_way_ends_so_and_is_not_trained_again(tmp_path, taken):
-    words = over(POINTS, *ASKED, "training.learning_rate=1e30")
+    words = over(ON_POINTS, *ASKED, "training.learning_rate=1e30")
     stages, alone = stages_of_cell(*words), training_in(*over(words, "evaluation.rungs=0"))
     statuses = [perform(stage, Journal(tmp_path), "cpu") for stage in segments_in(stages)]
     assert statuses == ["finished", "finished", "diverged"]
@@ -276,50 +273,49 @@ def test_what_has_no_bound_on_its_way_has_no_rungs(words):
 
 @pytest.fixture(scope="module")
 def trunk(tmp_path_factory):
-    """A training of 80 steps at a rate with a trunk, and those of its rungs."""
+    """A training at a rate with a trunk, and those of its rungs."""
     root, stages = tmp_path_factory.mktemp("trunk"), once(stages_of_cell(*WSD))
     return root, stages, results_of(stages, root)
 
 
-@pytest.mark.parametrize("steps", [20, 40, 80])
-def test_at_a_rate_with_a_trunk_a_rung_is_the_training_of_so_many_steps(steps, trunk, tmp_path):
+def test_at_a_rate_with_a_trunk_a_rung_is_the_training_of_so_many_steps(trunk, tmp_path):
     root, stages, results = trunk
-    short = stages_of_cell(*over(WSD, f"training.steps={steps}", "evaluation.rungs=0", "evaluation.strata=1"))
-    alone = training_of(short)
-    result = result_of(alone, tmp_path)
-    (stage,) = [stage for stage in segments_in(stages) if stage.id == alone.id]
-    assert (stage.rung, stage.optional) == ((steps, True) if steps < 80 else (0, False))
-    assert_same(weights(stage, root), weights(alone, tmp_path))
-    assert reproducible(results[stage.id].curves) == reproducible(result.curves)
-    (bound,) = [one for one in short if one.kind == "bound" and one.held_out == "validation"]
-    for rung in (rung for rung in rungs_in(stages) if rung.rung == steps):
-        assert results[rung.id].metrics["nll/val"] == result_of(bound, tmp_path).metrics["nll/val"]
+    for steps in (20, 40):
+        short = stages_of_cell(*over(WSD, f"training.steps={steps}", "evaluation.rungs=0", "evaluation.strata=1"))
+        alone = training_of(short)
+        result = result_of(alone, tmp_path)
+        (stage,) = [stage for stage in segments_in(stages) if stage.id == alone.id]
+        assert (stage.rung, stage.optional) == ((steps, True) if steps < 40 else (0, False))
+        assert_same(weights(stage, root), weights(alone, tmp_path))
+        assert reproducible(results[stage.id].curves) == reproducible(result.curves)
+        (bound,) = [one for one in short if one.kind == "bound" and one.held_out == "validation"]
+        for rung in (rung for rung in rungs_in(stages) if rung.rung == steps):
+            assert results[rung.id].metrics["nll/val"] == result_of(bound, tmp_path).metrics["nll/val"]
 
 
-def test_its_trunk_is_trained_once_for_trainings_of_all_lengths(trunk, tmp_path, taken):
-    _, stages, _ = trunk
-    ends = [(stage.until, stage.begins) for stage in segments_in(stages)]
-    assert ends == [(10, 0), (20, 10), (20, 10), (40, 20), (80, 20)]
-    results_of(stages, tmp_path)
-    # To the forks at 10 and 20, the cooldowns to 20 and 40, and the rest to 80.
-    assert Counter(taken) == Counter([*range(80), *range(10, 20), *range(20, 40)])
+def test_its_trunk_is_trained_once_for_trainings_of_all_lengths(tmp_path, taken):
+    segments = segments_in(once(stages_of_cell(*WSD)))
+    assert [(stage.until, stage.begins) for stage in segments] == [(5, 0), (10, 5), (10, 5), (20, 10), (40, 10)]
+    results_of(segments, tmp_path)
+    # To the forks at 5 and 10, the cooldowns to 10 and 20, and the rest to 40.
+    assert Counter(taken) == Counter([*range(40), *range(5, 10), *range(10, 20)])
     taken.clear()
-    longer = once([*stages, *stages_of_cell(*over(WSD, "training.steps=160", "evaluation.rungs=3"))])
-    results_of(longer, tmp_path)
-    assert Counter(taken) == Counter([*range(20, 160)])
+    longer = stages_of_cell(*over(WSD, "training.steps=80", "evaluation.rungs=3"))
+    results_of(once([*segments, *segments_in(longer)]), tmp_path)
+    assert Counter(taken) == Counter([*range(10, 80)])
 
 
 def test_a_rung_of_a_longer_training_that_another_cell_trains_is_one_stage():
-    both = [stages_of_cell(*over(WSD, f"training.steps={steps}", "evaluation.rungs=1")) for steps in (80, 40)]
+    both = [stages_of_cell(*over(WSD, f"training.steps={steps}", "evaluation.rungs=1")) for steps in (40, 20)]
     stages = once([stage for cell in both for stage in cell])
-    assert Counter(stage.until for stage in segments_in(stages)) == {80: 1, 40: 1, 20: 2, 10: 1}
-    (shared,) = [stage for stage in segments_in(stages) if stage.until == 40]
+    assert Counter(stage.until for stage in segments_in(stages)) == {40: 1, 20: 1, 10: 2, 5: 1}
+    (shared,) = [stage for stage in segments_in(stages) if stage.until == 20]
     assert (shared.rung, training_of(both[1]).id) == (0, shared.id)
 
 
 def test_side_by_side_segments_of_unequal_length_end_as_they_do_alone(tmp_path):
     """Two begin at the beginning, and one goes on from where it was."""
-    words = over(TINY, *ASKED, "seeds=3", "evaluation.quality=[]")
+    words = over(ON_POINTS, *ASKED, "seeds=3")
     chains = [segments_in(stages_in(cell)) for cell in cells_of(*words)]
     result_of(chains[2][0], tmp_path)
     first = [chains[0][0], replace(chains[1][2], before=None, begins=0, needs=()), chains[2][1]]
