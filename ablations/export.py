@@ -11,27 +11,15 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ablations.driver.trained_cells import cell_in, find, trained
-from ablations.engine.journal import journal_of
-from ablations.results.csv_text import rows_of
-from ablations.results.folder import read_grid_json
 from ablations.settings import grammar
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import DEFAULT
-from ablations.settings.registry import describe
-from ablations.stages.samples import Guided
-from analysis.errors import InputError, line, unknown
+from analysis.errors import InputError, line
 from analysis.files import write_text
-from analysis.folders import COMMITTED, holds_results, trials_of
-from analysis.options import Option, folder_name, run
-from analysis.schema import SEARCH, TRIAL
-from diffusion_core.diffusion import Diffusion
+from analysis.options import Option, run
 
 PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
 OPTIONS = {
@@ -45,9 +33,6 @@ OPTIONS = {
     "configs": Option("your own folder of choices, made where it is missing", DEFAULT),
 }
 
-KNOTS = 101
-DIGITS = 6
-
 
 def main(arguments: list[str]) -> int:
     """The command; its exit code."""
@@ -59,8 +44,10 @@ def export(given: dict[str, Any]) -> None:
     if bool(given["cell"]) == bool(given["search"]):
         what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
-    path, results = place(given["name"], given["configs"]), Path(given["results"])
-    source, fields = searched(given, results) if given["search"] else learned(given, results)
+    path = place(given["name"], given["configs"])
+    from ablations.driver.exported import learned, searched
+
+    source, fields = (searched if given["search"] else learned)(given, Path(given["results"]))
     lines = [f"# {line(source)}", *(f"{key}: {json.dumps(value)}" for key, value in fields.items())]
     write_text(path, "\n".join(lines) + "\n")
     elsewhere = "" if Path(given["configs"]) == Path(DEFAULT) else f" configs={given['configs']}"
@@ -78,56 +65,6 @@ def place(name: str, configs: str) -> Path:
     if f"saved/{name}" in grammar.options_of("schedule"):
         raise InputError(f"schedule=saved/{name} is there already and is never overwritten: take another name=")
     return Path(configs) / "schedule" / "saved" / f"{name}.yaml"
-
-
-def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
-    """The origin and the fields of the schedule of a search's winner, in one's own results or else in committed ones;
-    InputError where the winner has none, or the schedule was not searched."""
-    own = folder_name("search", given["search"])
-    folder = next(filter(holds_results, (results / own, results / COMMITTED / own)), results / own)
-    head = (read_grid_json(folder) or {}).get(SEARCH)
-    if not isinstance(head, dict):
-        raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
-    names = {winner["level"]: winner for winner in head["winners"]}
-    level = given["winner"] or (next(iter(names)) if len(names) == 1 else "")
-    if level not in names:
-        raise unknown("winner", level, names)
-    winner = names[level]
-    rows = {row[TRIAL]: row for row in rows_of(trials_of(folder, head["name"]), (TRIAL, "schedule"))}
-    cell = cell_in(rows[str(winner["trial"])])
-    if cell.schedule.learned:
-        raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
-    values = ", ".join(f"{name} {value:.4g}" for name, value in winner["values"].items())
-    where = f"found by {head['name']} on {head['data']} at T={cell.horizon}, trial {winner['trial']} ({values})"
-    return where, describe(cell.schedule)
-
-
-def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
-    """The origin and the fields of the schedule that a cell learned; InputError where it has none, or has not
-    finished."""
-    row = find(results, given["cell"], given["seed"])
-    cell, who = cell_in(row), f"cell {row['cell_id']} at seed {row['seed']}"
-    if not cell.schedule.learned:
-        advice = "take a cell with schedule=learned or learned_linear"
-        raise InputError(f"{who} has schedule={row['schedule']}, which learns nothing: {advice}")
-    if row["status"] != "finished" or cell.horizon == 0:
-        raise InputError(f"{who} is {row['status']} with horizon={cell.horizon}: take a finished one with a chain")
-    model = trained(cell, row, journal_of(results, given["journal"]), torch.device("cpu"))
-    model = model.model if isinstance(model, Guided) else model
-    assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"
-    knots = knots_of(model)
-    if not all(a < b for a, b in pairwise(knots)):
-        raise InputError(f"the schedule of {who} is flat somewhere to {DIGITS} digits, and no schedule may be")
-    where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}, on {row['data']}"
-    return f"{where} at T={cell.horizon}", {"name": "saved", "knots": knots}
-
-
-def knots_of(diffusion: Diffusion) -> list[float]:
-    """γ at `KNOTS` evenly spaced u, rounded."""
-    u = torch.arange(KNOTS, dtype=torch.float64) / (KNOTS - 1)
-    with torch.no_grad():
-        gamma = diffusion.gamma(1 + u * (diffusion.choices.horizon - 1))
-    return [float(f"{value:.{DIGITS}g}") for value in gamma.tolist()]
 
 
 if __name__ == "__main__":

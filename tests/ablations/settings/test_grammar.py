@@ -88,7 +88,7 @@ def test_wrong_call_is_one_line_and_exit_code_two(call, capsys, monkeypatch, tmp
     [
         (sample.main, "", "give either cell=ID, of a cell that was trained here, or model="),
         (sample.main, "cell=abc model=runs:/1/model", "give either cell=ID"),
-        (sample.main, "cell=abc n=0", "n must be 1 to 100000"),
+        (sample.main, "cell=abc n=0", "n must be at least 1"),
         (sample.main, "model=http://127.0.0.1:1/x", "model=http://127.0.0.1:1/x is no folder, and no name that MLflow"),
         (sample.main, "model=s3://x/y", "no name that MLflow gives to one: runs:/RUN/model"),
         (sample.main, "cell=abc", "no cell 'abc'"),
