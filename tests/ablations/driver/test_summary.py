@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ablations.driver import estimate
+from ablations.driver.carry_out import beginning
 from ablations.driver.estimate import JUDGE, estimated, key_of
 from ablations.driver.pages import NAMED, where
 from ablations.driver.sequential import Looks
-from ablations.driver.carry_out import beginning
 from ablations.engine.journal import Journal
 from ablations.stages.training import TrainingStage
 from ablations.tracking.tracker import Tracker
