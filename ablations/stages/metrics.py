@@ -133,7 +133,7 @@ def check(cells: Iterable[Cell]) -> None:
     for cell in cells:
         plan, extractor = cell.evaluation, cell.data.extractor
         if plan.quality and extractor is None and cell.data.load().encoding.grey_levels:
-            raise InputError(f"data={choice_name(cell.data)}: nothing judges these images: take evaluation.quality=[]")
+            raise InputError(f"data={choice_name(cell.data)}: no features judge these: take evaluation.quality=[]")
         if plan.judged_rungs and extractor is None:
             raise InputError(
                 f"evaluation.judged_rungs={plan.judged_rungs}: test points are read once, at the end: leave it out"
