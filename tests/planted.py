@@ -68,7 +68,7 @@ ERRORS = {
         "diffusion_core/chain.py",
         "Step(gamma_2, gamma_1, gamma_1).beta_tilde",
         "Step(gamma_2, gamma_1, gamma_1).beta",
-        (CORE + "test_forward.py",),
+        (CORE + "test_variances.py",),
     ),
     "learned_variance_between_the_wrong_ends": Error(
         "diffusion_core/variances.py",

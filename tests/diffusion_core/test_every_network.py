@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
-from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
@@ -43,18 +42,13 @@ def inputs(shape: tuple[int, ...], n: int = 3) -> Tensor:
     return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
 
 
-def started(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> DiffusionLearner:
-    """A learner with the initial weights of a seed, whose output has 2C channels if `learned`."""
+def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> nn.Module:
+    """The module with the initial weights of a seed, in evaluation mode; its output has 2C channels if `learned`."""
     variance, objective = (LearnedVariance(), Hybrid()) if learned else (Beta(), Simple())
     choices = Choices(variance=variance, objective=objective, network=network, horizon=50)
-    learner = DiffusionLearner(Diffusion(choices, Continuous(), shape))
-    learner.diffusion.initialise(seed)
-    return learner
-
-
-def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> nn.Module:
-    """The module with the initial weights of a seed, in evaluation mode."""
-    return started(network, shape, seed, learned=learned).diffusion.network.eval()
+    made = Diffusion(choices, Continuous(), shape)
+    made.initialise(seed)
+    return made.network.eval()
 
 
 def stirred(module: nn.Module) -> nn.Module:
@@ -117,20 +111,14 @@ def test_under_bf16_autocast_the_last_layer_runs_in_float32(network, shape):
 
 
 @NETWORKS
-def test_in_evaluation_a_network_is_a_function_of_each_example(network, shape):
-    """Nothing is drawn, nothing is remembered from call to call, and no score depends on the batch."""
-    module, x = stirred(fresh(network, shape)), inputs(shape)
-    first = module(x, TIME)
-    with seeded(5, "another state of the global generator"):
-        assert torch.equal(module(x, TIME), first)
-    near(first, torch.cat([module(x[i : i + 1], TIME[i : i + 1]) for i in range(3)]))
-
-
-@NETWORKS
-def test_in_training_examples_do_not_see_each_other_and_only_dropout_differs_from_evaluation(network, shape):
-    """BatchNorm would be scored as another function than was taught. Dropout is drawn alike for both batches."""
+def test_a_network_is_a_function_of_each_example_and_in_training_only_dropout_differs(network, shape):
+    """In evaluation nothing is drawn or remembered. BatchNorm would be scored as another function than was taught.
+    Dropout is drawn alike for both batches."""
     module, x = stirred(fresh(network, shape)), inputs(shape)
     scored = module(x, TIME)
+    with seeded(5, "another state of the global generator"):
+        assert torch.equal(module(x, TIME), scored)
+    near(scored, torch.cat([module(x[i : i + 1], TIME[i : i + 1]) for i in range(3)]))
     module.train()
 
     def taught(x: Tensor, time: Tensor, state: int = 5) -> Tensor:

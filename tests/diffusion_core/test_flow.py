@@ -13,12 +13,10 @@ from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Velocity
 from diffusion_core.samplers import Ddim
 from diffusion_core.schedules import Rectified
 from diffusion_core.spacings import TrailingSpacing
-from diffusion_core.time_domains import levels_of
 from tests.diffusion_core.problems import diffusion
 
 HORIZON = 20
@@ -86,16 +84,6 @@ def test_what_a_velocity_says_of_data_and_noise(shift):
     x0, eps = model.predict(x_u / length(u), t)
     torch.testing.assert_close(x0, x_u - u * v, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(eps, x_u + (1 - u) * v, rtol=1e-12, atol=1e-12)
-
-
-def test_flow_matching_is_a_weighting_of_the_error_of_the_noise():
-    """‖v − v̂‖² = ‖ε − ε̂‖²/(1 − u)²: L_w with w_t = t/(1 − t), as λ' = −2/(t (1 − t)) (Esser et al., §2 and 3.1)."""
-    u = path(1.0)[:-1, 0]
-    model = model_of(function, 1.0)
-    step = model.chain().step(torch.arange(1, HORIZON))
-    w, rate = u / (1 - u), -2 / (u * (1 - u))
-    weight = Simple().eps_weight(levels_of(model, step, lambda: step.gamma_t), step.gamma_t)
-    torch.testing.assert_close(weight, -0.5 * w * rate, rtol=1e-12, atol=0)
 
 
 def euler(x: Tensor, places: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.forward import diffuse
 from diffusion_core.guidance import guided
 from diffusion_core.parameterizations import X0, Epsilon, Parameterization
 from diffusion_core.problems import denoiser_output
@@ -129,17 +128,6 @@ def test_a_guide_is_asked_within_the_interval_alone(sampler):
     between = guided(model, guide, 2.0, low, noise_levels(model, 11) * (1 - 1e-9))
     assert torch.equal(draw(sampler, between), draw(sampler, model))
     assert asked == []
-
-
-def test_rows_inside_and_outside_the_interval_may_stand_in_one_batch():
-    model, guide = (diffusion(lambda x_t, t, c=c: c * x_t, 40) for c in (0.5, 0.1))
-    view = guided(model, guide, 3.0, noise_levels(model, 10), noise_levels(model, 20))
-    x, k, chain = points(4), torch.tensor([10, 11, 20, 21]), model.chain()
-    p, own, other = (each.reverse(x, chain, k) for each in (view, model, guide))
-    inside = other.x0 + 3 * (own.x0 - other.x0)
-    assert torch.equal(p.x0, torch.stack([own.x0[0], inside[1], inside[2], own.x0[3]]))
-    x_t = diffuse(p.x0, p.eps, chain.step(k).gamma_t)
-    torch.testing.assert_close(x_t, x)
 
 
 def test_clipping_acts_on_the_guided_estimate():

@@ -28,7 +28,7 @@ DATA = MixtureData()
 
 
 @pytest.fixture(scope="module")
-def train() -> Diffusion:
+def trained() -> Diffusion:
     """The average of an ε-network with β after its training on the mixture."""
     choices = Choices(network=Mlp(width=32, layers=2), horizon=200)
     learner = DiffusionLearner.of(choices, Continuous(), (2,))
@@ -79,7 +79,7 @@ def test_with_the_exact_score_the_continuous_bound_has_no_gap():
     """½ ∫ E‖ε − ε̂‖² dγ is the information that the noise takes away (Guo et al. 2005): with the density at γ_1 and L_T
     it makes up the entropy of data with noise of variance e^{γ_1}, under every schedule.
     """
-    points = DATA.sample(4000, 8)
+    points = DATA.sample(2000, 8)
     output = denoiser_output(DATA.denoise, Epsilon(), Linear(), 1000)
     model = diffusion(output, 1000, schedule=Linear(), real=True)
     total = continuous_bound(model, points, draws=64, seed=0, batch=4000).total

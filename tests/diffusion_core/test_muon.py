@@ -13,7 +13,7 @@ from diffusion_core import muon
 from diffusion_core.muon import Muon, orthogonal
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
-from tests.diffusion_core.learners import image_learner, points_learner, schedule_learner
+from tests.diffusion_core.learners import points_learner
 
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "muon.npz")
 """Of KellerJordan/Muon at 857d1ad, by PyTorch 2.13 on a CPU; `conv` is a kernel [32, 2, 3, 3], that is [32, 18]."""
@@ -59,12 +59,11 @@ def test_a_turn_is_as_long_as_a_step_of_adamw_is_said_to_be():
     assert float(matrix.detach().square().mean().sqrt()) == pytest.approx(muon.MATCHED, rel=0.2)
 
 
-@pytest.mark.parametrize("learner_of", [image_learner, points_learner, schedule_learner])
-def test_what_is_no_hidden_matrix_is_adamws(learner_of):
+def test_what_is_no_hidden_matrix_is_adamws():
     """Both from the same gradients, which the next steps' would no longer be."""
     found = {}
     for optimizer in ("adamw", "muon"):
-        learner, data = learner_of()
+        learner, data = points_learner()
         trainer = Trainer(learner, Training(batch=8, warmup=0, optimizer=optimizer), torch.device("cpu"))
         trainer.step(data[:8], 0, 0)
         found[optimizer] = dict(learner.named_parameters())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -48,20 +47,9 @@ def gaussian_flow(x0: Tensor, model: Diffusion) -> Tensor:
 def test_on_gaussian_data_the_flow_has_its_closed_form(parameterization, schedule):
     x0 = torch.tensor([[0.5, -1.0], [0.0, 0.0], [2.0, 3.0]])
     model = exact_model(DATA, schedule, parameterization)
-    ours = flow_likelihood(model, x0, steps=50, probes=2, seed=0)
+    ours = flow_likelihood(model, x0, steps=32, probes=2, seed=0)
     torch.testing.assert_close(ours.total, gaussian_flow(x0.double(), model), rtol=2e-5, atol=2e-5)
     assert ours.probe_error == 0
-
-
-def test_the_solver_is_of_fourth_order():
-    x0 = torch.tensor([[0.5, -1.0]])
-    model = exact_model(DATA, LogSnrLinear())
-    exact = gaussian_flow(x0.double(), model)
-    errors = [
-        (flow_likelihood(model, x0, steps=steps, probes=2, seed=0).total - exact).abs().item() for steps in (8, 16)
-    ]
-    orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
-    assert orders.min() > 3.5
 
 
 MIXTURE = MixtureData(components=4, radius=1.0, width=0.2)
@@ -71,7 +59,7 @@ def test_on_a_mixture_with_the_exact_score_the_flow_gives_the_exact_density():
     """Within 0.01 bits/dim, point by point: what is left is the noise at γ_1 and N(0, I) in place of q(x_T)."""
     x0 = MIXTURE.sample(100, 0)
     exact = -MIXTURE.density.log_prob(x0) / (2 * math.log(2))
-    ours = flow_likelihood(exact_model(MIXTURE, LogSnrLinear()), x0, steps=48, probes=2, seed=0)
+    ours = flow_likelihood(exact_model(MIXTURE, LogSnrLinear()), x0, steps=32, probes=2, seed=0)
     assert ours.total.mean().item() == pytest.approx(exact.mean().item(), abs=0.01)
     assert (ours.total - exact).abs().max() < 0.05
 
@@ -113,16 +101,20 @@ def test_the_offset_makes_a_density_a_probability_of_grey_levels():
     torch.testing.assert_close(ours, expected, rtol=0, atol=0.05)
 
 
-def test_a_mean_between_two_times_has_no_flow():
-    model = exact_model(DATA, Linear(), Mu())
-    with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times"):
-        flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
-
-
-def test_from_noise_alone_there_is_no_flow():
-    model = exact_model(DATA, Rectified(), V())
-    reason = "ends in noise alone, at an infinite noise level that no integral over noise levels reaches"
+@pytest.mark.parametrize(
+    ("schedule", "parameterization", "reason"),
+    [
+        (Linear(), Mu(), "parameterization=mu predicts a mean between two times"),
+        (
+            Rectified(),
+            V(),
+            "ends in noise alone, at an infinite noise level that no integral over noise levels reaches",
+        ),
+    ],
+)
+def test_of_a_mean_between_two_times_and_from_noise_alone_there_is_no_flow(schedule, parameterization, reason):
+    model, x0 = exact_model(DATA, schedule, parameterization), torch.zeros(2, 2)
     with pytest.raises(ValueError, match=reason):
-        flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
+        flow_likelihood(model, x0, steps=2, probes=1, seed=0)
     with pytest.raises(ValueError, match=reason):
-        continuous_bound(model, torch.zeros(2, 2), draws=2, seed=0)
+        continuous_bound(model, x0, draws=2, seed=0)

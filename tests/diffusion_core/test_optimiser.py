@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
@@ -69,19 +68,6 @@ def test_it_is_torchs_adamw_of_each_parameter_by_its_own_loss_and_what_none_reac
             torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
     decays = [1 - 0.01 * (i + 1) * DECAYS["network"] for i in range(5)]
     torch.testing.assert_close(mine.idle.detach(), torch.ones(3) * math.prod(decays))
-
-
-def test_a_run_is_continued_from_its_state_bit_by_bit():
-    whole, first = parts(), parts()
-    steps(whole, AdamW(whole.groups(), DECAYS, BETAS), range(4))
-    before = AdamW(first.groups(), DECAYS, BETAS)
-    steps(first, before, range(2))
-    second = copy.deepcopy(first)
-    after = AdamW(second.groups(), DECAYS, BETAS)
-    after.load({name: value.clone() for name, value in before.state().items()})
-    steps(second, after, range(2, 4))
-    for one, other in zip(whole.parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other)
 
 
 def test_tensors_become_aligned_views_of_one_vector_and_keep_their_values():

@@ -37,24 +37,19 @@ def dtypes_of(diffusion: Diffusion, act):
 
 
 def test_samples_are_drawn_in_bf16_inside_the_context_alone_whatever_ends_it():
-    diffusion = random_model("images").with_clip(False)
-    drawn = []
+    diffusion, drawn = random_model("images").with_clip(False), []
 
     def draw():
         drawn.append(Ddim(steps=4).sample(diffusion, 5, seed=0))
 
-    plain = dtypes_of(diffusion, draw)
     with diffusion.network_in("bf16"):
-        inside = dtypes_of(diffusion, draw)
+        assert dtypes_of(diffusion, draw) == {torch.bfloat16}
     with pytest.raises(RuntimeError, match="stop"), diffusion.network_in("bf16"):
         raise RuntimeError("stop")
-    after = dtypes_of(diffusion, draw)
-    assert plain == after == {torch.float32}
-    assert inside == {torch.bfloat16}
+    assert dtypes_of(diffusion, draw) == {torch.float32}
     assert all(x.dtype == torch.float32 for x in drawn)
-    assert torch.equal(drawn[0], drawn[2])
-    assert not torch.equal(drawn[0], drawn[1])
-    torch.testing.assert_close(drawn[1], drawn[0], rtol=0.05, atol=0.05)
+    assert not torch.equal(*drawn)
+    torch.testing.assert_close(*drawn, rtol=0.05, atol=0.05)
 
 
 def test_the_bound_is_float32_whatever_is_around_it():
@@ -70,30 +65,22 @@ def test_the_bound_is_float32_whatever_is_around_it():
         assert torch.equal(score().total, plain)
 
 
-def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_are_told_again():
-    """As torch does where memory runs out in a product: it goes on with others, for good."""
-    diffusion = random_model("images")
-    learner, raw = image_learner()
-    layers = [network.middle_in.block.dropout for network in (diffusion.network, learner.diffusion.network)]
-    hooks = [layer.register_forward_hook(lambda *_: torch._C._set_mkldnn_enabled(False)) for layer in layers]
-    try:
-        with pytest.raises(RuntimeError, match="out of memory"), diffusion.network_in("bf16"):
-            Ddim(steps=4).sample(diffusion, 5, seed=0)
-        assert torch.backends.mkldnn.enabled
-        with pytest.raises(RuntimeError, match="out of memory"):
-            Trainer(learner, Training(batch=4, precision="bf16"), CPU).step(raw[:4], 0, 0)
-        assert torch.backends.mkldnn.enabled
-    finally:
-        for hook in hooks:
-            hook.remove()
+def forget(*_: object) -> None:
+    """What torch does where memory runs out in a product: it goes on with other kernels, for good."""
+    torch._C._set_mkldnn_enabled(False)
 
 
-def test_a_product_backwards_is_under_the_same_watch(monkeypatch):
-    learner, raw = image_learner()
-    trainer = Trainer(learner, Training(batch=4, precision="bf16"), CPU)
-    monkeypatch.setattr(population, "descend", lambda *_: torch._C._set_mkldnn_enabled(False))
+def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_are_told_again(monkeypatch):
+    """Forwards and backwards."""
+    diffusion, (learner, raw) = random_model("images"), image_learner()
+    hook = diffusion.network.middle_in.block.dropout.register_forward_hook(forget)
+    with pytest.raises(RuntimeError, match="out of memory"), diffusion.network_in("bf16"):
+        Ddim(steps=4).sample(diffusion, 5, seed=0)
+    hook.remove()
+    assert torch.backends.mkldnn.enabled
+    monkeypatch.setattr(population, "descend", forget)
     with pytest.raises(RuntimeError, match="out of memory"):
-        trainer.step(raw[:4], 0, 0)
+        Trainer(learner, Training(batch=4, precision="bf16"), CPU).step(raw[:4], 0, 0)
     assert torch.backends.mkldnn.enabled
 
 

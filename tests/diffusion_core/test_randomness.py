@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Normal
 
 from diffusion_core import randomness
@@ -25,7 +25,6 @@ from diffusion_core.ode import flow_likelihood
 from diffusion_core.randomness import (
     BLOCK,
     WORDS,
-    initialise,
     key,
     normal,
     normal_blocks,
@@ -70,27 +69,6 @@ def test_noise_of_a_sample_does_not_depend_on_how_many_are_drawn():
     assert torch.equal(every[:10], normal_blocks(3, 7, 0, 10, (2,), CPU))
     assert torch.equal(every[BLOCK : BLOCK + 70], normal_blocks(3, 7, BLOCK, 70, (2,), CPU))
     assert len(every.unique(dim=0)) == 3 * BLOCK
-
-
-class Net(nn.Module):
-    def __init__(self, out: int) -> None:
-        super().__init__()
-        self.shared = nn.Linear(4, 3)
-        self.conv = nn.Conv2d(2, 2, 3)
-        self.head = nn.Linear(3, out)
-        self.zero = nn.Linear(3, 3)
-        nn.init.zeros_(self.zero.weight)
-
-
-def test_layers_of_equal_name_and_shape_start_equal_in_different_networks_and_others_do_not():
-    one, other, seeded = Net(2), Net(5), Net(3)
-    for network, seed in ((one, 0), (other, 0), (seeded, 1)):
-        initialise(network, seed)
-    for name in ("shared.weight", "shared.bias", "conv.weight"):
-        assert torch.equal(one.get_parameter(name), other.get_parameter(name))
-    assert not torch.equal(one.shared.weight, seeded.shared.weight)
-    assert not torch.equal(one.shared.weight[:2, :3], one.head.weight)
-    assert not one.zero.weight.any()
 
 
 def spread(count: int, shape: tuple[int, ...], purpose: str = "eps") -> Tensor:

@@ -12,7 +12,7 @@ from diffusion_core.batches import batch_indices
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.ode import flow_likelihood
-from diffusion_core.parameterizations import Mu, V
+from diffusion_core.parameterizations import V
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine
@@ -56,8 +56,7 @@ def test_a_training_waits_at_its_reports_alone(recipe):
 
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
 def test_a_step_waits_for_nothing_at_all(rounding):
-    trainer = Trainer(learner("simple"), Training(precision=rounding), CUDA)
-    data = DIGITS.to(CUDA)
+    trainer, data = Trainer(learner("simple"), Training(precision=rounding), CUDA), DIGITS.to(CUDA)
 
     def steps(first, last):
         for step in range(first, last):
@@ -78,16 +77,15 @@ def test_a_sampler_waits_at_no_step(sampler):
     assert waits_of(5) == waits_of(2)
 
 
-@pytest.mark.parametrize("parameterization", [V(), Mu()], ids=name)
-def test_a_bound_waits_at_no_draw(parameterization):
-    diffusion, raw = model(CUDA, parameterization=parameterization, horizon=25), DIGITS[:8].to(CUDA)
-    few, more = (waits(lambda n=n: bound(diffusion, raw, Stratification(n, n), seed=0)) for n in (1, 2))
-    assert more == few
+SCORES = {
+    "bound": lambda model, raw, n: bound(model, raw, Stratification(n, n), seed=0),
+    "continuous bound": lambda model, raw, n: continuous_bound(model, raw, draws=n, seed=0),
+    "flow": lambda model, raw, n: flow_likelihood(model, raw, steps=n, probes=1, seed=0),
+}
 
 
-def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
+@pytest.mark.parametrize("score", SCORES)
+def test_a_score_waits_at_no_draw_and_no_step(score):
     diffusion, raw = model(CUDA, parameterization=V(), horizon=25, time_input="log_snr"), DIGITS[:8].to(CUDA)
-    few, more = (waits(lambda n=n: continuous_bound(diffusion, raw, draws=n, seed=0)) for n in (1, 2))
-    assert more == few
-    few, more = (waits(lambda n=n: flow_likelihood(diffusion, raw, steps=n, probes=1, seed=0)) for n in (1, 2))
+    few, more = (waits(lambda n=n: SCORES[score](diffusion, raw, n)) for n in (1, 2))
     assert more == few
