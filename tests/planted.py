@@ -164,7 +164,7 @@ ERRORS = {
         "diffusion_core/muon.py",
         "moments.gradient.lerp(moments.m, MOMENTUM)",
         "moments.m.clone()",
-        (CORE + "test_muon.py",),
+        (CORE + "test_optimiser.py",),
     ),
     "the_same_flips_at_every_step": Error(
         "diffusion_core/batches.py",

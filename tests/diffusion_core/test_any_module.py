@@ -7,22 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.choices import Choices
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.network import Network
+import diffusion_core as dc
 from diffusion_core.randomness import state
 from diffusion_core.trainer import part, training_reports
-from diffusion_core.training import Training
 
 SHAPE = (1, 4, 4)
-PLAN = Training(steps=3, batch=16, warmup=2, weight_decay=0.1)
+PLAN = dc.Training(steps=3, batch=16, warmup=2, weight_decay=0.1)
 IMAGES = torch.randn(40, *SHAPE, generator=torch.Generator().manual_seed(0))
 
 
 @dataclass(frozen=True)
-class Patchwork(Network):
+class Patchwork(dc.Network):
     """Pixels as tokens, with all that a network may be made of: see `Pieces`."""
 
     width: int = 8
@@ -75,9 +70,9 @@ class Pieces(nn.Module):
         return self.out(h).transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
 
 
-def learner(seed: int = 0) -> Diffusion:
+def learner(seed: int = 0) -> dc.Diffusion:
     """A diffusion with the initial weights of a seed."""
-    made = Diffusion(Choices(network=Patchwork(), horizon=50), Continuous(), SHAPE)
+    made = dc.Diffusion(dc.Choices(network=Patchwork(), horizon=50), dc.Continuous(), SHAPE)
     made.initialise(seed)
     return made
 
@@ -116,7 +111,7 @@ NETWORK = "diffusion.denoiser.network"
 
 
 def test_a_training_moves_all_but_what_is_frozen_and_its_average_keeps_ties_and_counts():
-    made = DiffusionLearner(learner())
+    made = dc.DiffusionLearner(learner())
     before = {name: value.clone() for name, value in made.state_dict().items()}
     *_, report = training_reports(made, IMAGES, PLAN, 0)
     names = {f"{NETWORK}.{name}" for name, _ in made.diffusion.network.named_parameters()}

@@ -11,16 +11,7 @@ import torch
 from torch import nn
 
 import diffusion_core as dc
-from diffusion_core.conditioning import Class
 from diffusion_core.gamma import Knots
-from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Hybrid
-from diffusion_core.parameterizations import Epsilon
-from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import LearnedSchedule, LogSnrLinear, Rectified
-from diffusion_core.solvers import Heun
-from diffusion_core.spacings import OptimalSpacing
-from diffusion_core.variances import AnalyticMse
 from tests.axes import name
 
 
@@ -29,14 +20,14 @@ class Waves(Knots):
         return super().curve(u) + 2 * torch.sin(20 * u)
 
 
-class Wavy(LogSnrLinear):
+class Wavy(dc.LogSnrLinear):
     """Falls where its wave is steep."""
 
     def build(self, horizon):
         return Waves(horizon, (-10.0, 5.0))
 
 
-class SumOfBoth(Epsilon):
+class SumOfBoth(dc.Epsilon):
     """x_0 + ε, which forgets that x̂_0 is told x_t."""
 
     def target(self, x0, eps, x_t, step):
@@ -63,7 +54,7 @@ class Head(nn.Module):
 
 
 @dataclass(frozen=True)
-class Fitting(Network):
+class Fitting(dc.Network):
     """A network of points, wrong in one thing."""
 
     wrong: str = "nothing"
@@ -74,7 +65,7 @@ class Fitting(Network):
         return Head(shape[0], shape[0] if self.wrong == "narrow" else channels_out, self.wrong)
 
 
-class OwnNoise(Ancestral):
+class OwnNoise(dc.Ancestral):
     """Draws its noise from the global generator."""
 
     def step(self, diffusion, x_t, chain, k, noise):
@@ -103,8 +94,8 @@ def test_what_is_wrong_is_told_in_one_line(choice, line):
 
 IMAGES_ALONE = dc.Dit(patch=4, width=4, depth=1, heads=1)
 RIGHT = (
-    *(LearnedSchedule(), Rectified(), AnalyticMse(), Hybrid(), OptimalSpacing()),
-    *(Class(self_conditioning=True), Heun(), Fitting(), IMAGES_ALONE),
+    *(dc.LearnedSchedule(), dc.Rectified(), dc.AnalyticMse(), dc.Hybrid(), dc.OptimalSpacing()),
+    *(dc.Class(self_conditioning=True), dc.Heun(), Fitting(), IMAGES_ALONE),
 )
 
 

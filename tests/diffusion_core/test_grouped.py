@@ -16,7 +16,7 @@ from diffusion_core.fast.forms import OF, accelerated, stackable, stacked
 from diffusion_core.fast.fused import works
 from diffusion_core.networks import layers
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.layers import Attention, NormSilu, ResidualBlock
+from diffusion_core.networks.layers import Attention
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from tests.axes import across, name
@@ -106,25 +106,6 @@ def test_convolutions_side_by_side_have_the_bits_of_each_alone(kernel, rounding)
     several = [stirred(layers.convolution(channels_in, channels_out, side), i) for i in range(8)]
     x, dy = normal(8, batch, channels_in, height, width), normal(8, batch, channels_out, height, width, seed=1)
     assert_bits_of_each_alone(several, x, dy, rounding=rounding)
-
-
-LAYERS = [
-    *((nn.Linear(n, m), (rows, n), (rows, m)) for rows, n, m in ((64, 16, 1), (1, 12, 100))),
-    *((nn.LayerNorm(shape[1]), shape, shape) for shape in ((1, 2), (16, 128))),
-]
-for MAP in ((3, 8, 4, 4), (1, 4, 5, 3)):
-    MADE = NormSilu(2, MAP[1]), Attention(MAP[1], 2, 2), ResidualBlock(MAP[1], MAP[1], None, 2, 0.0)
-    LAYERS += [(layer, MAP, MAP) for layer in MADE]
-
-
-@needs_kernel
-@across(layer=LAYERS, rounding=ROUNDINGS)
-def test_layers_side_by_side_have_the_bits_of_each_alone(layer, rounding):
-    made, shape_in, shape_out = layer
-    several = [stirred(copy.deepcopy(made), i) for i in range(8)]
-    x, dy = normal(8, *shape_in), normal(8, *shape_out, seed=1)
-    told = [normal(8, shape_in[0], 2 * shape_in[1], seed=2)] if isinstance(made, (NormSilu, ResidualBlock)) else []
-    assert_bits_of_each_alone(several, x, dy, *told, rounding=rounding)
 
 
 NETWORKS = (

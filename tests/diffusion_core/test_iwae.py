@@ -9,28 +9,24 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.iwae import Weighted, importance_weighted
+import diffusion_core as dc
+from diffusion_core.iwae import Weighted
 from diffusion_core.likelihood import own_error
 from diffusion_core.named import choice_name
-from diffusion_core.parameterizations import X0
 from diffusion_core.problems import GaussianData
-from diffusion_core.schedules import LogSnrLinear, Rectified
 from diffusion_core.vae import Vae
-from diffusion_core.variances import Beta
 from tests.diffusion_core.mixture import bayes
 from tests.diffusion_core.problems import diffusion, exact_model
 from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
 
 HORIZON = 4
-SCHEDULE = LogSnrLinear(gamma_min=-4, gamma_max=5)
+SCHEDULE = dc.LogSnrLinear(gamma_min=-4, gamma_max=5)
 DATA = GaussianData((0.3, 1.7))
 LN2 = math.log(2)
 
 
-def weighted(model: Diffusion | Vae, raw: Tensor, draws: int = 16, seed: int = 0, **more) -> Weighted:
-    return importance_weighted(model, raw, draws=draws, seed=seed, **more)
+def weighted(model: dc.Diffusion | Vae, raw: Tensor, draws: int = 16, seed: int = 0, **more) -> Weighted:
+    return dc.importance_weighted(model, raw, draws=draws, seed=seed, **more)
 
 
 def points_of(data: GaussianData, n: int) -> Tensor:
@@ -38,23 +34,23 @@ def points_of(data: GaussianData, n: int) -> Tensor:
     return (data.variance.sqrt() * noise).float()
 
 
-def alpha_bars(model: Diffusion) -> Tensor:
+def alpha_bars(model: dc.Diffusion) -> Tensor:
     return torch.sigmoid(-model.gamma(torch.arange(model.choices.horizon + 1))).detach()
 
 
-@pytest.mark.parametrize("schedule", [SCHEDULE, Rectified()], ids=choice_name)
+@pytest.mark.parametrize("schedule", [SCHEDULE, dc.Rectified()], ids=choice_name)
 @pytest.mark.parametrize("steps", [None, 1])
 def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule, steps):
     """N(0, I) stays N(0, I) under noise, and β is the variance of its reverse steps."""
     data = GaussianData((1.0, 1.0))
     raw = points_of(data, 40)
-    result = weighted(exact_model(HORIZON, Beta(), data, schedule=schedule), raw, steps=steps)
+    result = weighted(exact_model(HORIZON, dc.Beta(), data, schedule=schedule), raw, steps=steps)
     exact = -Normal(0.0, 1.0).log_prob(raw.double()).sum(1)
     torch.testing.assert_close(result.nats, exact.expand(2, 16, -1), rtol=0, atol=2e-5)
     torch.testing.assert_close(result.looseness, torch.zeros(40, dtype=torch.float64), rtol=0, atol=1e-5)
 
 
-def masses(model: Diffusion, points: Tensor) -> Tensor:
+def masses(model: dc.Diffusion, points: Tensor) -> Tensor:
     """p_θ(x_1) dx [G] of 1-D data whose x̂_0 is `curved`, by the rectangle rule on points [G] from x_T on; σ² = β."""
     alpha_bar, dx = alpha_bars(model), points[1] - points[0]
     mass = torch.exp(-(points**2) / 2) / math.sqrt(2 * math.pi) * dx
@@ -70,12 +66,12 @@ def curved(x_t: Tensor) -> Tensor:
     return 0.7 * torch.tanh(x_t)
 
 
-NOISY = LogSnrLinear(gamma_min=-1, gamma_max=2)
+NOISY = dc.LogSnrLinear(gamma_min=-1, gamma_max=2)
 POINTS = torch.linspace(-8, 8, 501, dtype=torch.float64)
 
 
-def of_curved(encoding: Encoding | None = None, shape: tuple[int, ...] = (1,)) -> Diffusion:
-    choices = {"parameterization": X0(), "variance": Beta(), "schedule": NOISY}
+def of_curved(encoding: dc.Encoding | None = None, shape: tuple[int, ...] = (1,)) -> dc.Diffusion:
+    choices = {"parameterization": dc.X0(), "variance": dc.Beta(), "schedule": NOISY}
     return diffusion(lambda x_t, t: curved(x_t), 3, encoding=encoding, shape=shape, **choices).with_clip(False)
 
 
@@ -90,7 +86,7 @@ def assert_average(exact: Tensor, result: Weighted) -> None:
 
 def test_of_dequantised_grey_levels_the_weights_average_to_their_probability():
     """What dequantises a level is drawn with the path, so nothing of it is left: P(k) is the sum over its values."""
-    model = of_curved(GreyLevels(17), (1, 1, 1))
+    model = of_curved(dc.GreyLevels(17), (1, 1, 1))
     sigma = (1 - alpha_bars(model)[1]).sqrt().expand_as(POINTS)
     values = torch.arange(256, dtype=torch.float64)[:, None] / 127.5 - 1
     below, above = (Normal(curved(POINTS), sigma).cdf(values + side / 255) for side in (-1, 1))
@@ -118,13 +114,13 @@ def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
         assert (result.total - exact).mean().item() == pytest.approx(0, abs=4 * own_error(result.halves) + 1e-3)
 
 
-def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
+def replace_encoding(model: dc.Diffusion, encoding: dc.Encoding) -> dc.Diffusion:
     model.encoding = encoding
     return model
 
 
 def test_the_own_errors_are_those_of_repetitions():
-    model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
+    model, raw = exact_model(HORIZON, dc.Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
     results = [weighted(model, raw, 2, seed) for seed in range(16)]
     for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
         means = torch.tensor([getattr(result, value).mean() for result in results])

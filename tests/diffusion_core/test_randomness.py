@@ -10,18 +10,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+import diffusion_core as dc
 from diffusion_core import randomness
-from diffusion_core.batches import Labelled, permutation
-from diffusion_core.choices import Choices
-from diffusion_core.conditioning import Class
-from diffusion_core.couplings import Immiscible
-from diffusion_core.encodings import GreyLevels
+from diffusion_core.batches import permutation
 from diffusion_core.fitting import noise_moments
-from diffusion_core.iwae import importance_weighted
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.likelihood import bound, continuous_bound
-from diffusion_core.networks.unet import UNet
-from diffusion_core.ode import flow_likelihood
 from diffusion_core.randomness import (
     BLOCK,
     WORDS,
@@ -31,11 +23,7 @@ from diffusion_core.randomness import (
     spread_normals,
     state,
 )
-from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import LogSnrLinear
-from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import training_reports
-from diffusion_core.training import Training
 
 CPU = torch.device("cpu")
 
@@ -94,11 +82,11 @@ def test_spread_draws_fill_the_normal_evenly_however_many_there_are(count):
     assert squares.var().item() < 0.35 * 2 / count
 
 
-CHOICES = Choices(
-    network=UNet(channels=2, multipliers=(1,), attention=(), heads=1, groups=1),
-    conditioning=Class(self_conditioning=True),
-    coupling=Immiscible(k=3),
-    schedule=LogSnrLinear(),
+CHOICES = dc.Choices(
+    network=dc.UNet(channels=2, multipliers=(1,), attention=(), heads=1, groups=1),
+    conditioning=dc.Class(self_conditioning=True),
+    coupling=dc.Immiscible(k=3),
+    schedule=dc.LogSnrLinear(),
     time_input="log_snr",
     horizon=6,
 )
@@ -116,9 +104,9 @@ def names(monkeypatch):
 
 
 def test_a_step_of_training_and_all_that_is_scored_and_sampled_draw_from_streams_of_their_own(names):
-    learner = DiffusionLearner.of(CHOICES, GreyLevels(17), (1, 4, 4), classes=3)
+    learner = dc.DiffusionLearner.of(CHOICES, dc.GreyLevels(17), (1, 4, 4), classes=3)
     steps = training_reports(
-        learner, Labelled(RAW, LABELS), Training(steps=2, batch=8, report_every=1, flips=True), seed=0
+        learner, dc.Labelled(RAW, LABELS), dc.Training(steps=2, batch=8, report_every=1, flips=True), seed=0
     )
     next(steps)
     names.clear()
@@ -127,12 +115,12 @@ def test_a_step_of_training_and_all_that_is_scored_and_sampled_draw_from_streams
     assert len(names) == 10
     model = learner.diffusion.with_labels(LABELS).eval()
     for score in (
-        lambda: bound(model, RAW, Stratification(1, 2), seed=0),
-        lambda: continuous_bound(model, RAW, draws=2, seed=0),
-        lambda: importance_weighted(model, RAW, draws=2, seed=0),
-        lambda: flow_likelihood(model, RAW, steps=1, probes=2, seed=0),
+        lambda: dc.bound(model, RAW, dc.Stratification(1, 2), seed=0),
+        lambda: dc.continuous_bound(model, RAW, draws=2, seed=0),
+        lambda: dc.importance_weighted(model, RAW, draws=2, seed=0),
+        lambda: dc.flow_likelihood(model, RAW, steps=1, probes=2, seed=0),
         lambda: noise_moments(model, RAW, draws=8, seed=0),
-        lambda: Ancestral().sample(model, 8, seed=0),
+        lambda: dc.Ancestral().sample(model, 8, seed=0),
     ):
         before = len(names)
         score()

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from diffusion_core.objectives import Simple, VlbContinuous
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule
-from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, part, train, training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
@@ -115,27 +114,6 @@ def test_a_step_takes_the_rate_of_its_plan(monkeypatch):
     assert rates == pytest.approx([0.05, 0.075, 0.05, 0.025])
 
 
-class Line(Learner):
-    """Two parameters, each with a loss of its own, and one loss that mentions both."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Parameter(torch.tensor([1.0]))
-        self.second = nn.Parameter(torch.tensor([1.0]))
-        self.register_buffer("seen", torch.zeros(1))
-
-    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> dict[str, Tensor]:
-        return {}
-
-    def example_losses(self, raw: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
-        self.seen += 1
-        both = self.first * self.second * raw
-        return {"first": both, "second": -3 * both}
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"first": [self.first], "second": [self.second]}
-
-
 @pytest.mark.parametrize(
     ("objective", "schedule", "groups"),
     [
@@ -163,34 +141,26 @@ def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, sch
 
 def test_the_average_follows_its_equation_and_takes_buffers_as_they_are():
     """θ̄ ← d θ̄ + (1 − d) θ with d = min(ema, (1 + n)/(10 + n))."""
-    trainer = Trainer(Line(), Training(ema=0.2, learning_rate=0.1, warmup=0), CPU)
-    expected = 1.0
+    learner, data = adapting_learner()
+    trainer = Trainer(learner, Training(ema=0.2, learning_rate=0.1, warmup=0), CPU)
+    expected = nn.utils.parameters_to_vector(learner.parameters()).detach()
     for step in range(5):
-        trainer.step(torch.tensor([1.0]), 0, step)
+        trainer.step(data[:16], 0, step)
         decay = min(0.2, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * trainer.learner.first.item()
-        assert trainer.averages.tracked.first.item() == pytest.approx(expected, rel=1e-6)
-    assert trainer.averages.tracked.seen.item() == 5
+        expected = decay * expected + (1 - decay) * nn.utils.parameters_to_vector(learner.parameters()).detach()
+        found = nn.utils.parameters_to_vector(trainer.averages.tracked.parameters())
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert_same(dict(trainer.averages.tracked.named_buffers()), dict(learner.named_buffers()))
     assert not any(p.requires_grad for p in trainer.averages.tracked.parameters())
 
 
-class Diverging(Line):
-    """Its loss is not a number from step 4 on."""
-
-    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> dict[str, Tensor]:
-        return {"factor": torch.full(shape, math.nan if step >= 4 else 1.0)}
-
-    def example_losses(self, raw: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
-        losses = super().example_losses(raw, draws)
-        return {**losses, "second": losses["second"] * draws["factor"]}
-
-
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_report_that_says_so_and_train_with_a_line():
-    plan = Training(steps=50, batch=4, report_every=3)
-    reports = list(training_reports(Diverging(), torch.ones(20), plan, 0))
-    assert [(report.step, report.finite) for report in reports] == [(3, True), (6, False)]
-    with pytest.raises(ValueError, match=r"the training's loss was not finite by step 6: \{'first': .*nan\}"):
-        train(Diverging(), torch.ones(20), plan, 0)
+    plan = replace(PLAN, steps=50, learning_rate=1e30, warmup=0)
+    *before, last = training_reports(*points_learner(), plan, 0)
+    assert [report.finite for report in (*before, last)] == [True] * len(before) + [False]
+    assert last.step < 50
+    with pytest.raises(ValueError, match=rf"the training's loss was not finite by step {last.step}: "):
+        train(*points_learner(), plan, 0)
 
 
 def test_bf16_keeps_weights_and_losses_in_float32_and_close_to_float32s():
