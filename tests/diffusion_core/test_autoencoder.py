@@ -14,8 +14,6 @@ from diffusion_core.autoencoder import KlAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
 from diffusion_core.spaces import Latents, Space
-from diffusion_core.trainer import training_reports
-from diffusion_core.training import Training
 from tests.axes import members
 
 LATENTS = [member for member in members(Space) if isinstance(member, Latents)]
@@ -146,13 +144,3 @@ def test_the_loss_of_vq_and_where_its_gradients_go(vq, images):
 def test_what_makes_no_autoencoder_is_refused(attempt, line):
     with pytest.raises(ValueError, match=line):
         attempt()
-
-
-def test_an_autoencoder_learns(generator):
-    """Bars that are bright or dark: half of a uniform code's bits go in a few steps."""
-    bright = torch.randint(0, 2, (64, 1, 8, 1), generator=generator)
-    raw = (16 * bright).expand(64, 1, 8, 8).to(torch.uint8).contiguous()
-    model = Latents(4, regularization="vq", width=8).build(GreyLevels(17), (1, 8, 8))
-    model.initialise(0)
-    *_, last = training_reports(model, raw, Training(30, 16, 1e-2, warmup=3, report_every=30), 0)
-    assert last.losses["autoencoder"] < math.log2(17) / 2

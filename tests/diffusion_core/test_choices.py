@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import diffusion_core as dc
 from diffusion_core.choices import Choices, Time, chain_refusal, refusal
 from diffusion_core.conditioning import Unconditional
 from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
@@ -65,6 +66,24 @@ def test_what_makes_no_sense_is_refused_with_its_reason_and_cannot_be_built(fiel
     with pytest.raises(ValueError, match=reason) as error:
         Diffusion(choices, Continuous(), (2,))
     assert str(error.value) == refusal(choices)
+
+
+OUT_OF_RANGE = [
+    (dc.Importance, {"floor": 1.1}, "importance needs 1 <= history <= 1000 .* 0 < floor <= 1, got 10 and 1.1"),
+    (dc.LogNormal, {"std": float("nan")}, "log_normal needs std > 0"),
+    (Hybrid, {"weight": 0.0}, "hybrid needs weight > 0, got 0.0"),
+    (dc.P2, {"k": 0.0}, "p2 needs k > 0 and gamma >= 0, got k=0.0 and gamma=1.0"),
+    (dc.Ddim, {"eta": 1.1}, r"sampler\.eta must lie in \[0, 1\]"),
+    (dc.Ancestral, {"skip": 1.0}, r"sampler\.skip"),
+    (dc.Heun, {"churn_min": 2.0, "churn_max": 1.0}, r"sampler\.churn must be at least 0"),
+    (Immiscible, {"k": 1}, r"^immiscible needs k from 2 to 1000 .*, got 1$"),
+]
+
+
+@pytest.mark.parametrize(("choice", "fields", "reason"), OUT_OF_RANGE)
+def test_fields_out_of_range_are_refused(choice, fields, reason):
+    with pytest.raises(ValueError, match=reason):
+        choice(**fields)
 
 
 def test_a_chain_that_makes_no_sense_is_refused():

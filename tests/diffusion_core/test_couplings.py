@@ -53,12 +53,6 @@ def test_immiscible_takes_the_nearest_of_its_draws():
     assert torch.equal(Immiscible(k=7).pair(x0, drawn.__getitem__), expected)
 
 
-@pytest.mark.parametrize("k", [1, 1001])
-def test_so_many_draws_make_no_sense(k):
-    with pytest.raises(ValueError, match=rf"^immiscible needs k from 2 to 1000 .*, got {k}$"):
-        Immiscible(k)
-
-
 @pytest.mark.parametrize("coupling", [coupling for coupling in members(Coupling) if not coupling.independent], ids=name)
 def test_noise_is_paired_within_a_class_where_labels_are_told(coupling):
     """Else noise given a label would lie where the class does, and no sample of the class starts there."""

@@ -140,14 +140,6 @@ def test_without_a_compiler_or_switched_off_torchs_operations_take_its_place(cha
 
 
 @needs_kernel
-@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
-def test_it_is_tried_whatever_is_around_its_first_call(around):
-    fused.works.cache_clear()
-    with around():
-        assert fused.works()
-
-
-@needs_kernel
 def test_it_is_built_once_and_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(fused.subprocess, "run", lambda command, **_: shutil.copy(command[-1], command[-2]))

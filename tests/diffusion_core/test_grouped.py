@@ -16,7 +16,6 @@ from diffusion_core.fast.forms import OF, accelerated, stackable, stacked
 from diffusion_core.fast.fused import works
 from diffusion_core.networks import layers
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.layers import Attention
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from tests.axes import across, name
@@ -250,19 +249,3 @@ def test_a_product_that_depends_on_how_many_there_are_is_found(monkeypatch):
     for multiplied, found in ((one_by_one, False), (by_number, True)):
         monkeypatch.setattr(products, "multiplied", multiplied)
         assert products.dependent_product.__wrapped__(case) is found
-
-
-@needs_kernel
-@pytest.mark.parametrize(("batch", "heads", "side"), [(1, 2, 4), (16, 1, 2)])
-def test_attention_of_few_small_maps_in_bf16_is_that_of_each_alone(batch, heads, side):
-    """Queries and keys whose products cancel: scores are what is left of their rounding, made large."""
-    channels = 16
-    layer = stirred(Attention(channels, 4, heads), 0)
-    weight = normal(3, heads, 2, channels // heads // 2, channels)
-    weight[0, :, 1], weight[1, :, 1] = -weight[0, :, 0], weight[1, :, 0]
-    weight[:2] *= 2.0**10
-    layer.qkv.weight.data = weight.reshape(3 * channels, channels, 1, 1)
-    x = normal(batch, channels, side, side, seed=1)
-    with torch.autocast("cpu", torch.bfloat16):
-        alone, together = layer(x), beside([layer] * 8)(x.repeat(1, 8, 1, 1))
-    assert torch.equal(together[:, :channels], alone)

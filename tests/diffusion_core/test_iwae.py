@@ -119,15 +119,6 @@ def replace_encoding(model: dc.Diffusion, encoding: dc.Encoding) -> dc.Diffusion
     return model
 
 
-def test_the_own_errors_are_those_of_repetitions():
-    model, raw = exact_model(HORIZON, dc.Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
-    results = [weighted(model, raw, 2, seed) for seed in range(16)]
-    for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
-        means = torch.tensor([getattr(result, value).mean() for result in results])
-        claimed = torch.tensor([own_error(getattr(result, halves)) for result in results]).square().mean().sqrt()
-        assert 0.7 < claimed / means.std() < 1.4
-
-
 def test_weights_of_which_one_is_all_are_no_trouble_and_one_draw_is_refused():
     """Differences of 10,000 nats: the largest weight of a half counts alone."""
     result = Weighted(torch.tensor([[[0.0], [1e4]], [[3e4], [2e4]]], dtype=torch.float64), 1, 0.5)

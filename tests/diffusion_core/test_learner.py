@@ -75,19 +75,6 @@ def test_in_continuous_time_an_objective_is_its_limit_of_many_steps(limit):
     assert errors[2] < max(0.5 * errors[0], 1e-4)
 
 
-@across(objective=BOTH, horizon=(10, 1000))
-def test_in_continuous_time_no_loss_depends_on_the_number_of_steps(objective, horizon):
-    """A schedule that is a function of u has no T: the same u and noise levels give the same loss."""
-    losses = []
-    u = torch.linspace(0, 1, 50, dtype=torch.float64)
-    x0, eps = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for T in (horizon, 77):
-        network = Function(lambda x_t, t: 0.5 * x_t, T, real=True)
-        choices = Choices(objective=objective, schedule=EVEN, network=network, horizon=T, time="continuous")
-        losses.append(DiffusionLearner.of(choices, Continuous(), (2,)).losses(x0, 1 + u * (T - 1), eps)["network"])
-    torch.testing.assert_close(*losses, rtol=1e-10, atol=1e-12)
-
-
 def gradients_and_losses(learner_of, **changes):
     """What a trainer receives at its first step, the losses that it reports, and what is remembered of them."""
     learner, data = learner_of()

@@ -102,20 +102,6 @@ def test_two_networks_are_scored_on_the_same_times_and_noise():
     assert all(torch.equal(x, y) and torch.equal(t, u) for (x, t), (y, u) in zip(seen, other, strict=True))
 
 
-def test_halves_draw_their_times_and_noise_independently_and_strata_their_times():
-    """On x_0 = 0, x_t over √(1 − ᾱ_t) is the noise; runs of several steps tell the drawn place in a run."""
-    seen: Seen = []
-    n = 20_000
-    estimate(spied(seen), torch.zeros(n, 2), exact=2, strata=3, batch=n)
-    gamma = model().gamma
-    noise = torch.stack([(x_t / torch.sigmoid(gamma(t))[:, None].sqrt())[:, 0] for x_t, t in seen])
-    places = torch.stack([t.double() for _, t in seen if len(t.unique()) > 1])
-    assert len(places) == 2 * 3
-    between = torch.corrcoef(noise)[0::2, 1::2]
-    for correlation in (between, torch.corrcoef(places) - torch.eye(len(places))):
-        assert correlation.abs().max() < 5 / n**0.5
-
-
 def test_the_variance_of_an_estimate_is_that_of_one_time_an_image(monkeypatch):
     """Of L_{t−1} = t²/100 bits/dim; at t = 1, L_0 is known: it has no part. Five variances of 400 draws each."""
     made, t = model(), torch.arange(1, HORIZON + 1, dtype=torch.float64)

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Independent, MixtureSameFamily, Normal
 
 import diffusion_core as dc
 from diffusion_core.problems import denoiser_output
@@ -48,21 +47,6 @@ def test_samples_of_a_trained_network_have_the_mixtures_radii_and_angles(trained
     nearest = torch.cdist(x, DATA.density.component_distribution.base_dist.loc).argmin(1)
     share = torch.bincount(nearest, minlength=DATA.components).double() / len(x)
     torch.testing.assert_close(share, torch.full_like(share, 1 / DATA.components), rtol=0, atol=0.04)
-
-
-def test_the_exact_denoiser_is_tweedies_by_autograd():
-    """E[x_0|x_t] = (x_t + (1 − ᾱ) ∇ log p(x_t))/√ᾱ, p the mixture's density after the noise, by torch.distributions."""
-    alpha_bar, x_t = torch.tensor(0.6, dtype=torch.float64), DATA.sample(50, 4).requires_grad_()
-    centres = DATA.density.component_distribution.base_dist.loc
-    scale = (alpha_bar * DATA.width**2 + 1 - alpha_bar).sqrt().expand_as(centres)
-    noisy = MixtureSameFamily(
-        DATA.density.mixture_distribution, Independent(Normal(alpha_bar.sqrt() * centres, scale), 1)
-    )
-    (score,) = torch.autograd.grad(noisy.log_prob(x_t).sum(), x_t)
-    expected = (x_t + (1 - alpha_bar) * score) / alpha_bar.sqrt()
-    torch.testing.assert_close(
-        DATA.denoise(x_t.detach(), alpha_bar.expand(50)), expected.detach(), rtol=1e-9, atol=1e-9
-    )
 
 
 def test_with_the_exact_score_the_continuous_bound_has_no_gap():

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -179,15 +178,3 @@ def test_hybrid_is_simple_for_the_mean_and_a_share_of_the_bound_for_the_variance
     assert torch.equal(by_hybrid[:, :D], by_simple[:, :D])
     torch.testing.assert_close(by_hybrid[:, D:], 1e3 * by_bound[:, D:])
     assert (by_bound[:, :D] != 0).all()
-
-
-@pytest.mark.parametrize(
-    ("build", "reason"),
-    [
-        (lambda: Hybrid(0.0), "hybrid needs weight > 0, got 0.0"),
-        (lambda: P2(k=0.0), "p2 needs k > 0 and gamma >= 0, got k=0.0 and gamma=1.0"),
-    ],
-)
-def test_fields_out_of_range_are_refused(build, reason):
-    with pytest.raises(ValueError, match=reason):
-        build()

@@ -15,11 +15,9 @@ from diffusion_core import randomness
 from diffusion_core.batches import permutation
 from diffusion_core.fitting import noise_moments
 from diffusion_core.randomness import (
-    BLOCK,
     WORDS,
     key,
     normal,
-    normal_blocks,
     spread_normals,
     state,
 )
@@ -50,13 +48,6 @@ def test_a_state_is_mt19937_at_words_that_are_a_hash_of_its_name():
     theirs.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
     ours = torch.empty(2000, dtype=torch.int32).random_(generator=torch.Generator().set_state(named))
     np.testing.assert_array_equal(ours.numpy(), theirs.random_raw(2000).astype(np.int64) % 2**31)
-
-
-def test_noise_of_a_sample_does_not_depend_on_how_many_are_drawn():
-    every = normal_blocks(3, 7, 0, 3 * BLOCK, (2,), CPU)
-    assert torch.equal(every[:10], normal_blocks(3, 7, 0, 10, (2,), CPU))
-    assert torch.equal(every[BLOCK : BLOCK + 70], normal_blocks(3, 7, BLOCK, 70, (2,), CPU))
-    assert len(every.unique(dim=0)) == 3 * BLOCK
 
 
 def spread(count: int, shape: tuple[int, ...], purpose: str = "eps") -> Tensor:

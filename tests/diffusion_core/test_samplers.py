@@ -127,16 +127,3 @@ def test_chains_of_5_and_10_steps_draw_the_same_noise_at_the_times_that_they_sha
     assert five.keys() < ten.keys()
     for t, z in five.items():
         torch.testing.assert_close(z, ten[t], rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("sampler", "fields", "reason"),
-    [
-        (dc.Ddim, {"eta": 1.1}, r"sampler\.eta must lie in \[0, 1\]"),
-        (dc.Ancestral, {"skip": 1.0}, r"sampler\.skip"),
-        (dc.Heun, {"churn_min": 2.0, "churn_max": 1.0}, r"sampler\.churn must be at least 0"),
-    ],
-)
-def test_settings_without_meaning_are_refused(sampler, fields, reason):
-    with pytest.raises(ValueError, match=reason):
-        sampler(**fields)
