@@ -55,7 +55,7 @@ def told_learner() -> tuple[dc.DiffusionLearner, dc.Labelled]:
 
 
 def image_learner() -> tuple[dc.DiffusionLearner, Tensor]:
-    choices = replace(BASE, network=dc.UNet(channels=8, groups=4, dropout=0.3))
+    choices = replace(BASE, network=dc.UNet(channels=4, multipliers=(1,), groups=2, heads=1, dropout=0.3))
     learner = dc.DiffusionLearner.of(choices, dc.GreyLevels(17), (1, 8, 8))
     learner.diffusion.initialise(0)
     return learner, DIGITS

@@ -88,10 +88,5 @@ def gradients_and_losses(learner_of, **changes):
 @pytest.mark.parametrize("learner_of", [adapting_learner, schedule_learner, paired_learner, vq_learner])
 def test_a_batch_taken_in_pieces_has_the_gradient_of_the_whole(learner_of):
     """Times, noise and what is remembered are the batch's own, however its 16 examples are divided."""
-    whole = gradients_and_losses(learner_of)
-    for pieces in (5, 16):
-        parts = gradients_and_losses(learner_of, micro_batch=pieces)
-        told = f"{pieces} at a time"
-        torch.testing.assert_close(
-            parts, whole, rtol=1e-4, atol=1e-5, equal_nan=True, msg=lambda text, told=told: f"{told}: {text}"
-        )
+    whole, parts = gradients_and_losses(learner_of), gradients_and_losses(learner_of, micro_batch=5)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5, equal_nan=True)

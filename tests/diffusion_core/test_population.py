@@ -142,7 +142,10 @@ TOLD = (
 """Told labels, by different shares, their own estimate, or both."""
 TWICE = (Run(WIDE), Run(replace(BASE, variance=dc.LearnedDiagonal(), objective=dc.Vlb(), horizon=40), seed=2))
 """Whose networks give a variance, too."""
-NETWORKS = {"unet": dc.UNet(channels=8, groups=4, attention=()), "dit": dc.Dit(width=16, depth=1, heads=2)}
+NETWORKS = {
+    "unet": dc.UNet(channels=4, multipliers=(1,), groups=2, attention=()),
+    "dit": dc.Dit(width=16, depth=1, heads=2),
+}
 
 
 def of_images(network: str, precision: str) -> list[Run]:
