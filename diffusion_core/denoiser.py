@@ -49,9 +49,8 @@ class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
     `halves` says that the output's channels are two halves, the second for a learned variance. `precision` is that of
-    the network alone, which may be compiled (`compilation.py`). `classes` is
-    K if the network is told labels, else 0. `own` says that it is shown its own estimate of x_0, as that of `bounded`
-    data or of others.
+    the network alone, which may be compiled (`compilation.py`). `classes` is K if the network is told labels, else 0.
+    `own` says that it is shown its own estimate of x_0, as that of `bounded` data or of others.
     """
 
     classes: int = 0

@@ -136,9 +136,6 @@ def test_the_loss_of_vq_and_where_its_gradients_go(vq, images):
     [
         (lambda: Latents(f=2).build(GreyLevels(), (1, 7, 8)), r"space.f=2 does not divide .*7×8.*f=1$"),
         (lambda: Latents().shape_of((2,)), r"code of images.*space=pixels"),
-        *((lambda f=f: Latents(**{f: 0}), f) for f in ("channels", "batch", "learning_rate")),
-        (lambda: Latents(width=12), "width"),
-        (lambda: Latents(codes=1), "codes"),
     ],
 )
 def test_what_makes_no_autoencoder_is_refused(attempt, line):

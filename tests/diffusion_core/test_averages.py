@@ -153,12 +153,7 @@ def test_an_average_that_snapshots_do_not_tell_is_refused(average, plan, reason)
     assert found is None if reason is None else re.search(reason, found)
 
 
-def test_fields_out_of_range_and_a_checkpoint_without_its_averages_are_refused():
+def test_a_checkpoint_without_its_averages_is_refused():
     plain = Trainer(points_learner()[0], replace(PLAN, snapshots=0), CPU).state()
-    for attempt, line in (
-        (lambda: Power(0.3), r"average\.std must be 0\.004 to 0\.284"),
-        (lambda: Training(snapshots=257), "training.snapshots must be 0 for none, or 1 to 256.*got 257"),
-        (lambda: Trainer(points_learner()[0], PLAN, CPU).load(plain), "holds no 'power'"),
-    ):
-        with pytest.raises(ValueError, match=line):
-            attempt()
+    with pytest.raises(ValueError, match="holds no 'power'"):
+        Trainer(points_learner()[0], PLAN, CPU).load(plain)

@@ -10,7 +10,6 @@ import torch
 
 from diffusion_core.batches import batch_indices, flipped, flips
 from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk_steps
-from diffusion_core.training import Training
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (3, 8), (7, 7)])
@@ -60,17 +59,6 @@ def test_a_cooldown_falls_over_its_share_of_the_steps_and_before_it_no_step_know
         shares = [share_of_peak("wsd", n, steps, 0, cooldown) for n in range(steps)]
         assert shares[:own] == [share_of_peak("wsd", n, 10 * steps, 0, cooldown) for n in range(own)] == [1.0] * own
         assert shares[own:] == pytest.approx([(steps - n) / (cooldown * steps) for n in range(own, steps)])
-
-
-def test_what_has_no_meaning_is_refused():
-    for changes, reason in (
-        ({"rate": "wsd", "steps": 100, "warmup": 71}, "cooldown longer than its training: .*=0.3 leaves 70 of .*=100"),
-        ({"rate": "inverse_sqrt", "warmup": 0}, "from the end of its warm-up: take training.warmup >= 1"),
-        ({"rate": "step"}, r"training\.rate must be .* or .*, got 'step'"),
-    ):
-        with pytest.raises(ValueError, match=reason):
-            Training(**changes)
-    Training(rate="wsd", steps=100, warmup=70)
 
 
 @pytest.mark.parametrize("rate", RATES)

@@ -157,7 +157,6 @@ REFUSED = [
     (lambda: trained_on(Labelled(POINTS, OWN + 2)), "^labels of 3 classes are 0 to 2, and -1 for none, got \\[4\\]$"),
     (lambda: trained_on(Labelled(POINTS, OWN[1:])), "^a training with labels .* got 39 for 40 examples$"),
     (lambda: Diffusion(LABELLED, Continuous(), (2,)), "^conditioning=class tells the network labels, and these data"),
-    (lambda: Class(dropout=1.0), "^conditioning.dropout is the share of labels "),
     (lambda: sample_labels(torch.tensor([-1.0, 2.0]), 5, 0), "^shares of classes must be at least 0"),
 ]
 

@@ -188,23 +188,6 @@ def test_a_network_refuses_what_it_cannot_take(network, shape, reason):
         (Plain() if network is Network else network).labelled(shape, 1, 10)
 
 
-@pytest.mark.parametrize(
-    ("network", "fields", "reason"),
-    [
-        (Mlp, {"width": 3}, "mlp needs an even width and at least one layer"),
-        (Dit, {"depth": 0}, "dit needs .*of at least 1"),
-        (Dit, {"width": 16, "heads": 3}, "dit needs .*that heads and 4 divide, .*, got width=16, heads=3"),
-        (UNet, {"multipliers": (1, 0)}, "unet needs .*of at least 1"),
-        (UNet, {"channels": 8, "heads": 3}, "unet needs .*that groups and heads divide"),
-        (UNet, {"channels": 9, "groups": 3, "heads": 3}, "unet needs .*even"),
-        (UNet, {"dropout": 1.0}, "unet needs .*0 <= dropout < 1"),
-    ],
-)
-def test_fields_out_of_range_are_refused(network, fields, reason):
-    with pytest.raises(ValueError, match=reason):
-        network(**fields)
-
-
 def gradients_of(recompute, rounding, dropout=0.0):
     """The loss and gradients of a U-Net in training."""
     config = dc.UNet(channels=16, groups=4, multipliers=(1, 2), attention=(4,), dropout=dropout, recompute=recompute)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 import diffusion_core as dc
 from diffusion_core.gamma import LARGEST
-from tests.axes import across, ends_in_noise, members, name
-from tests.diffusion_core.problems import diffusion
+from tests.axes import across, members, name
 
 HORIZONS = (25, 1000)
 every_schedule = pytest.mark.parametrize("schedule", [*members(dc.Schedule), dc.Linear(rescale=False)], ids=name)
@@ -164,17 +163,3 @@ def test_saved_interpolates_its_knots_evenly_spaced_in_u():
 def test_fields_that_make_no_schedule_are_refused(build, reason):
     with pytest.raises(ValueError, match=reason):
         build()
-
-
-@across(
-    schedule=tuple(filter(ends_in_noise, members(dc.Schedule))),
-    objective=(dc.Weighted("x0", -0.5), dc.Weighted("epsilon", -2.0)),
-)
-def test_a_weight_that_grows_without_end_towards_noise_is_refused(schedule, objective):
-    """SNR^power of x_0 at SNR = 0; with T real times, none of which is T, it is finite wherever it is read."""
-    asked = {"parameterization": dc.V(), "schedule": schedule, "objective": objective}
-    with pytest.raises(ValueError, match=r"objective=weighted has no finite weight: take an objective.power of 0"):
-        diffusion(lambda x_t, t: x_t, 30, **asked)
-    assert diffusion(lambda x_t, t: x_t, 30, **asked, time="continuous").choices.in_continuous_time
-    # SNR^−1 of ε is 1 of x_0.
-    diffusion(lambda x_t, t: x_t, 30, **asked | {"objective": dc.Weighted("epsilon", -1.0)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import cache
 
@@ -181,21 +180,6 @@ def test_what_is_no_checkpoint_of_the_learner_is_refused():
         trainer.load(state)
     with pytest.raises(ValueError, match="holds no 'learner'"):
         trainer.load({"weight": torch.zeros(1)})
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "reason"),
-    [
-        ("micro_batch", 0, "must be at least 1, .*got 0"),
-        ("learning_rate", math.nan, "learning_rate > 0"),
-        ("weight_decay", -0.1, "warmup >= 0 and weight_decay >= 0"),
-        ("beta_2", 1.0, r"ema, beta_1 and beta_2 in \[0, 1\)"),
-        ("cooldown", 1.1, "a share of the steps, above 0 and at most 1"),
-    ],
-)
-def test_a_plan_out_of_range_is_refused(field, value, reason):
-    with pytest.raises(ValueError, match=f"training.*{reason}"):
-        Training(**{field: value})
 
 
 def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
