@@ -90,13 +90,19 @@ class Autoencoder(Learner):
         """The variance of z given the image [B, c, h, w]."""
         return self.posterior(moments).log_variance.exp()
 
-    @abstractmethod
+    def quantise(self, z: Tensor) -> Tensor:
+        """The code [B, c, h, w] that is decoded in place of z."""
+        return z
+
     def decode(self, z: Tensor) -> Tensor:
         """x̂ [B, C, H, W] on the scale of x_0."""
+        out: Tensor = self.decoder(self.quantise(z))
+        return out
 
-    @abstractmethod
     def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
         """log q(z | x) in nats [B]; ValueError where it is no density."""
+        q = self.posterior(moments)
+        return -sum_dims(normal_nats(z, q.mean, q.log_variance))
 
     def reconstruction_term(self, raw: Tensor, z: Tensor) -> Tensor:
         """−log P(x | z) in nats [B]."""
@@ -123,14 +129,6 @@ class KlAutoencoder(Autoencoder):
     def posterior(self, moments: Tensor) -> Gaussian:
         mean, log_variance = moments.chunk(2, dim=1)
         return Gaussian(mean, log_variance.clamp(*LOG_VARIANCES))
-
-    def decode(self, z: Tensor) -> Tensor:
-        out: Tensor = self.decoder(z)
-        return out
-
-    def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
-        q = self.posterior(moments)
-        return -sum_dims(normal_nats(z, q.mean, q.log_variance))
 
     def kl(self, moments: Tensor) -> Tensor:
         """KL(q(z | x) ‖ N(0, I)) in nats [B]."""
@@ -183,10 +181,6 @@ class VqAutoencoder(Autoencoder):
     def quantise(self, z: Tensor) -> Tensor:
         """z_q [B, c, h, w], the nearest code at each place."""
         return self.codebook[self.indices(z)].movedim(-1, 1).to(z.dtype)
-
-    def decode(self, z: Tensor) -> Tensor:
-        out: Tensor = self.decoder(self.quantise(z))
-        return out
 
     def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
         raise ValueError("a vector-quantised code has no density q(z | x), so no likelihood follows from one of z")

@@ -115,9 +115,7 @@ class Denoiser(nn.Module):
     def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """(output, raw) of a network's output at x_t."""
         out = out.to(x_t.dtype)
-        if not self.halves:
-            return out, out[:, :0]
-        output, raw = out.chunk(2, dim=1)
+        output, raw = out.chunk(2, dim=1) if self.halves else (out, out[:, :0])
         return output, raw
 
     def called(self, values: Values) -> Tensor:

@@ -213,4 +213,4 @@ def training_reports(
 ) -> Iterator[Report]:
     """Train on the learner's device, in this process by itself, from `start` on if it is given (`Trainer.run`). The
     learner is changed in place."""
-    yield from Trainer(learner, plan, next(learner.parameters()).device).run(data, seed, start)
+    return Trainer(learner, plan, next(learner.parameters()).device).run(data, seed, start)
