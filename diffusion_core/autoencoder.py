@@ -75,24 +75,34 @@ class Autoencoder(Learner):
         return out
 
     @abstractmethod
-    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
-        """z [B, c, h, w] from its moments, and from noise ~ N(0, I) of its shape where it is random."""
+    def posterior(self, moments: Tensor) -> Gaussian:
+        """q(z | x) [B, c, h, w], whose variance is 0 where z is no random one."""
 
-    @abstractmethod
+    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
+        """z [B, c, h, w] from its moments, and from noise ~ N(0, I) of its shape."""
+        return self.posterior(moments).sample(noise)
+
     def mean(self, moments: Tensor) -> Tensor:
         """The mean of z given the image [B, c, h, w]."""
+        return self.posterior(moments).mean
 
-    @abstractmethod
     def variance(self, moments: Tensor) -> Tensor:
         """The variance of z given the image [B, c, h, w]."""
+        return self.posterior(moments).log_variance.exp()
 
-    @abstractmethod
+    def quantise(self, z: Tensor) -> Tensor:
+        """The code [B, c, h, w] that is decoded in place of z."""
+        return z
+
     def decode(self, z: Tensor) -> Tensor:
         """x̂ [B, C, H, W] on the scale of x_0."""
+        out: Tensor = self.decoder(self.quantise(z))
+        return out
 
-    @abstractmethod
     def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
         """log q(z | x) in nats [B]; ValueError where it is no density."""
+        q = self.posterior(moments)
+        return -sum_dims(normal_nats(z, q.mean, q.log_variance))
 
     def reconstruction_term(self, raw: Tensor, z: Tensor) -> Tensor:
         """−log P(x | z) in nats [B]."""
@@ -117,26 +127,8 @@ class KlAutoencoder(Autoencoder):
         self.weight = weight
 
     def posterior(self, moments: Tensor) -> Gaussian:
-        """q(z | x), a Gaussian."""
         mean, log_variance = moments.chunk(2, dim=1)
         return Gaussian(mean, log_variance.clamp(*LOG_VARIANCES))
-
-    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
-        return self.posterior(moments).sample(noise)
-
-    def mean(self, moments: Tensor) -> Tensor:
-        return self.posterior(moments).mean
-
-    def variance(self, moments: Tensor) -> Tensor:
-        return self.posterior(moments).log_variance.exp()
-
-    def decode(self, z: Tensor) -> Tensor:
-        out: Tensor = self.decoder(z)
-        return out
-
-    def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
-        q = self.posterior(moments)
-        return -sum_dims(normal_nats(z, q.mean, q.log_variance))
 
     def kl(self, moments: Tensor) -> Tensor:
         """KL(q(z | x) ‖ N(0, I)) in nats [B]."""
@@ -162,26 +154,14 @@ class VqAutoencoder(Autoencoder):
     likelihood = False
 
     def __init__(
-        self,
-        levels: GreyLevels,
-        encoder: Encoder,
-        decoder: Decoder,
-        channels: int,
-        codes: int,
-        commitment: float,
+        self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int, codes: int, commitment: float
     ) -> None:
         super().__init__(levels, encoder, decoder, channels)
         self.codebook = nn.Parameter(torch.zeros(codes, channels))
         self.commitment = commitment
 
-    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
-        return moments
-
-    def mean(self, moments: Tensor) -> Tensor:
-        return moments
-
-    def variance(self, moments: Tensor) -> Tensor:
-        return torch.zeros_like(moments)
+    def posterior(self, moments: Tensor) -> Gaussian:
+        return Gaussian(moments, torch.full_like(moments, -math.inf))
 
     def indices(self, z: Tensor) -> Tensor:
         """The nearest code at each place, int64 [B, h, w]."""
@@ -196,15 +176,11 @@ class VqAutoencoder(Autoencoder):
 
     def used(self, z: Tensor) -> int:
         """The number of codes of the codebook that are the nearest at some place."""
-        return int((torch.bincount(self.indices(z).flatten(), minlength=len(self.codebook)) > 0).sum())
+        return len(torch.unique(self.indices(z)))
 
     def quantise(self, z: Tensor) -> Tensor:
         """z_q [B, c, h, w], the nearest code at each place."""
         return self.codebook[self.indices(z)].movedim(-1, 1).to(z.dtype)
-
-    def decode(self, z: Tensor) -> Tensor:
-        out: Tensor = self.decoder(self.quantise(z))
-        return out
 
     def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
         raise ValueError("a vector-quantised code has no density q(z | x), so no likelihood follows from one of z")
@@ -216,8 +192,7 @@ class VqAutoencoder(Autoencoder):
         z = self.moments(raw)
         z_q = self.quantise(z)
         # Straight through: the decoder reads z_q, and its gradient goes to z.
-        x = self.decoder(z + (z_q - z).detach())
-        nats = self.levels.level_term(raw, x, self.log_variance)
+        nats = self.levels.level_term(raw, self.decoder(z + (z_q - z).detach()), self.log_variance)
         distances = mean_dims((z.detach() - z_q) ** 2) + self.commitment * mean_dims((z - z_q.detach()) ** 2)
         return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:])) + distances}
 

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from diffusion_core.optimiser import Flat, take_over
 from diffusion_core.randomness import Values
+from diffusion_core.refusing import require
 from diffusion_core.training import MOST_SNAPSHOTS, Training
 
 KEPT = (0.05, 0.10)
@@ -90,12 +91,10 @@ def profile_error(times: Sequence[float], stds: Sequence[float], time: float, st
 def reconstruct(kept: Iterable[Values], x: Tensor) -> Values:
     """Σ x_i θ̂_i of averages that were kept, tensors by name; summed up in float64."""
     total: Values = {}
-    dtypes = {}
     for weight, average in zip(x.tolist(), kept, strict=True):
         for name, value in average.items():
-            dtypes[name] = value.dtype
             total[name] = total.get(name, torch.zeros_like(value, dtype=torch.float64)).add_(value, alpha=weight)
-    return {name: value.to(dtypes[name]) for name, value in total.items()}
+    return {name: value.to(average[name].dtype) for name, value in total.items()}
 
 
 class Average(ABC):
@@ -143,11 +142,8 @@ class Power(Average):
     snapshots = ENOUGH
 
     def __post_init__(self) -> None:
-        if not LEAST_STD <= self.std <= MOST_STD:
-            raise ValueError(
-                f"average.std must be {LEAST_STD} to {MOST_STD}, where steps weigh nearly alike, got {self.std}: "
-                "average=raw takes the last weights"
-            )
+        says = f"average.std must be {LEAST_STD} to {MOST_STD}, where steps weigh nearly alike, got {self.std}"
+        require(LEAST_STD <= self.std <= MOST_STD, f"{says}: average=raw takes the last weights")
 
     def refusal(self, plan: Training) -> str | None:
         if not plan.snapshots:
@@ -155,19 +151,19 @@ class Power(Average):
                 f"average={self.std:g} is reconstructed from snapshots, and training.snapshots=0 keeps none: take "
                 f"training.snapshots={ENOUGH}, or average=tracked"
             )
-        off = profile_error(*_places(plan), plan.steps, self.std)
+        off = self._off(plan)
         if off <= MOST_OFF:
             return None
-        instead = "more training.steps"
-        for count in (32, 64, 128, MOST_SNAPSHOTS):
-            more = replace(plan, snapshots=count)
-            if plan.snapshots < count <= plan.steps and profile_error(*_places(more), plan.steps, self.std) <= MOST_OFF:
-                instead = f"training.snapshots={count}"
-                break
+        further = (count for count in (32, 64, 128, MOST_SNAPSHOTS) if plan.snapshots < count <= plan.steps)
+        enough = next((count for count in further if self._off(replace(plan, snapshots=count)) <= MOST_OFF), None)
+        instead = f"training.snapshots={enough}" if enough else "more training.steps"
         return (
             f"average={self.std:g} cannot be told well enough from {len(plan.snapshot_steps)} snapshots ({off:.0%} "
             f"off, {MOST_OFF:.0%} are allowed): take {instead}, or an average between {KEPT[0]:g} and {KEPT[1]:g}"
         )
+
+    def _off(self, plan: Training) -> float:
+        return profile_error(*_places(plan), plan.steps, self.std)
 
     def weights(self, ended: Callable[[str], Values], kept: Callable[[int], Values], plan: Training) -> Values:
         averages = (under(snapshot, str(std)) for snapshot in map(kept, plan.snapshot_steps) for std in KEPT)
@@ -194,9 +190,7 @@ class Averages:
         self.powers = {std: copy.deepcopy(self.tracked) for std in (KEPT if plan.snapshots else ())}
         # Modules are walked once, not at every step.
         learned = dict(learner.named_parameters(remove_duplicate=False))
-        places: dict[int, str] = {}
-        for name, parameter in learned.items():
-            places.setdefault(id(parameter), name)
+        places = {id(parameter): name for name, parameter in learner.named_parameters()}
         self.vectors = [
             [(Flat([average.get_parameter(places[id(p)]) for p in flat.tensors]).values, flat) for flat in flats]
             for average in (self.tracked, *self.powers.values())

@@ -23,7 +23,11 @@ class Labelled(NamedTuple):
     labels: Tensor
 
 
-def parts(data: Tensor | Labelled, classes: int) -> tuple[Tensor, Tensor | None]:
+Data = Tensor | Labelled
+"""Stored data, with labels or without."""
+
+
+def parts(data: Data, classes: int) -> tuple[Tensor, Tensor | None]:
     """Stored data [N, …], and their labels if K = `classes` > 0; ValueError where these are needed and missing."""
     values, labels = data if isinstance(data, Labelled) else (data, None)
     if not classes:

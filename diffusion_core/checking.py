@@ -7,9 +7,8 @@ It stands beside others that it goes with, on N(0, I) in two dimensions; a netwo
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import fields, replace
-from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ from diffusion_core.named import axis_of, choice_name, line_in
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Hybrid, Simple
 from diffusion_core.parameterizations import Epsilon, V
-from diffusion_core.problems import Function, GaussianData, Output, denoiser_output, expected_bound
+from diffusion_core.problems import Function, GaussianData, denoiser_output, expected_bound
 from diffusion_core.randomness import seeded
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.stratified import Stratification
@@ -70,17 +69,13 @@ def expect(what: str, holds: object, found: object) -> None:
 
 def _beside(choice: Any, axis: str) -> Choices:
     """The first choices, from usual to unusual, that this one goes with."""
-    reason: str | None = None
-    for horizon, target, (variance, objective), told in itertools.product(
-        (30, 1000), (Epsilon(), V()), ((Beta(), Simple()), (LearnedVariance(), Hybrid())), ("t", "log_snr")
-    ):
+    own, taught = {} if axis == "sampler" else {axis: choice}, ((Beta(), Simple()), (LearnedVariance(), Hybrid()))
+    for horizon, target, (variance, objective), told in product((30, 1000), (Epsilon(), V()), taught, ("t", "log_snr")):
         usual = {"parameterization": target, "variance": variance, "objective": objective, "network": Mlp(16, 1)}
-        own = {} if axis == "sampler" else {axis: choice}
         choices = Choices(**{**usual, "horizon": horizon, "time_input": told, **own})
-        reason = refusal(choices)
-        if reason is None:
+        if refusal(choices) is None:
             return choices
-    raise AssertionError(f"expected choices that it goes with, found none: {reason}")
+    raise AssertionError(f"expected choices that it goes with, found none: {refusal(choices)}")
 
 
 def _shape(network: Any) -> tuple[int, ...]:
@@ -107,17 +102,17 @@ def _bounds(choices: Choices) -> None:
     expect("γ to rise from −∞ at t = 0", gamma[0] == -torch.inf and not len(fall), f"a fall at t={fall.tolist()}")
     data = GaussianData((1.0, 1.0))
     exact = denoiser_output(data.denoise, choices.parameterization, choices.schedule, choices.horizon)
-    network = Function(partial(_padded, exact, 4 if choices.variance.learned else 2), choices.horizon)
+    width = 4 if choices.variance.learned else 2
+
+    def padded(x_t: Tensor, t: Tensor) -> Tensor:
+        return torch.cat([exact(x_t, t), 0 * x_t], dim=1)[:, :width]
+
+    network = Function(padded, choices.horizon)
     model = Diffusion(replace(choices, network=network, conditioning=Unconditional()), Continuous(), (2,))
     model.fit(0.5 * torch.sigmoid(model.gamma(model.all_times[1:])))
     over = expected_bound(model, data) - data.entropy
     holds = over >= -1e-9 and (over <= 1e-9 or choices.variance != Beta())
     expect(f"a bound on N(0, I) of {data.entropy:.6f} bits/dim", holds, f"{over:.6f} more")
-
-
-def _padded(output: Output, width: int, x_t: Tensor, t: Tensor) -> Tensor:
-    """An output with zeros for a learned variance, if any."""
-    return torch.cat([output(x_t, t), 0 * x_t], dim=1)[:, :width]
 
 
 def _run(choices: Choices, sampler: Any, shape: tuple[int, ...], around: int) -> tuple[Tensor, ...]:

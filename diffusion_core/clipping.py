@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.optimiser import AdamW
+from diffusion_core.refusing import require
 from diffusion_core.trainable import Learner
 
 DRAWS = 16
@@ -72,16 +73,14 @@ class Clipping:
         """ℓ_0 of each group, and the share of the last `steps` steps that were clipped; the count starts anew."""
         logged: dict[str, float] = {}
         for group, loss_0 in self.loss_0.items():
-            logged |= {
-                f"clip/{group}_loss_0": float(loss_0),
-                f"clip/{group}_share": float(self.clipped[group]) / steps,
-            }
+            share = float(self.clipped[group]) / steps
+            logged |= {f"clip/{group}_loss_0": float(loss_0), f"clip/{group}_share": share}
             self.clipped[group].zero_()
         return logged
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take ℓ_0 by group from a training that this one continues; ValueError where it clipped other groups."""
-        if state.keys() != self.loss_0.keys():
-            raise ValueError("the checkpoint belongs to another training: what it clipped were other gradients")
+        says = "the checkpoint belongs to another training: what it clipped were other gradients"
+        require(state.keys() == self.loss_0.keys(), says)
         for group, loss_0 in self.loss_0.items():
             loss_0.copy_(state[group])

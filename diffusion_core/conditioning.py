@@ -87,7 +87,7 @@ class Class(Conditioning):
 
     dropout: float = 0.1
 
-    labelled: ClassVar[bool] = True
+    labelled = True
 
     def __post_init__(self) -> None:
         require(

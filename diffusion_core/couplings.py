@@ -31,6 +31,7 @@ from torch import Tensor
 
 from diffusion_core.randomness import send
 from diffusion_core.refusing import require
+from diffusion_core.terms import sum_dims
 
 Draw = Callable[[int], Tensor]
 """The j-th draw from N(0, I) for a batch, j = 0, 1, …: of the shape and on the device of its x_0 [B, …]."""
@@ -58,7 +59,7 @@ class Coupling(ABC):
 class Independent(Coupling):
     """A draw for each x_0, whatever it is (Ho et al. 2020, arXiv:2006.11239)."""
 
-    independent: ClassVar[bool] = True
+    independent = True
 
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
         return draw(0)
@@ -73,7 +74,7 @@ class Optimal(Coupling):
     at 1024.
     """
 
-    permutes: ClassVar[bool] = True
+    permutes = True
 
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
         eps = draw(0)
@@ -100,17 +101,6 @@ class Immiscible(Coupling):
         require(2 <= self.k <= MOST_DRAWS, f"{known}, got {self.k}")
 
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
-        nearest = draw(0)
-        least = squared_distance(x0, nearest)
-        for j in range(1, self.k):
-            other = draw(j)
-            distance = squared_distance(x0, other)
-            nearer = (distance < least).reshape(-1, *[1] * (x0.ndim - 1))
-            nearest = torch.where(nearer, other, nearest)
-            least = torch.minimum(distance, least)
-        return nearest
-
-
-def squared_distance(a: Tensor, b: Tensor) -> Tensor:
-    """‖a − b‖² of each example, float64 [B]."""
-    return ((a.double() - b.double()) ** 2).flatten(1).sum(1)
+        drawn = torch.stack([draw(j) for j in range(self.k)])
+        distances = torch.stack([sum_dims((x0.double() - eps.double()) ** 2) for eps in drawn])
+        return drawn[distances.argmin(0), torch.arange(len(x0), device=x0.device)]

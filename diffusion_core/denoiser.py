@@ -49,9 +49,8 @@ class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
     `halves` says that the output's channels are two halves, the second for a learned variance. `precision` is that of
-    the network alone, which may be compiled (`compilation.py`). `classes` is
-    K if the network is told labels, else 0. `own` says that it is shown its own estimate of x_0, as that of `bounded`
-    data or of others.
+    the network alone, which may be compiled (`compilation.py`). `classes` is K if the network is told labels, else 0.
+    `own` says that it is shown its own estimate of x_0, as that of `bounded` data or of others.
     """
 
     classes: int = 0
@@ -116,9 +115,7 @@ class Denoiser(nn.Module):
     def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """(output, raw) of a network's output at x_t."""
         out = out.to(x_t.dtype)
-        if not self.halves:
-            return out, out[:, :0]
-        output, raw = out.chunk(2, dim=1)
+        output, raw = out.chunk(2, dim=1) if self.halves else (out, out[:, :0])
         return output, raw
 
     def called(self, values: Values) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.batches import Labelled
+from diffusion_core.batches import Data, Labelled
 from diffusion_core.chain import Chain, whole
 from diffusion_core.choices import Choices, level_refusal, sensible
 from diffusion_core.compilation import Compile, compile_network, resolve_compile
@@ -35,6 +35,13 @@ from diffusion_core.reverse import Reverse, noise_of
 from diffusion_core.spacings import Spacing
 from diffusion_core.terms import bound_term, prior_term
 from diffusion_core.variances import Variance
+
+Progress = Callable[[float], None]
+"""A function that is told the share of a long computation that is done."""
+
+
+def silent(share: float) -> None:
+    """Tell nobody."""
 
 
 class Diffusion(nn.Module):
@@ -148,7 +155,7 @@ class Diffusion(nn.Module):
             labels = torch.where(labels < 0, self.classes, labels).to(self.device)
         return self.view(labels=labels)
 
-    def for_data(self, data: Tensor | Labelled) -> tuple[Diffusion, Tensor]:
+    def for_data(self, data: Data) -> tuple[Diffusion, Tensor]:
         """The diffusion with the labels of stored data, if they have any, and the data [N, …].
 
         ValueError where these are not what it was made for.

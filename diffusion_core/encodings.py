@@ -29,6 +29,7 @@ from torch import Tensor
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.forward import expand
 from diffusion_core.randomness import SILVER, spread_uniforms, uniform
+from diffusion_core.refusing import refuse, require
 from diffusion_core.terms import normal_nats, sum_dims
 from diffusion_core.units import bits_of
 
@@ -66,23 +67,18 @@ class Encoding(ABC):
 
         Other values would be scored all the same, and beyond what is possible: images in [0, 1] at 2 bits/dim too few.
         """
-        if not len(raw):
-            raise ValueError("there are no examples: take data [N, …] with N of at least 1")
-        if self.shape_of(tuple(raw.shape[1:])) != shape:
-            raise ValueError(
-                f"the data are of another shape: expected [N, {', '.join(map(str, shape))}], got {list(raw.shape)}"
-            )
-        fault = self.fault(raw)
-        if fault:
-            raise ValueError(fault)
+        require(len(raw) > 0, "there are no examples: take data [N, …] with N of at least 1")
+        expected = f"expected [N, {', '.join(map(str, shape))}], got {list(raw.shape)}"
+        require(self.shape_of(tuple(raw.shape[1:])) == shape, f"the data are of another shape: {expected}")
+        refuse(self.fault(raw))
 
     def check_stored(self, stored: Tensor, shape: tuple[int, ...]) -> None:
         """The same of what `store` gives."""
         self.check(stored, shape)
 
     @abstractmethod
-    def fault(self, raw: Tensor) -> str:
-        """The fault of stored values that are not what this encoding reads, in words; "" if there is none."""
+    def fault(self, raw: Tensor) -> str | None:
+        """The fault of stored values that are not what this encoding reads, in words; None if there is none."""
 
     def store(self, raw: Tensor) -> Tensor:
         """The part of x_0 that takes no noise, from stored data [N, …]: computed once, it serves every `draw`."""
@@ -93,8 +89,15 @@ class Encoding(ABC):
         return self.encode(stored, self.noise(tuple(stored.shape), seed, step, purpose, stored.device))
 
     def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
-        """The noise [B, …] of (seed, step, purpose) that `encode` takes besides stored values of this shape [B, …]."""
-        return uniform(seed, step, purpose, shape, device)
+        """The noise [B, …] of (seed, step, purpose) that `encode` takes besides stored values of this shape [B, …]: as
+        little as [B, 1, …] where it `reads_noise` none."""
+        drawn = shape if self.reads_noise else (shape[0], *[1] * (len(shape) - 1))
+        return uniform(seed, step, purpose, drawn, device)
+
+    @property
+    def reads_noise(self) -> bool:
+        """True where x_0 is not the same for each draw of the noise."""
+        return False
 
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
         """The code of stored data that the bound is computed for."""
@@ -109,21 +112,17 @@ class Encoding(ABC):
 
     def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
         """The code of stored data for a likelihood of real vectors."""
-        return Code(self.dequantise(raw, uniform(seed, 0, purpose, tuple(raw.shape), raw.device)))
+        return self.code(raw, seed, purpose)
 
     @property
-    @abstractmethod
     def offset_bits(self) -> float:
         """The bits/dim to add to the bound on x_0 for a bound on the stored data."""
-
-    @abstractmethod
-    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
-        """x_0 as a real vector with a density, float32, from stored values and u ~ U[0, 1), float64, of their shape."""
+        return 0.0
 
     @property
-    @abstractmethod
     def density_offset_bits(self) -> float:
-        """The bits/dim to add to −log2 of a density of `dequantise`d data for that of the stored data."""
+        """The bits/dim to add to −log2 of the density of a `density_code` for that of the stored data."""
+        return self.offset_bits
 
     @abstractmethod
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
@@ -163,28 +162,33 @@ class GreyLevels(Encoding):
     def offset_bits(self) -> float:
         return -bits_of(self.width)
 
-    def fault(self, raw: Tensor) -> str:
+    @property
+    def reads_noise(self) -> bool:
+        return self.width > 1
+
+    def fault(self, raw: Tensor) -> str | None:
         if raw.dtype != torch.uint8:
             advice = "for x in [0, 1] take (255 * x).round().byte()"
             return f"grey levels are stored as uint8 0..{self.levels - 1}, got {raw.dtype}: {advice}"
         most = int(raw.max()) if self.levels < 256 else 0
-        return "" if most < self.levels else f"grey levels must lie in 0..{self.levels - 1}, and reach {most}"
+        return None if most < self.levels else f"grey levels must lie in 0..{self.levels - 1}, and reach {most}"
 
     def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
         """x_0, dequantised anew for each term, evenly, if a level is several values: the first terms vary most."""
-        if self.width == 1:
-            return itertools.repeat(code.x0)
+        if not self.reads_noise:
+            return super().spread(raw, code, seed, purpose)
         draws = spread_uniforms(seed, purpose, tuple(raw.shape), raw.device, SILVER)
         return (self.encode(raw, u) for u in draws)
-
-    def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
-        return super().noise(shape if self.width > 1 else unread(shape), seed, step, purpose, device)
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         value = raw * self.width + (u * self.width).floor()
         return (value / 127.5 - 1).float()
 
+    def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
+        return Code(self.dequantise(raw, uniform(seed, 0, purpose, tuple(raw.shape), raw.device)))
+
     def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
+        """x_0 as a real vector with a density, float32, from stored values and u ~ U[0, 1), float64, of their shape."""
         # Each level fills its share of the scale; its 8-bit values v stand at the middle of [v, v + 1).
         return (((raw + u) * self.width - 0.5) / 127.5 - 1).float()
 
@@ -217,21 +221,16 @@ class GreyLevels(Encoding):
         return -sum_dims(softmax_decoder(x0, eps, gamma, values)).to(x0.dtype)
 
 
-def unread(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The smallest shape [B, 1, …] of a draw for values of this shape [B, …], if the draw is not used."""
-    return (shape[0], *[1] * (len(shape) - 1))
-
-
 class Density(Encoding):
     """Real vectors x_0, whose decoder is the Gaussian's density."""
 
     bounded = False
     grey_levels = False
 
-    def fault(self, raw: Tensor) -> str:
+    def fault(self, raw: Tensor) -> str | None:
         if not raw.is_floating_point():
             return f"points are real vectors, float32, got {raw.dtype}"
-        return "" if bool(raw.isfinite().all()) else "points must be finite, and some are not"
+        return None if bool(raw.isfinite().all()) else "points must be finite, and some are not"
 
     def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return sum_dims(normal_nats(x0, mean, log_variance).expand_as(x0))
@@ -245,22 +244,8 @@ class Density(Encoding):
 class Continuous(Density):
     """Real vectors, taken as they are."""
 
-    @property
-    def offset_bits(self) -> float:
-        return 0.0
-
-    def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
-        return super().noise(unread(shape), seed, step, purpose, device)
-
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         return raw.float()
-
-    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
-        return raw.float()
-
-    @property
-    def density_offset_bits(self) -> float:
-        return 0.0
 
     def decode(self, x: Tensor) -> Tensor:
         return x

@@ -14,15 +14,15 @@ with its own label; there is one fit for all classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.batches import Labelled
-from diffusion_core.diffusion import Diffusion
+from diffusion_core.batches import Data
+from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import Step, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
 from diffusion_core.reverse import Reverse
@@ -39,14 +39,7 @@ ELEMENTS = 2**22
 
 
 @torch.no_grad()
-def noise_moments(
-    diffusion: Diffusion,
-    data: Tensor | Labelled,
-    *,
-    draws: int,
-    seed: int,
-    progress: Callable[[float], None] = lambda share: None,
-) -> Moments:
+def noise_moments(diffusion: Diffusion, data: Data, *, draws: int, seed: int, progress: Progress = silent) -> Moments:
     """The moments over `draws` images of stored data [N, …], the same at every t, and as many noises per t.
 
     x̂_0 is clipped in `error` as the diffusion clips it, and never in `noise`, whose ε̂ must be the network's own.
@@ -70,7 +63,7 @@ Pass = tuple[Tensor, Tensor, Tensor]
 
 
 def _passes(
-    diffusion: Diffusion, raw: Tensor, draws: int, seed: int, progress: Callable[[float], None]
+    diffusion: Diffusion, raw: Tensor, draws: int, seed: int, progress: Progress
 ) -> tuple[Diffusion, Iterator[Pass]]:
     """The diffusion with the labels of drawn examples, if it has the labels of all, and their pass at each t = 1..T,
     to be computed in float32 throughout."""
@@ -100,14 +93,7 @@ def _variance(diffusion: Diffusion, raw: Tensor, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def bound_terms(
-    diffusion: Diffusion,
-    data: Tensor | Labelled,
-    *,
-    draws: int,
-    seed: int,
-    progress: Callable[[float], None] = lambda share: None,
-) -> Tensor:
+def bound_terms(diffusion: Diffusion, data: Data, *, draws: int, seed: int, progress: Progress = silent) -> Tensor:
     """E of the bound's term of the step from t to s < t, in nats [T + 1, T + 1] float64; ∞ where s ≥ t.
 
     Over `draws` images of stored data [N, …]. Where s = 0 it is L_0 at σ² = 1 − ᾱ_t, whatever the chain's own rule:
@@ -159,16 +145,14 @@ def _mean_terms(variance: Variance, step: Step, error: Tensor, raw: Tensor, fitt
     return dims * mean_dims(kl.expand_as(like)).double()
 
 
-def with_optimal_spacing(diffusion: Diffusion, data: Tensor | Labelled, *, draws: int, seed: int) -> Diffusion:
+def with_optimal_spacing(diffusion: Diffusion, data: Data, *, draws: int, seed: int) -> Diffusion:
     """The diffusion with the spacing that minimises its bound over `draws` images of stored data [N, …]."""
     spaced = diffusion.with_spacing(OptimalSpacing())
     spaced.fit_terms(bound_terms(diffusion, data, draws=draws, seed=seed))
     return spaced
 
 
-def with_fitted_variance(
-    diffusion: Diffusion, variance: Fitted, data: Tensor | Labelled, *, draws: int, seed: int
-) -> Diffusion:
+def with_fitted_variance(diffusion: Diffusion, variance: Fitted, data: Data, *, draws: int, seed: int) -> Diffusion:
     """The diffusion with a variance that is fitted to its network over `draws` images of stored data [N, …]."""
     moments = noise_moments(diffusion, data, draws=draws, seed=seed)
     fitted = diffusion.with_variance(variance)

@@ -31,9 +31,9 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.batches import Labelled
+from diffusion_core.batches import Data
 from diffusion_core.chain import Chain
-from diffusion_core.diffusion import Diffusion
+from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import diffuse, expand, posterior
 from diffusion_core.randomness import normal
 from diffusion_core.refusing import require
@@ -80,13 +80,7 @@ class Weighted:
 
 @torch.no_grad()
 def importance_weighted(
-    model: Diffusion | Vae,
-    data: Tensor | Labelled,
-    *,
-    draws: int,
-    seed: int,
-    steps: int | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    model: Diffusion | Vae, data: Data, *, draws: int, seed: int, steps: int | None = None, progress: Progress = silent
 ) -> Weighted:
     """The weights of K = `draws` draws of stored data [N, …], over the full chain or one of `steps` steps.
 

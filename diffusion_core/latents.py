@@ -87,10 +87,6 @@ class LatentCode(Density):
         places = math.prod(self.code_shape[1:])
         return places * bits_of_scales(self.scale) / math.prod(self.image_shape)
 
-    @property
-    def density_offset_bits(self) -> float:
-        return self.offset_bits
-
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.code_shape
 
@@ -109,35 +105,27 @@ class LatentCode(Density):
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         """x_0 from moments and noise ~ N(0, I) of the code's shape."""
-        return self.scaled(self.autoencoder.draw(raw, u.to(raw.dtype)))
+        z = self.autoencoder.draw(raw, u.to(raw.dtype))
+        return (z - self.mean.to(z)[:, None, None]) / self.scale.to(z)[:, None, None]
 
     def _chunked(self, function: Callable[..., Tensor], *values: Tensor) -> Tensor:
         return chunked(self.image_shape, self.autoencoder.device, function, *values)
 
-    def scaled(self, z: Tensor) -> Tensor:
-        """x_0 of z."""
-        return (z - self._along(self.mean, z)) / self._along(self.scale, z)
-
     def unscaled(self, x0: Tensor) -> Tensor:
         """z of x_0."""
-        return x0 * self._along(self.scale, x0) + self._along(self.mean, x0)
-
-    @staticmethod
-    def _along(values: Tensor, like: Tensor) -> Tensor:
-        return values.to(like)[:, None, None]
-
-    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
-        return self.encode(raw, u)
+        return x0 * self.scale.to(x0)[:, None, None] + self.mean.to(x0)[:, None, None]
 
     @torch.no_grad()
     def decode(self, x: Tensor) -> Tensor:
-        return self.autoencoder.levels.decode(self._chunked(self.autoencoder.decode, self.unscaled(x)))
+        return self._decoded(self.unscaled(x))
+
+    def _decoded(self, z: Tensor) -> Tensor:
+        return self.autoencoder.levels.decode(self._chunked(self.autoencoder.decode, z))
 
     @torch.no_grad()
     def reconstruct(self, raw: Tensor) -> Tensor:
         """Stored images, encoded to the mean of their codes and decoded again."""
-        z = self.autoencoder.mean(self.store(raw))
-        return self.autoencoder.levels.decode(self._chunked(self.autoencoder.decode, z))
+        return self._decoded(self.autoencoder.mean(self.store(raw)))
 
     @torch.no_grad()
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
@@ -146,8 +134,4 @@ class LatentCode(Density):
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)
         reconstruction = self._chunked(self.autoencoder.reconstruction_term, raw, z)
-        entropy = self.autoencoder.log_density(stored, z)
-        return Code(x0, reconstruction, entropy)
-
-    def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
-        return self.code(raw, seed, purpose)
+        return Code(x0, reconstruction, self.autoencoder.log_density(stored, z))

@@ -7,8 +7,7 @@ bound's, as the time domain defines it (`time_domains.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from diffusion_core.choices import Choices
 from diffusion_core.compilation import compile_network
 from diffusion_core.conditioning import TOLD
-from diffusion_core.couplings import Draw, Independent
+from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import diffuse
@@ -58,24 +57,27 @@ class DiffusionLearner(Learner):
         t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim. `told` is what the
         network is told besides, as in `Denoiser.asked`.
         """
-        losses = self._losses(x0, t, eps, told or {})
-        return _answered(losses, self.diffusion.denoiser.answer(next(losses)))
+        question = self._question(x0, t, eps, told or {})
+        return question.losses(self.diffusion.denoiser.answer(question.asked))
 
-    def _losses(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> Generator[Values, Tensor, Values]:
-        """The same; it yields the network's inputs and is sent the output, which may be made beside other networks'."""
+    def _question(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> Question:
+        """The network's inputs, with the losses as a function of its output, which may be made beside others'."""
         diffusion, target = self.diffusion, self.choices.parameterization.target
         step, rate = self.domain.step(diffusion, t)
         x_t = diffuse(x0, eps, step.gamma_t)
-        out = yield diffusion.denoiser.asked(x_t, t, step, **told)
-        output, raw = diffusion.denoiser.read(out, x_t)
-        term = self.domain.term(diffusion, x0, t, x_t, step, raw)
-        levels = levels_of(diffusion, step, rate)
-        error = mean_dims((target(x0, eps, x_t, step) - output) ** 2)
-        example = Example(levels, error, cache(lambda: term(output)), cache(lambda: term(output.detach())))
-        losses = {"network": per_example(self.choices.objective, example)}
-        if self.choices.schedule.learned:
-            losses |= self.domain.schedule_losses(diffusion, example, x0, eps)
-        return {group: losses[group] for group in self.taught}
+
+        def losses_by(out: Tensor) -> Values:
+            output, raw = diffusion.denoiser.read(out, x_t)
+            term = self.domain.term(diffusion, x0, t, x_t, step, raw)
+            levels = levels_of(diffusion, step, rate)
+            error = mean_dims((target(x0, eps, x_t, step) - output) ** 2)
+            example = Example(levels, error, cache(lambda: term(output)), cache(lambda: term(output.detach())))
+            losses = {"network": per_example(self.choices.objective, example)}
+            if self.choices.schedule.learned:
+                losses |= self.domain.schedule_losses(diffusion, example, x0, eps)
+            return {group: losses[group] for group in self.taught}
+
+        return Question(diffusion.network, diffusion.denoiser.asked(x_t, t, step, **told), losses_by)
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
         """The draws of a step: uniforms for times, the noise ε, the encoding's noise, and those of the conditioning."""
@@ -101,12 +103,15 @@ class DiffusionLearner(Learner):
         def draw(j: int) -> Tensor:
             return normal(seed, step, f"eps/{j}", tuple(x0.shape), x0.device) if j else draws["eps"]
 
+        def among(rows: slice | Tensor) -> Tensor:
+            return self.choices.coupling.pair(x0[rows], lambda j: draw(j)[rows])
+
         if self.LABEL not in draws:
-            return draws | {"eps": self.choices.coupling.pair(x0, draw)}
+            return draws | {"eps": among(slice(None))}
         eps = draws["eps"].clone()
         for label in set(draws[self.LABEL].tolist()):
             of_class = draws[self.LABEL] == label
-            eps[of_class] = self.choices.coupling.pair(x0[of_class], partial(_rows, draw, of_class))
+            eps[of_class] = among(of_class)
         return draws | {"eps": eps}
 
     def settled(self, draws: Values) -> Values:
@@ -120,9 +125,7 @@ class DiffusionLearner(Learner):
         return self.losses(*self._told(raw, draws))
 
     def question(self, raw: Tensor, draws: Values) -> Question:
-        """The network's inputs, with the losses as a function of its output."""
-        losses = self._losses(*self._told(raw, draws))
-        return Question(self.diffusion.network, next(losses), partial(_answered, losses))
+        return self._question(*self._told(raw, draws))
 
     def _told(self, raw: Tensor, draws: Values) -> tuple[Tensor, Tensor, Tensor, Values]:
         """x_0, t, ε and what the network is told besides."""
@@ -194,18 +197,3 @@ class DiffusionLearner(Learner):
             "density": density,
             "expected_weight": weight if self.choices.timesteps.reweighted else weight * density.to(weight),
         }
-
-
-def _answered(losses: Generator[Values, Tensor, Values], out: Tensor) -> Values:
-    """The losses, by the network's output."""
-    try:
-        losses.send(out)
-    except StopIteration as end:
-        values: Values = end.value
-        return values
-    raise AssertionError("losses ask for one output")
-
-
-def _rows(draw: Draw, rows: Tensor, j: int) -> Tensor:
-    """The j-th draw for these rows of a batch alone."""
-    return draw(j)[rows]

@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.batches import Labelled
+from diffusion_core.batches import Data
 from diffusion_core.choices import flow_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
@@ -109,7 +109,7 @@ def own_error(halves: Tensor) -> float:
 @torch.no_grad()
 def bound(
     diffusion: Diffusion,
-    data: Tensor | Labelled,
+    data: Data,
     stratification: Stratification = USUAL,
     *,
     seed: int,
@@ -182,9 +182,7 @@ def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def continuous_bound(
-    diffusion: Diffusion, data: Tensor | Labelled, *, draws: int, seed: int, batch: int = 512
-) -> Terms:
+def continuous_bound(diffusion: Diffusion, data: Data, *, draws: int, seed: int, batch: int = 512) -> Terms:
     """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
     require(draws >= 1, f"the bound in continuous time needs at least 1 draw, got {draws}")
     refuse(flow_refusal(diffusion.choices))

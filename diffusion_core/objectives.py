@@ -119,10 +119,10 @@ class Hybrid(Objective):
 
     weight: float = 1e-3
 
-    reads_variance: ClassVar[bool] = True
-    learns_variance: ClassVar[bool] = True
-    needs_learned: ClassVar[bool] = True
-    continuous: ClassVar[bool] = False
+    reads_variance = True
+    learns_variance = True
+    needs_learned = True
+    continuous = False
 
     def __post_init__(self) -> None:
         require(self.weight > 0, f"hybrid needs weight > 0, got {self.weight}")
@@ -214,11 +214,11 @@ class Vlb(Objective):
     (Ho et al. 2020, arXiv:2006.11239, eq. 12.)
     """
 
-    reads_variance: ClassVar[bool] = True
-    learns_variance: ClassVar[bool] = True
-    reads_decoder: ClassVar[bool] = True
-    is_bound: ClassVar[bool] = True
-    continuous: ClassVar[bool] = False
+    reads_variance = True
+    learns_variance = True
+    reads_decoder = True
+    is_bound = True
+    continuous = False
 
     def loss(self, example: Example) -> Tensor:
         return example.levels.horizon * example.term()
@@ -234,8 +234,8 @@ class VlbContinuous(Reweighted):
     (Kingma et al. 2021, arXiv:2107.00630, eq. 17.) It reads no step of times and no σ².
     """
 
-    is_bound: ClassVar[bool] = True
-    discrete: ClassVar[bool] = False
+    is_bound = True
+    discrete = False
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
         return 0.5 * bits_per_nat() * levels.rate() * levels.step.snr_t

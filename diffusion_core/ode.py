@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.batches import Labelled
+from diffusion_core.batches import Data
 from diffusion_core.choices import flow_refusal
 from diffusion_core.denoiser import PLACES_WITH_GRADIENT, at_once
-from diffusion_core.diffusion import Diffusion
+from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
 from diffusion_core.refusing import refuse, require
@@ -53,13 +53,7 @@ class FlowLikelihood:
 
 
 def flow_likelihood(
-    diffusion: Diffusion,
-    data: Tensor | Labelled,
-    *,
-    steps: int,
-    probes: int,
-    seed: int,
-    progress: Callable[[float], None] = lambda share: None,
+    diffusion: Diffusion, data: Data, *, steps: int, probes: int, seed: int, progress: Progress = silent
 ) -> FlowLikelihood:
     """The flow's likelihood of stored data [N, …], by `steps` classical Runge-Kutta steps, evenly spaced in γ.
 

@@ -60,7 +60,7 @@ class Parameterization(ABC):
 class Epsilon(Parameterization):
     """ε, the noise: x̂_0 = (x_t − √(1 − ᾱ) ε̂)/√ᾱ (Ho et al. 2020, arXiv:2006.11239, eq. 9, 15)."""
 
-    reads_noise: ClassVar[bool] = False
+    reads_noise = False
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
         return eps
@@ -90,7 +90,7 @@ class X0(Parameterization):
 class Mu(Parameterization):
     """μ̃, the mean of q(x_{t−1} | x_t, x_0): x̂_0 = (μ − c_t x_t)/c_0."""
 
-    needs_step: ClassVar[bool] = True
+    needs_step = True
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, step: Step) -> Tensor:
         return posterior_mean(x0, x_t, step)

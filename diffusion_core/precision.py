@@ -20,17 +20,13 @@ AMPERE = (8, 0)
 
 
 def resolve_precision(precision: Asked, device: torch.device) -> Precision:
-    """The precision that is asked for; `auto` is bf16 where a device's hardware multiplies in it, else float32."""
+    """The precision that is asked for; `auto` is bf16 where a device has instructions for products in it, which others
+    emulate, slower than float32."""
     if precision != "auto":
         return precision
-    return "bf16" if has_bf16(device) else "float32"
-
-
-def has_bf16(device: torch.device) -> bool:
-    """True where a GPU or a CPU has instructions for products in bf16; others emulate them, slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= AMPERE
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+        return "bf16" if torch.cuda.get_device_capability(device) >= AMPERE else "float32"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "float32"
 
 
 @contextlib.contextmanager
@@ -52,8 +48,7 @@ def same_kernels() -> Iterator[None]:
         yield
     finally:
         given_up = before and not torch.backends.mkldnn.enabled
-        if given_up:
-            torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
+        torch.backends.mkldnn.enabled = before
     if given_up:
         raise RuntimeError("out of memory: oneDNN could not multiply matrices, and torch's own kernels round otherwise")
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.chain import Chain
-from diffusion_core.diffusion import Diffusion
+from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import Step, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.refusing import require
@@ -81,14 +81,7 @@ class Sampler(ABC):
 
     @torch.no_grad()
     def sample(
-        self,
-        diffusion: Diffusion,
-        n: int,
-        *,
-        seed: int,
-        first: int = 0,
-        batch: int = 512,
-        progress: Callable[[float], None] = lambda share: None,
+        self, diffusion: Diffusion, n: int, *, seed: int, first: int = 0, batch: int = 512, progress: Progress = silent
     ) -> Tensor:
         """Samples x̂_0 `first`..`first + n` of a seed [n, …], in the space of x_0; `progress` is told the share done."""
         require(n >= 1, f"at least one sample can be drawn, got n={n}")
@@ -130,7 +123,7 @@ def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int) -> Rever
 class Ancestral(Sampler):
     """x_s ~ p_θ(x_s | x_t), and the mean where s is clean data (Ho et al. 2020, arXiv:2006.11239, Algorithm 2)."""
 
-    reads_variance: ClassVar[bool] = True
+    reads_variance = True
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k)
@@ -156,7 +149,7 @@ class Ddim(Sampler):
 
     eta: float = 0.0
 
-    reads_variance: ClassVar[bool] = False
+    reads_variance = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

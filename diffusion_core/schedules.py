@@ -76,7 +76,7 @@ class Linear(Schedule):
     beta_T: float = 0.02
     rescale: bool = True
 
-    first_step: ClassVar[FirstStep] = "beta_tilde_2"
+    first_step = "beta_tilde_2"
 
     def __post_init__(self) -> None:
         given = f"beta_1={self.beta_1} and beta_T={self.beta_T}"
@@ -98,7 +98,7 @@ class Capped(Schedule):
 
     beta_max: float
 
-    first_step: ClassVar[FirstStep] = "beta_tilde_2"
+    first_step = "beta_tilde_2"
 
     def __post_init__(self) -> None:
         require(0 < self.beta_max < 1, f"{choice_name(self)} needs 0 < beta_max < 1, got beta_max={self.beta_max}")
@@ -189,7 +189,7 @@ class LogSnrLinear(BetweenEnds):
 class LearnedLinear(BetweenEnds):
     """γ(u) linear between two ends that are learned, and start at those given."""
 
-    learned: ClassVar[bool] = True
+    learned = True
 
     def build(self, horizon: int) -> LearnedGamma:
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
@@ -204,7 +204,7 @@ class LearnedSchedule(BetweenEnds):
 
     width: int = 64
 
-    learned: ClassVar[bool] = True
+    learned = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -116,7 +116,7 @@ class DpmSolver(Sampler):
     order: Literal[1, 2] = 2
     equation: Literal["ode", "sde"] = "ode"
 
-    reads_variance: ClassVar[bool] = False
+    reads_variance = False
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k)

@@ -45,7 +45,7 @@ class Space(ABC):
 class Pixels(Space):
     """The data as they are stored: pixels, or the coordinates of points."""
 
-    encoded: ClassVar[bool] = False
+    encoded = False
 
     @property
     def likelihood(self) -> bool:
@@ -77,7 +77,7 @@ class Latents(Space):
     batch: int = 128
     learning_rate: float = 2e-3
 
-    encoded: ClassVar[bool] = True
+    encoded = True
 
     def __post_init__(self) -> None:
         require(self.f in FACTORS, f"space.f must be 1, 2, 4 or 8, got {self.f}")

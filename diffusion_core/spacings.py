@@ -132,7 +132,7 @@ class OptimalSpacing(Spacing):
     for all pairs.
     """
 
-    fitted: ClassVar[bool] = True
+    fitted = True
 
     def chosen(self, gamma: Gamma, steps: int, terms: Tensor) -> Tensor:
         horizon = gamma.horizon

@@ -116,9 +116,7 @@ def draws(encoding: Encoding, raw: Tensor, codes: list[Code], strata: list[Strat
     spread = [encoding.spread(raw, code, seed, f"bound/u/{half}") for half, code in enumerate(codes)]
     for j, stratum in enumerate(planned):
         u = (uniform(seed, j, f"bound/t/{half}", (n,), device) for half in range(HALVES))
-        yield Draw(
-            stratum, [_times(stratum, of) for of in u], [next(x0) for x0 in spread], [next(eps) for eps in noise]
-        )
+        yield Draw(stratum, [_times(stratum, of) for of in u], list(map(next, spread)), list(map(next, noise)))
 
 
 def with_less_variance(terms: Tensor, draw: Draw) -> Tensor:

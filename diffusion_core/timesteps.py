@@ -157,7 +157,7 @@ class Importance(Timesteps):
     history: int = 10
     floor: float = 0.001
 
-    adapts: ClassVar[bool] = True
+    adapts = True
 
     def __post_init__(self) -> None:
         require(
@@ -193,7 +193,7 @@ class Normal(Timesteps):
     mean: float
     std: float
 
-    reweighted: ClassVar[bool] = False
+    reweighted = False
 
     def __post_init__(self) -> None:
         require(self.std > 0, f"{choice_name(self)} needs std > 0, got {self.std}")

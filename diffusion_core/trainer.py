@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.averages import Averages, under
-from diffusion_core.batches import Labelled, batch_indices, fetched, flipped, flips, parts
+from diffusion_core.batches import Data, batch_indices, fetched, flipped, flips, parts
 from diffusion_core.clipping import Clipping
 from diffusion_core.compilation import resolve_compile
 from diffusion_core.fast.population import Beside, Descent, Member, Piece, learn
@@ -27,6 +27,7 @@ from diffusion_core.muon import Muon
 from diffusion_core.optimiser import AdamW
 from diffusion_core.precision import resolve_precision
 from diffusion_core.randomness import Values, key, reseed, send
+from diffusion_core.refusing import require
 from diffusion_core.trainable import Learner
 from diffusion_core.training import Training
 
@@ -72,9 +73,7 @@ class Trainer:
         if self.compiles:
             learner.compile_networks()
 
-    def run(
-        self, data: Tensor | Labelled, seed: int, start: tuple[int, dict[str, Tensor]] | None = None
-    ) -> Iterator[Report]:
+    def run(self, data: Data, seed: int, start: tuple[int, dict[str, Tensor]] | None = None) -> Iterator[Report]:
         """Train on stored data [N, …], with labels where the learner takes them; report as the plan says and at the
         end.
 
@@ -83,9 +82,8 @@ class Trainer:
         """
         plan, (values, classes) = self.plan, parts(data, self.learner.classes)
         self.learner.check(values)
-        if plan.flips and values.dim() != 4:
-            shape = list(values.shape)
-            raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {shape}: leave it out")
+        says = f"training.flips=true mirrors images [N, C, H, W], got data {list(values.shape)}: leave it out"
+        require(not plan.flips or values.dim() == 4, says)
         first, state = start or (0, None)
         if state is not None:
             self.load(state)
@@ -177,16 +175,16 @@ def optimiser_of(plan: Training, learner: Learner) -> AdamW:
     if plan.optimizer == "adamw":
         return AdamW(groups, decays, betas)
     turned = learner.matrices()
-    if not turned:
-        raise ValueError("training.optimizer=muon turns matrices between features, and this has none: take adamw")
+    says = "training.optimizer=muon turns matrices between features, and this has none: take adamw"
+    require(len(turned) > 0, says)
     return Muon(groups, decays, betas, turned)
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The entries under `prefix/`, without it; ValueError where there are none."""
     entries = under(state, prefix)
-    if not entries:
-        raise ValueError(f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite")
+    says = f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite"
+    require(len(entries) > 0, says)
     return entries
 
 
@@ -195,25 +193,24 @@ def _joined(pieces: Sequence[Values]) -> Values:
     return {name: torch.cat([piece[name].reshape(-1) for piece in pieces]) for name in pieces[0]}
 
 
-def train(learner: Learned, data: Tensor | Labelled, plan: Training, seed: int) -> Learned:
+def train(learner: Learned, data: Data, plan: Training, seed: int) -> Learned:
     """The learner after a whole training on stored data [N, …], with its averaged weights, in evaluation mode.
 
     It is the one that was given, changed in place; ValueError where a loss was not finite.
     """
     *_, last = training_reports(learner, data, plan, seed)
-    if not last.finite:
-        raise ValueError(f"the training's loss was not finite by step {last.step}: {last.losses}")
+    require(last.finite, f"the training's loss was not finite by step {last.step}: {last.losses}")
     learner.load_state_dict(part(last.state(), "average"))
     return learner.eval()
 
 
 def training_reports(
     learner: Learner,
-    data: Tensor | Labelled,
+    data: Data,
     plan: Training,
     seed: int,
     start: tuple[int, dict[str, Tensor]] | None = None,
 ) -> Iterator[Report]:
     """Train on the learner's device, in this process by itself, from `start` on if it is given (`Trainer.run`). The
     learner is changed in place."""
-    yield from Trainer(learner, plan, next(learner.parameters()).device).run(data, seed, start)
+    return Trainer(learner, plan, next(learner.parameters()).device).run(data, seed, start)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from diffusion_core.rates import COOLDOWN, RATES, Rate, share_of_peak, trunk_steps
+from diffusion_core.refusing import require
 
 Optimizer = Literal["adamw", "muon"]
 
@@ -52,10 +53,7 @@ class Training:
     flips: bool = False
     cooldown: float = COOLDOWN
 
-    younger: ClassVar[tuple[str, ...]] = (
-        *("micro_batch", "compile", "optimizer", "rate"),
-        *("snapshots", "clip", "flips", "cooldown"),
-    )
+    younger: ClassVar = ("micro_batch", "compile", "optimizer", "rate", "snapshots", "clip", "flips", "cooldown")
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -69,46 +67,40 @@ class Training:
         return () if self.rate == "wsd" else ("cooldown",)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "report_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
-        for name, most in (("steps", MOST_STEPS), ("batch", MOST_BATCH)):
-            if getattr(self, name) > most:
-                raise ValueError(f"training.{name} must be at most {most}, got {getattr(self, name)}")
+        for name, most in (("steps", MOST_STEPS), ("batch", MOST_BATCH), ("report_every", math.inf)):
+            value = getattr(self, name)
+            require(value >= 1, f"training.{name} must be at least 1, got {value}")
+            require(value <= most, f"training.{name} must be at most {most}, got {value}")
         for name, allowed in (("optimizer", get_args(Optimizer)), ("rate", RATES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"training.{name} must be {' or '.join(allowed)}, got {getattr(self, name)!r}")
-        if self.micro_batch is not None and self.micro_batch < 1:
-            raise ValueError(f"training.micro_batch must be at least 1, or null for all, got {self.micro_batch}")
-        if not 0 <= self.snapshots <= MOST_SNAPSHOTS:
-            raise ValueError(
-                f"training.snapshots must be 0 for none, or 1 to {MOST_SNAPSHOTS}, enough for any average, got "
-                f"{self.snapshots}"
-            )
-        if self.warmup < 0 or not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise ValueError(
-                "training needs learning_rate > 0, warmup >= 0 and weight_decay >= 0, got "
-                f"{self.learning_rate}, {self.warmup} and {self.weight_decay}"
-            )
-        if not all(0 <= decay < 1 for decay in (self.ema, self.beta_1, self.beta_2)):
-            raise ValueError(
-                f"training needs ema, beta_1 and beta_2 in [0, 1), got {self.ema}, {self.beta_1} and {self.beta_2}"
-            )
-        if self.clip is not None and not 0 < self.clip < math.inf:
-            raise ValueError(f"training.clip is a norm above 0, or null for no clipping, got {self.clip}")
+            value = getattr(self, name)
+            require(value in allowed, f"training.{name} must be {' or '.join(allowed)}, got {value!r}")
+        pieces = self.micro_batch is None or self.micro_batch >= 1
+        require(pieces, f"training.micro_batch must be at least 1, or null for all, got {self.micro_batch}")
+        some = f"training.snapshots must be 0 for none, or 1 to {MOST_SNAPSHOTS}, enough for any average"
+        require(0 <= self.snapshots <= MOST_SNAPSHOTS, f"{some}, got {self.snapshots}")
+        require(
+            self.warmup >= 0 and self.learning_rate > 0 and self.weight_decay >= 0,
+            "training needs learning_rate > 0, warmup >= 0 and weight_decay >= 0, got "
+            f"{self.learning_rate}, {self.warmup} and {self.weight_decay}",
+        )
+        decays = self.ema, self.beta_1, self.beta_2
+        says = "training needs ema, beta_1 and beta_2 in [0, 1), got {}, {} and {}".format(*decays)
+        require(all(0 <= decay < 1 for decay in decays), says)
+        norm = self.clip is None or 0 < self.clip < math.inf
+        require(norm, f"training.clip is a norm above 0, or null for no clipping, got {self.clip}")
         self._check_rate()
 
     def _check_rate(self) -> None:
-        if not 0 < self.cooldown <= 1:
-            raise ValueError(f"training.cooldown is a share of the steps, above 0 and at most 1, got {self.cooldown}")
-        if self.rate == "inverse_sqrt" and not self.warmup:
-            raise ValueError("training.rate=inverse_sqrt falls from the end of its warm-up: take training.warmup >= 1")
-        if self.rate == "wsd" and self.warmup > self.trunk_steps:
-            raise ValueError(
-                f"training.rate=wsd has a warm-up and a cooldown longer than its training: training.cooldown="
-                f"{self.cooldown} leaves {self.trunk_steps} of training.steps={self.steps}, fewer than "
-                f"training.warmup={self.warmup}: take more steps, or less of one of them"
-            )
+        says = "training.cooldown is a share of the steps, above 0 and at most 1, got"
+        require(0 < self.cooldown <= 1, f"{says} {self.cooldown}")
+        says = "training.rate=inverse_sqrt falls from the end of its warm-up: take training.warmup >= 1"
+        require(self.rate != "inverse_sqrt" or self.warmup > 0, says)
+        require(
+            self.rate != "wsd" or self.warmup <= self.trunk_steps,
+            f"training.rate=wsd has a warm-up and a cooldown longer than its training: training.cooldown="
+            f"{self.cooldown} leaves {self.trunk_steps} of training.steps={self.steps}, fewer than "
+            f"training.warmup={self.warmup}: take more steps, or less of one of them",
+        )
 
     def share_of_peak(self, step: int) -> float:
         """The learning rate of step 0, 1, … as a share of its peak."""

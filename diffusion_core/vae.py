@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.batches import Labelled
+from diffusion_core.batches import Data, Labelled
 from diffusion_core.latents import LatentCode
 from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
 from diffusion_core.randomness import BLOCK, normal_blocks
@@ -32,14 +32,14 @@ class Vae:
     def device(self) -> torch.device:
         return self.encoding.mean.device
 
-    def for_data(self, data: Tensor | Labelled) -> tuple[Vae, Tensor]:
+    def for_data(self, data: Data) -> tuple[Vae, Tensor]:
         """The model, and stored data [N, …] without labels, which it knows none of; ValueError for other data."""
         raw = data.values if isinstance(data, Labelled) else data
         self.encoding.check(raw, self.encoding.code_shape)
         return self, raw
 
     @torch.no_grad()
-    def bound(self, data: Tensor | Labelled, *, seed: int) -> Bound:
+    def bound(self, data: Data, *, seed: int) -> Bound:
         """The bound on stored data [N, …], at the codes that `likelihood.bound` draws in its halves."""
         _, raw = self.for_data(data)
         nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)

@@ -93,7 +93,7 @@ class LearnedVariance(Variance):
     o changes nothing there.
     """
 
-    learned: ClassVar[bool] = True
+    learned = True
 
     def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
         v = (raw + 1) / 2
@@ -107,8 +107,8 @@ class LearnedDiagonal(Variance):
     Tied to the step that it was trained on, hence refused in a strided chain.
     """
 
-    learned: ClassVar[bool] = True
-    strided: ClassVar[bool] = False
+    learned = True
+    strided = False
 
     def log_variance(self, step: Step, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
         return expand(step.log_beta, x_t) + raw
@@ -117,7 +117,7 @@ class LearnedDiagonal(Variance):
 class Fitted(Variance):
     """σ² = β̃ + c_0² Var(x_0 | x_t), fitted after training and without gradient; trained as β̃."""
 
-    fitted: ClassVar[bool] = True
+    fitted = True
 
     @abstractmethod
     def x0_variance(self, moments: Moments) -> Tensor:
@@ -147,7 +147,7 @@ class Analytic(Fitted):
     place, also at most Var x_0; for the exact denoiser both are the same.
     """
 
-    needs_independent: ClassVar[bool] = True
+    needs_independent = True
 
     def x0_variance(self, moments: Moments) -> Tensor:
         variance = moments.noise.clamp(min=0) * (1 - moments.alpha_bar) / moments.alpha_bar
@@ -155,12 +155,9 @@ class Analytic(Fitted):
         return torch.where(self._unsure(moments), moments.error, variance).minimum(moments.data)
 
     def remark(self, moments: Moments) -> str:
-        count, horizon = int(self._unsure(moments).sum()), len(moments.noise)
-        why = "there the standard error of its own is above a tenth of Var x_0"
-        remark = (
-            f"at {count} of {horizon} t, variance=analytic takes the estimate of analytic_mse, at most Var x_0: {why}"
-        )
-        return remark if count else ""
+        count = int(self._unsure(moments).sum())
+        says = f"at {count} of {len(moments.noise)} t, variance=analytic takes the estimate of analytic_mse, at most "
+        return says + "Var x_0: there the standard error of its own is above a tenth of Var x_0" if count else ""
 
     @staticmethod
     def _unsure(moments: Moments) -> Tensor:

@@ -68,7 +68,7 @@ ERRORS = {
         "diffusion_core/chain.py",
         "Step(gamma_2, gamma_1, gamma_1).beta_tilde",
         "Step(gamma_2, gamma_1, gamma_1).beta",
-        (CORE + "test_forward.py",),
+        (CORE + "test_variances.py",),
     ),
     "learned_variance_between_the_wrong_ends": Error(
         "diffusion_core/variances.py",
@@ -164,7 +164,7 @@ ERRORS = {
         "diffusion_core/muon.py",
         "moments.gradient.lerp(moments.m, MOMENTUM)",
         "moments.m.clone()",
-        (CORE + "test_muon.py",),
+        (CORE + "test_optimiser.py",),
     ),
     "the_same_flips_at_every_step": Error(
         "diffusion_core/batches.py",

@@ -20,6 +20,7 @@ from torch.nn.functional import layer_norm, scaled_dot_product_attention
 
 from diffusion_core.networks.layers import Modulations, TimeEmbedding, sinusoidal, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
+from diffusion_core.refusing import require
 
 RATIO = 4
 """The units of a block's perceptron, as a multiple of its width."""
@@ -41,13 +42,11 @@ class Dit(Network):
     heads: int = 4
 
     def __post_init__(self) -> None:
-        if min(self.patch, self.width, self.depth, self.heads) < 1:
-            raise ValueError(f"dit needs patch, width, depth and heads of at least 1, got {self}")
-        if self.width % 4 or self.width % self.heads:
-            raise ValueError(
-                "dit needs a width that heads and 4 divide, for sines and cosines of a patch's row and of its column, "
-                f"got width={self.width}, heads={self.heads}"
-            )
+        some = min(self.patch, self.width, self.depth, self.heads) >= 1
+        require(some, f"dit needs patch, width, depth and heads of at least 1, got {self}")
+        says = "dit needs a width that heads and 4 divide, for sines and cosines of a patch's row and of its column"
+        divided = self.width % 4 == self.width % self.heads == 0
+        require(divided, f"{says}, got width={self.width}, heads={self.heads}")
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         # Most of its work is products, which gain less from others beside them than a U-Net's maps do.
@@ -62,13 +61,10 @@ class Dit(Network):
         return self.labelled(shape, channels_out, 0)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
-        if len(shape) != 3:
-            raise ValueError(f"dit takes images [C, H, W], got {list(shape)}; for points take network=mlp")
-        if shape[1] % self.patch or shape[2] % self.patch:
-            raise ValueError(
-                f"dit cuts images into patches of {self.patch}×{self.patch} pixels, which do not fill {list(shape)}: "
-                "take a network.patch that divides both sides"
-            )
+        require(len(shape) == 3, f"dit takes images [C, H, W], got {list(shape)}; for points take network=mlp")
+        says = f"dit cuts images into patches of {self.patch}×{self.patch} pixels, which do not fill {list(shape)}"
+        filled = shape[1] % self.patch == shape[2] % self.patch == 0
+        require(filled, f"{says}: take a network.patch that divides both sides")
         return DitModule(self, shape, channels_out, classes)
 
 

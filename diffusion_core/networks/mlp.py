@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from diffusion_core.networks.layers import TimeEmbedding, in_float32, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
+from diffusion_core.refusing import require
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Mlp(Network):
     layers: int = 3
 
     def __post_init__(self) -> None:
-        if self.width < 2 or self.width % 2 or self.layers < 1:
-            raise ValueError(f"mlp needs an even width and at least one layer, got {self}")
+        some = self.width >= 2 and self.width % 2 == 0 and self.layers >= 1
+        require(some, f"mlp needs an even width and at least one layer, got {self}")
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         return batch * self.width <= MOST_BESIDE
@@ -32,8 +33,7 @@ class Mlp(Network):
         return self.labelled(shape, channels_out, 0)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
-        if len(shape) != 1:
-            raise ValueError(f"mlp takes points [D], got {list(shape)}; for images take network=unet")
+        require(len(shape) == 1, f"mlp takes points [D], got {list(shape)}; for images take network=unet")
         return MlpModule(self, shape[0], channels_out, classes)
 
 

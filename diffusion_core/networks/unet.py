@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from diffusion_core.networks.layers import (
     zeroed,
 )
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
+from diffusion_core.refusing import require
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,16 @@ class UNet(Network):
     unread: ClassVar[tuple[str, ...]] = ("recompute",)
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.blocks, self.groups, self.heads, *self.multipliers, len(self.multipliers)) < 1:
-            raise ValueError(f"unet needs channels, multipliers, blocks, groups and heads of at least 1, got {self}")
-        if self.channels % 2 or self.channels % self.groups or self.channels % self.heads:
-            raise ValueError(
-                f"unet needs an even number of channels that groups and heads divide, got channels={self.channels}, "
-                f"groups={self.groups}, heads={self.heads}"
-            )
-        if any(side < 1 for side in self.attention):
-            raise ValueError(f"unet needs sides of at least 1 in attention, or [] for none, got {list(self.attention)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"unet needs 0 <= dropout < 1, got {self.dropout}")
+        some = min(self.channels, self.blocks, self.groups, self.heads, *self.multipliers, len(self.multipliers)) >= 1
+        require(some, f"unet needs channels, multipliers, blocks, groups and heads of at least 1, got {self}")
+        require(
+            all(self.channels % number == 0 for number in (2, self.groups, self.heads)),
+            f"unet needs an even number of channels that groups and heads divide, got channels={self.channels}, "
+            f"groups={self.groups}, heads={self.heads}",
+        )
+        sides = all(side >= 1 for side in self.attention)
+        require(sides, f"unet needs sides of at least 1 in attention, or [] for none, got {list(self.attention)}")
+        require(0 <= self.dropout < 1, f"unet needs 0 <= dropout < 1, got {self.dropout}")
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         # Dropout is drawn for one network alone.
@@ -77,27 +77,26 @@ class UNet(Network):
         return self.labelled(shape, channels_out, 0)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
-        factor = 2 ** (len(self.multipliers) - 1)
-        if len(shape) != 3 or shape[1] % factor or shape[2] % factor:
-            instead = "for points take network=mlp" if len(shape) != 3 else "take fewer network.multipliers"
-            raise ValueError(
-                f"unet with {len(self.multipliers)} resolutions needs images [C, H, W] whose sides {factor} divides, "
-                f"got {list(shape)}; {instead}"
-            )
+        factor, told = 2 ** (len(self.multipliers) - 1), list(shape)
+        require(
+            len(shape) == 3 and shape[1] % factor == shape[2] % factor == 0,
+            f"unet with {len(self.multipliers)} resolutions needs images [C, H, W] whose sides {factor} divides, got "
+            f"{told}; {'take fewer network.multipliers' if len(shape) == 3 else 'for points take network=mlp'}",
+        )
         halved = [shape[1] >> level for level in range(shape[1].bit_length())]
         never = [side for side in self.attention if side < shape[1] and side not in halved]
-        if never:
-            raise ValueError(
-                f"unet has attention at maps of the sides in attention, and images {list(shape)} halve to {halved}, "
-                f"never to {never}: take some of these, or [] for none"
-            )
+        require(
+            not never,
+            f"unet has attention at maps of the sides in attention, and images {told} halve to {halved}, never to "
+            f"{never}: take some of these, or [] for none",
+        )
         for level, multiplier in enumerate(self.multipliers):
-            if (shape[1] >> level) * (shape[2] >> level) * self.channels * multiplier == self.groups:
-                raise ValueError(
-                    f"unet with channels={self.channels} has groups={self.groups} of a single value each where images "
-                    f"{list(shape)} are one pixel wide, and norms leave nothing of it: take fewer network.groups or "
-                    "network.multipliers, or more network.channels"
-                )
+            require(
+                (shape[1] >> level) * (shape[2] >> level) * self.channels * multiplier != self.groups,
+                f"unet with channels={self.channels} has groups={self.groups} of a single value each where images "
+                f"{told} are one pixel wide, and norms leave nothing of it: take fewer network.groups or "
+                "network.multipliers, or more network.channels",
+            )
         return UNetModule(self, shape[0], shape[1], channels_out, classes)
 
 
@@ -114,14 +113,14 @@ class UNetBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         # Transforms of `torch.func` refuse to recompute.
         if not self.recompute or not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
-            return self.within(x, modulation)
-        out: Tensor = checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
+            out: Tensor = self.within(x, modulation)
+        else:
+            out = checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
         return out
 
-    def within(self, x: Tensor, modulation: Tensor) -> Tensor:
+    def within(self, x: Tensor, modulation: Tensor) -> Any:
         """The block's function of x and what time says to it."""
-        out: Tensor = self.attention(self.block(x, modulation))
-        return out
+        return self.attention(self.block(x, modulation))
 
 
 class UNetModule(nn.Module):
@@ -137,10 +136,8 @@ class UNetModule(nn.Module):
         for i, multiplier in enumerate(config.multipliers):
             resolution = nn.ModuleList()
             for _ in range(config.blocks):
-                resolution.append(
-                    UNetBlock(config, channels, config.channels * multiplier, side >> i in config.attention)
-                )
-                channels = config.channels * multiplier
+                before, channels = channels, config.channels * multiplier
+                resolution.append(UNetBlock(config, before, channels, side >> i in config.attention))
                 kept.append(channels)
             self.down.append(resolution)
         self.middle_in = UNetBlock(config, channels, channels, bool(config.attention))

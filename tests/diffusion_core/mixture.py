@@ -1,4 +1,4 @@
-"""A mixture of Gaussians with its exact denoiser and entropy, and the exact posterior of a step by Bayes' rule."""
+"""A mixture of Gaussians with its exact denoiser, and the exact posterior of a step by Bayes' rule."""
 
 from __future__ import annotations
 
@@ -39,12 +39,6 @@ class MixtureData:
         angle = torch.arange(self.components, dtype=torch.float64) * (2 * math.pi / self.components)
         return self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
 
-    def log_density(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """log p(x) in nats [N], of x [N, 2]; or log p(x | y) of labels 0..K − 1 [N]."""
-        normal = self.density if label is None else Independent(Normal(self.centres[label], self.width), 1)
-        value: Tensor = normal.log_prob(x)  # type: ignore[no-untyped-call]
-        return value
-
     def denoise(self, x_t: Tensor, alpha_bar: Tensor, label: Tensor | None = None) -> Tensor:
         """E[x_0 | x_t]: that of each component, by its share of the density at x_t; with a label [B] below K, that of
         its own component."""
@@ -58,15 +52,6 @@ class MixtureData:
         mean = self.centres + alpha_bar.sqrt() * self.width**2 / variance * offset
         expected: Tensor = (share[..., None] * mean).sum(1).to(x_t.dtype)
         return expected
-
-    @property
-    def entropy(self) -> float:
-        """Differential entropy in bits/dim, by the midpoint rule on a square that holds all but e^{−50} of the mass."""
-        half = self.radius + 10 * self.width
-        edge = torch.linspace(-half, half, 801, dtype=torch.float64)
-        log_p = self.log_density(torch.cartesian_prod(edge, edge))
-        area = (edge[1] - edge[0]) ** 2
-        return float(-(log_p.exp() * log_p).sum() * area / (2 * math.log(2)))
 
     def sample(self, n: int, seed: int) -> Tensor:
         """n points, float64 [n, 2]."""

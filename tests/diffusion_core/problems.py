@@ -7,26 +7,20 @@ from typing import Any
 
 import torch
 
-from diffusion_core.choices import Choices
-from diffusion_core.conditioning import Class
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, Encoding
-from diffusion_core.parameterizations import Epsilon, Parameterization, V
+import diffusion_core as dc
 from diffusion_core.problems import DATA, Function, GaussianData, Output, denoiser_output
-from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.variances import Variance
 
 
 def diffusion(
     output: Output,
     horizon: int,
     *,
-    encoding: Encoding | None = None,
+    encoding: dc.Encoding | None = None,
     shape: tuple[int, ...] = (2,),
     real: bool = False,
     classes: int = 0,
     **others: Any,
-) -> Diffusion:
+) -> dc.Diffusion:
     """A `Diffusion` whose network is `output`, which gets t as an integer unless `real` is set, and a label if
     `classes`.
 
@@ -35,11 +29,11 @@ def diffusion(
     """
     named = {name: choice for name, choice in others.items() if choice is not None}
     if classes:
-        named.setdefault("conditioning", Class())
-    choices = Choices(network=Function(output, horizon, real), horizon=horizon, **named)
+        named.setdefault("conditioning", dc.Class())
+    choices = dc.Choices(network=Function(output, horizon, real), horizon=horizon, **named)
     if choices.schedule.learned and choices.in_continuous_time:
         choices = replace(choices, time_input="log_snr")
-    model = Diffusion(choices, encoding or Continuous(), shape, classes)
+    model = dc.Diffusion(choices, encoding or dc.Continuous(), shape, classes)
     with torch.no_grad():
         model.fit(0.5 * torch.sigmoid(model.gamma(model.all_times[1:])))
     return model
@@ -47,13 +41,13 @@ def diffusion(
 
 def exact_model(
     horizon: int,
-    variance: Variance,
+    variance: dc.Variance,
     data: GaussianData = DATA,
-    parameterization: Parameterization | None = None,
-    schedule: Schedule | None = None,
-) -> Diffusion:
+    parameterization: dc.Parameterization | None = None,
+    schedule: dc.Schedule | None = None,
+) -> dc.Diffusion:
     """A diffusion whose network knows E[x_0 | x_t], and predicts ε, or v if the schedule ends in noise alone."""
-    schedule = schedule or Linear()
-    parameterization = parameterization or (V() if schedule.gamma(horizon).ends_in_noise else Epsilon())
+    schedule = schedule or dc.Linear()
+    parameterization = parameterization or (dc.V() if schedule.gamma(horizon).ends_in_noise else dc.Epsilon())
     output = denoiser_output(data.denoise, parameterization, schedule, horizon)
     return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)

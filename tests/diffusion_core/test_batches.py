@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,13 +10,9 @@ import torch
 
 from diffusion_core.batches import batch_indices, flipped, flips
 from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk_steps
-from diffusion_core.trainer import training_reports
-from diffusion_core.training import Training
-from tests.diffusion_core.learners import image_learner
-from tests.diffusion_core.test_training import PLAN, saved
 
 
-@pytest.mark.parametrize(("count", "batch"), [(10, 4), (12, 4), (3, 8), (1, 1), (7, 7)])
+@pytest.mark.parametrize(("count", "batch"), [(10, 4), (3, 8), (7, 7)])
 def test_batches_are_epochs_each_of_them_a_permutation(count, batch):
     drawn = torch.cat([batch_indices(5, step, count, batch) for step in range(2 * count)])
     epochs = drawn[: len(drawn) // count * count].reshape(-1, count)
@@ -40,17 +35,6 @@ def test_flips_mirror_half_of_the_examples_anew_at_each_step_by_seed_and_step():
     assert torch.equal(mirrored[1], images[1])
 
 
-def test_a_training_on_images_that_are_their_own_mirror_images_is_the_same_flipped_and_no_other_is():
-    for symmetric in (True, False):
-        learners, raw = [image_learner()[0] for _ in range(2)], image_learner()[1]
-        data, plan = raw.maximum(raw.flip(-1)) if symmetric else raw, replace(PLAN, steps=2)
-        plain, mirrored = (
-            saved([*training_reports(learner, data, replace(plan, flips=flips), 0)][-1])
-            for learner, flips in zip(learners, (False, True), strict=True)
-        )
-        assert symmetric == all(torch.equal(plain[name], mirrored[name]) for name in plain)
-
-
 @pytest.mark.parametrize(
     ("rate", "values"),
     [
@@ -67,25 +51,14 @@ def test_a_shape_has_its_values(rate, values):
     assert COOLDOWN == 0.3
 
 
-@pytest.mark.parametrize("cooldown", [0.1, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("cooldown", [0.3, 1.0])
 def test_a_cooldown_falls_over_its_share_of_the_steps_and_before_it_no_step_knows_how_many_there_are(cooldown):
-    for steps in (10, 130, 1000):
+    for steps in (10, 130):
         own = round((1 - cooldown) * steps)
         assert trunk_steps(steps, cooldown) == own
         shares = [share_of_peak("wsd", n, steps, 0, cooldown) for n in range(steps)]
         assert shares[:own] == [share_of_peak("wsd", n, 10 * steps, 0, cooldown) for n in range(own)] == [1.0] * own
         assert shares[own:] == pytest.approx([(steps - n) / (cooldown * steps) for n in range(own, steps)])
-
-
-def test_what_has_no_meaning_is_refused():
-    for changes, reason in (
-        ({"rate": "wsd", "steps": 100, "warmup": 71}, "cooldown longer than its training: .*=0.3 leaves 70 of .*=100"),
-        ({"rate": "inverse_sqrt", "warmup": 0}, "from the end of its warm-up: take training.warmup >= 1"),
-        ({"rate": "step"}, r"training\.rate must be .* or .*, got 'step'"),
-    ):
-        with pytest.raises(ValueError, match=reason):
-            Training(**changes)
-    Training(rate="wsd", steps=100, warmup=70)
 
 
 @pytest.mark.parametrize("rate", RATES)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import diffusion_core as dc
 from diffusion_core.choices import Choices, Time, chain_refusal, refusal
 from diffusion_core.conditioning import Unconditional
 from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
@@ -20,6 +21,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Rectified, Schedule
+from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Uniform
 from diffusion_core.variances import Analytic, Beta, LearnedDiagonal, LearnedVariance
 from tests.axes import crossings, ends_in_noise, members, name, pairwise
@@ -56,6 +58,10 @@ REFUSED = [
     ),
     ({"schedule": LearnedLinear(shift=3.0)}, "schedule.shift=3 moves noise levels that stay, and this schedule lear"),
     ({"schedule": LearnedSchedule(zero_terminal=True), "parameterization": V()}, "zero_terminal=true moves noise le"),
+    (
+        {"schedule": Rectified(), "parameterization": V(), "objective": dc.Weighted("x0", -0.5)},
+        "objective=weighted has no finite weight: take an objective.power of 0",
+    ),
 ]
 
 
@@ -65,6 +71,48 @@ def test_what_makes_no_sense_is_refused_with_its_reason_and_cannot_be_built(fiel
     with pytest.raises(ValueError, match=reason) as error:
         Diffusion(choices, Continuous(), (2,))
     assert str(error.value) == refusal(choices)
+
+
+OUT_OF_RANGE = [
+    (dc.Importance, {"floor": 1.1}, "importance needs 1 <= history <= 1000 .* 0 < floor <= 1, got 10 and 1.1"),
+    (dc.LogNormal, {"std": float("nan")}, "log_normal needs std > 0"),
+    (Hybrid, {"weight": 0.0}, "hybrid needs weight > 0, got 0.0"),
+    (dc.P2, {"k": 0.0}, "p2 needs k > 0 and gamma >= 0, got k=0.0 and gamma=1.0"),
+    (dc.Ddim, {"eta": 1.1}, r"sampler\.eta must lie in \[0, 1\]"),
+    (dc.Ancestral, {"skip": 1.0}, r"sampler\.skip"),
+    (dc.Heun, {"churn_min": 2.0, "churn_max": 1.0}, r"sampler\.churn must be at least 0"),
+    (Immiscible, {"k": 1}, r"^immiscible needs k from 2 to 1000 .*, got 1$"),
+    (dc.Class, {"dropout": 1.0}, "^conditioning.dropout is the share of labels "),
+    (dc.Power, {"std": 0.3}, r"average\.std must be 0\.004 to 0\.284"),
+    (dc.Mlp, {"width": 3}, "mlp needs an even width and at least one layer"),
+    (dc.Dit, {"depth": 0}, "dit needs .*of at least 1"),
+    (dc.Dit, {"width": 16, "heads": 3}, "dit needs .*that heads and 4 divide, .*, got width=16, heads=3"),
+    (dc.UNet, {"multipliers": (1, 0)}, "unet needs .*of at least 1"),
+    (dc.UNet, {"channels": 8, "heads": 3}, "unet needs .*even number of channels that groups and heads divide"),
+    (dc.UNet, {"dropout": 1.0}, "unet needs .*0 <= dropout < 1"),
+    (Latents, {"channels": 0}, "space.channels must be at least 1"),
+    (Latents, {"width": 12}, "space.width must be a multiple"),
+    (Latents, {"learning_rate": 0}, "latents need .*learning_rate > 0"),
+    (dc.Training, {"micro_batch": 0}, "training.*must be at least 1, .*got 0"),
+    (dc.Training, {"snapshots": 257}, "training.snapshots must be 0 for none, or 1 to 256.*got 257"),
+    (
+        dc.Training,
+        {"learning_rate": float("nan")},
+        "training needs learning_rate > 0, warmup >= 0 and weight_decay >= 0",
+    ),
+    (dc.Training, {"beta_2": 1.0}, r"training needs ema, beta_1 and beta_2 in \[0, 1\)"),
+    (dc.Training, {"clip": 0}, "training.clip is a norm above 0, or null .*, got 0"),
+    (dc.Training, {"cooldown": 1.1}, "training.cooldown is a share of the steps, above 0 and at most 1"),
+    (dc.Training, {"rate": "wsd", "steps": 100, "warmup": 71}, "cooldown longer .*=0.3 leaves 70 of .*=100"),
+    (dc.Training, {"rate": "inverse_sqrt", "warmup": 0}, "from the end of its warm-up: take training.warmup >= 1"),
+    (dc.Training, {"rate": "step"}, "training.rate must be .* or .*, got 'step'"),
+]
+
+
+@pytest.mark.parametrize(("choice", "fields", "reason"), OUT_OF_RANGE)
+def test_fields_out_of_range_are_refused(choice, fields, reason):
+    with pytest.raises(ValueError, match=reason):
+        choice(**fields)
 
 
 def test_a_chain_that_makes_no_sense_is_refused():

@@ -10,7 +10,6 @@ import torch
 from diffusion_core.clipping import DRAWS
 from diffusion_core.timesteps import LowDiscrepancy
 from diffusion_core.trainer import Trainer, training_reports
-from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
     BASE,
     adapting_learner,
@@ -18,14 +17,9 @@ from tests.diffusion_core.learners import (
     points_learner,
     schedule_learner,
 )
-from tests.diffusion_core.test_training import PLAN, assert_same, run
+from tests.diffusion_core.test_training import PLAN, run
 
 CPU = torch.device("cpu")
-LEARNERS = pytest.mark.parametrize("learner_of", [adapting_learner, schedule_learner])
-
-
-def plain_learner():
-    return learner_of_points(BASE)
 
 
 def stepped(learner_of, clip, **changes):
@@ -41,8 +35,7 @@ def stepped(learner_of, clip, **changes):
     }
 
 
-@LEARNERS
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(("learner_of", "optimizer"), [(adapting_learner, "muon"), (schedule_learner, "adamw")])
 def test_it_is_torchs_clipping_of_the_normalised_loss(learner_of, optimizer):
     clip = 1e-2
     trainer, found = stepped(learner_of, clip, optimizer=optimizer)
@@ -54,16 +47,6 @@ def test_it_is_torchs_clipping_of_the_normalised_loss(learner_of, optimizer):
         assert torch.nn.utils.clip_grad_norm_([parameter], clip) > clip
         torch.testing.assert_close(found[group], parameter.grad * loss_0, rtol=1e-3, atol=0)
         assert float(found[group].norm() / loss_0) == pytest.approx(clip, rel=1e-5)
-
-
-@LEARNERS
-def test_a_run_continued_from_a_report_clips_as_the_unbroken_one(learner_of):
-    plan = replace(PLAN, clip=1e-2)
-    unbroken = run(learner_of, plan)
-    for i, (step, _, state) in enumerate(unbroken[:-1]):
-        continued = run(learner_of, plan, start=(step, state))
-        assert [report[:2] for report in continued] == [report[:2] for report in unbroken[i + 1 :]]
-        assert_same(continued[-1][2], unbroken[-1][2])
 
 
 def test_the_loss_of_a_network_that_says_0_is_the_noises_own():
@@ -78,26 +61,15 @@ def test_the_loss_of_a_network_that_says_0_is_the_noises_own():
     assert float(trainer.clipping.loss_0["network"]) == pytest.approx(1, abs=4 * deviation)
 
 
-@pytest.mark.parametrize("learner_of", [plain_learner, schedule_learner])
-def test_batches_in_pieces_are_clipped_whole(learner_of):
-    (whole, at_once), (pieces, in_pieces) = stepped(learner_of, 1e-2), stepped(learner_of, 1e-2, micro_batch=5)
-    torch.testing.assert_close(pieces.clipping.loss_0, whole.clipping.loss_0, rtol=1e-5, atol=0)
-    torch.testing.assert_close(in_pieces, at_once, rtol=1e-3, atol=1e-6)
-
-
 def test_reports_say_what_was_clipped_since_the_last():
     for clip, share in ((1e-6, 1.0), (1e30, 0.0)):
-        for report in training_reports(*schedule_learner(), replace(PLAN, clip=clip), 0):
+        for report in training_reports(*schedule_learner(), replace(PLAN, steps=4, clip=clip), 0):
             groups = ("network", "schedule_ends", "schedule_shape")
             assert {report.diagnostics[f"clip/{group}_share"] for group in groups} == {share}
             assert all(report.diagnostics[f"clip/{group}_loss_0"] > 0 for group in groups)
 
 
-def test_a_norm_that_is_none_and_a_state_of_a_training_that_clips_otherwise_are_refused():
-    for clip in (0, -1, float("inf"), float("nan")):
-        with pytest.raises(ValueError, match=rf"training\.clip is a norm above 0, or null .*, got {clip}"):
-            Training(clip=clip)
-    for theirs, own in ((None, 1.0), (1.0, None)):
-        *_, (step, _, state) = run(points_learner, replace(PLAN, steps=3, clip=theirs))
-        with pytest.raises(ValueError, match="what it clipped were other gradients"):
-            run(points_learner, replace(PLAN, clip=own), start=(step, state))
+def test_a_state_of_a_training_that_clips_otherwise_is_refused():
+    *_, (step, _, state) = run(points_learner, replace(PLAN, steps=3, clip=None))
+    with pytest.raises(ValueError, match="what it clipped were other gradients"):
+        run(points_learner, PLAN, start=(step, state))

@@ -22,9 +22,9 @@ from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.problems import denoiser_output
 from diffusion_core.randomness import Values
-from diffusion_core.samplers import Ancestral, Ddim, Sampler
+from diffusion_core.samplers import Ancestral, Sampler
 from diffusion_core.schedules import LogSnrLinear
-from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.solvers import Heun
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
@@ -104,31 +104,31 @@ def test_each_row_is_scored_by_the_model_of_its_own_label(score, monkeypatch):
     # Fewer than what slopes over images are taken of: no image has a part in another's score.
     x, labels = labelled_points(14)
     labels[3], labels[10] = -1, NONE
-    found = SCORES[score](exact(60).with_labels(labels), x)
+    found = SCORES[score](exact(20).with_labels(labels), x)
     for y in range(4):
         own = labels.where(labels >= 0, NONE) == y
-        truth = SCORES[score](of_class(y, 60), x)
+        truth = SCORES[score](of_class(y, 20), x)
         torch.testing.assert_close(found[own], truth[own], rtol=1e-4, atol=1e-4)
         assert (found - truth)[~own].abs().min() > 1e-3
 
 
 def test_what_is_fitted_is_fitted_by_each_example_with_its_own_label():
     """E‖x_0 − x̂_0‖²/D is s (1 − ᾱ)/(ᾱ s + 1 − ᾱ) of one class, s = 0.3²: of others' labels it would be nearly 1."""
-    (x, labels), model = labelled_points(300), exact(60)
+    (x, labels), model = labelled_points(300), exact(20)
     moments = noise_moments(model.with_labels(labels), x, draws=600, seed=0)
     s, alpha_bar = MIXTURE.width**2, moments.alpha_bar
     torch.testing.assert_close(moments.error, s * (1 - alpha_bar) / (alpha_bar * s + 1 - alpha_bar), rtol=0.15, atol=0)
 
 
-@pytest.mark.parametrize("sampler", [Ancestral(), Ddim(steps=20), Heun(steps=20), DpmSolver(steps=20)], ids=name)
+@pytest.mark.parametrize("sampler", [Ancestral(), Heun(steps=10)], ids=name)
 def test_a_sample_is_that_of_the_model_of_its_label(sampler):
     """Whatever stands beside it: of label y at the same noise."""
     labels = torch.arange(150) % 4
-    samples = drawn(sampler, exact(60).with_labels(labels), batch=64)
+    samples = drawn(sampler, exact(20).with_labels(labels), batch=64)
     for y in range(4):
-        truth = drawn(sampler, of_class(y, 60))
+        truth = drawn(sampler, of_class(y, 20))
         torch.testing.assert_close(samples[labels == y], truth[labels == y], rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(drawn(sampler, exact(60).with_labels(labels), 20, first=130), samples[130:])
+    torch.testing.assert_close(drawn(sampler, exact(20).with_labels(labels), 20, first=130), samples[130:])
 
 
 def drawn(sampler: Sampler, model: Diffusion, n: int = 150, **more) -> Tensor:
@@ -136,13 +136,11 @@ def drawn(sampler: Sampler, model: Diffusion, n: int = 150, **more) -> Tensor:
 
 
 def test_labels_of_other_rows_are_no_labels():
-    x, model = torch.zeros(4, 2), exact(60)
+    x, model = torch.zeros(4, 2), exact(20)
     view = model.with_labels(torch.tensor([0, 1, 2]))
     line = r"^labels of 3 rows are given, and 4 rows are asked: take diffusion.rows\(slice\(i, j\)\)$"
     with pytest.raises(ValueError, match=line):
         view.predict(x, torch.full((4,), 7.0))
-    with pytest.raises(ValueError, match=r"^labels of 3 rows are given, and 100 rows are asked"):
-        drawn(Ddim(steps=2), view, 100)
 
 
 PLAN = Training(steps=20, batch=6, warmup=0, precision="float32")
@@ -154,20 +152,12 @@ def trained_on(data) -> None:
 
 LABELLED = replace(BASE, conditioning=Class())
 POINTS, OWN = learner_of_points(LABELLED)[1]
-NO_SHARES = ([0.0, 0.0], [-1.0, 2.0], [], [math.nan, 1.0], [[1.0]])
 REFUSED = [
     (lambda: trained_on(Labelled(POINTS, OWN.float())), r"^labels must be int64 \[N\], got torch.float32 \[40\]$"),
-    (lambda: trained_on(Labelled(POINTS, OWN[:, None])), r"^labels must be int64 \[N\], got torch.int64 \[40, 1\]$"),
     (lambda: trained_on(Labelled(POINTS, OWN + 2)), "^labels of 3 classes are 0 to 2, and -1 for none, got \\[4\\]$"),
-    (lambda: trained_on(Labelled(POINTS, OWN - 1)), "^labels of 3 classes are 0 to 2, and -1 for none, got \\[-2\\]$"),
-    (lambda: trained_on(POINTS), r"^a training with labels .* takes Labelled\(values, labels\), got none$"),
     (lambda: trained_on(Labelled(POINTS, OWN[1:])), "^a training with labels .* got 39 for 40 examples$"),
-    (
-        lambda: Diffusion(LABELLED, Continuous(), (2,)),
-        "^conditioning=class tells the network labels, and these data have",
-    ),
-    *((lambda d=d: Class(dropout=d), "^conditioning.dropout is the share of labels ") for d in (-0.1, 1.0, math.nan)),
-    *((lambda s=s: sample_labels(torch.tensor(s), 5, 0), "^shares of classes must be at least 0") for s in NO_SHARES),
+    (lambda: Diffusion(LABELLED, Continuous(), (2,)), "^conditioning=class tells the network labels, and these data"),
+    (lambda: sample_labels(torch.tensor([-1.0, 2.0]), 5, 0), "^shares of classes must be at least 0"),
 ]
 
 
@@ -198,10 +188,10 @@ SHARES = torch.tensor([0.5, 0.0, 0.2, 0.3], dtype=torch.float64)
 
 def test_any_run_of_samples_has_nearly_the_shares_of_the_classes():
     """Multiples of the golden ratio: of n in a run, an interval holds its share but for O(log n)."""
-    for seed in range(5):
+    for seed in range(2):
         labels = sample_labels(SHARES, 4096, seed)
         assert labels.dtype == torch.int64
-        for length in (16, 64, 512, 2048):
+        for length in (16, 512):
             runs = labels.unfold(0, length, 37)
             counts = torch.stack([(runs == y).sum(1) for y in range(4)], 1)
             assert (counts - length * SHARES).abs().max() < 1.5 + 0.5 * math.log(length)

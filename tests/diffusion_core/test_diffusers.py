@@ -1,9 +1,8 @@
 """Samplers and schedules against those of the library `diffusers`: one denoiser, one start, the same times and noise.
 
 Its time t is our t + 1. Where a scheduler reads ᾱ or σ from a table of float32, it is given ours in float64, so that a
-step is compared and not the rounding of a table, which has tests of its own (`test_diffusers_schedules.py`). DDPM, DDIM
-and Heun then agree to rounding in float64. The other schedulers round a sample to float32 before each step: 6e-8 of it,
-some dozen times.
+step is compared and not the rounding of a table. DDPM, DDIM and Heun then agree to rounding in float64. The other
+schedulers round a sample to float32 before each step: 6e-8 of it, some dozen times.
 
 The library is imported where it is used: every worker of a parallel run reads this file, and one needs the library.
 """
@@ -15,13 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.parameterizations import X0, Epsilon, Parameterization, V
+import diffusion_core as dc
 from diffusion_core.problems import GaussianData, Output, denoiser_output
-from diffusion_core.samplers import Ancestral, Ddim, Sampler
-from diffusion_core.schedules import Cosine, Linear, Schedule
-from diffusion_core.solvers import DpmSolver, Heun
-from diffusion_core.variances import Beta, BetaTilde, Variance
 from tests.axes import across, paired
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion
@@ -34,14 +28,12 @@ EXACT = {"rtol": 1e-11, "atol": 1e-11}
 ROUNDED = {"rtol": 1e-6, "atol": 1e-6}
 """What is left of one that rounds x to float32 at each step; found: 7e-7."""
 
-PREDICTIONS = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
+PREDICTIONS = {"epsilon": dc.Epsilon(), "sample": dc.X0(), "v_prediction": dc.V()}
 GAUSSIAN, MIXTURE = GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)
 SPOKEN = (
-    (GAUSSIAN, "epsilon", Linear()),
-    (MIXTURE, "epsilon", Cosine()),
-    (GAUSSIAN, "sample", Cosine()),
-    (MIXTURE, "sample", Linear()),
-    (MIXTURE, "v_prediction", Cosine()),
+    (MIXTURE, "epsilon", dc.Linear()),
+    (GAUSSIAN, "sample", dc.Cosine()),
+    (MIXTURE, "v_prediction", dc.Cosine()),
 )
 """Data, what a network predicts of it in the library's words, and a schedule."""
 LENGTHS = (None, STEPS)
@@ -52,11 +44,11 @@ class Case:
     """One denoiser as a network's output and as our diffusion, and the start and the noise of the steps k = 1..K."""
 
     output: Output
-    model: Diffusion
+    model: dc.Diffusion
     start: Tensor
     noise: Tensor
 
-    def ours(self, sampler: Sampler) -> Tensor:
+    def ours(self, sampler: dc.Sampler) -> Tensor:
         """x_0 by our sampler."""
         chain = self.model.chain(sampler.steps)
         walk = sampler.walk(self.model, self.start, chain, chain.steps, lambda k: self.noise[k])
@@ -81,9 +73,9 @@ class Case:
 
 def case(
     data: GaussianData | MixtureData,
-    parameterization: Parameterization,
-    schedule: Schedule,
-    variance: Variance | None = None,
+    parameterization: dc.Parameterization,
+    schedule: dc.Schedule,
+    variance: dc.Variance | None = None,
 ) -> Case:
     """Five paths of 2-D data."""
     output = denoiser_output(data.denoise, parameterization, schedule, HORIZON)
@@ -92,14 +84,14 @@ def case(
     return Case(output, model, noise[0], noise)
 
 
-@paired(words=SPOKEN, variance=(Beta(), BetaTilde()), steps=LENGTHS)
+@paired(words=SPOKEN, variance=(dc.Beta(), dc.BetaTilde()), steps=LENGTHS)
 def test_ancestral_sampling_is_ddpm_scheduler(words, variance, steps):
     """At their own draws of noise, which each step makes anew from a seed; the last step, at their t = 0, adds none."""
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
     data, prediction, schedule = words
     made = case(data, PREDICTIONS[prediction], schedule, variance=variance)
-    theirs = "fixed_large" if variance == Beta() else "fixed_small"
+    theirs = "fixed_large" if variance == dc.Beta() else "fixed_small"
     scheduler = DDPMScheduler(HORIZON, prediction_type=prediction, variance_type=theirs, clip_sample=False)
     scheduler.alphas_cumprod = made.alpha_bar()
     scheduler.set_timesteps(timesteps=[t - 1 for t in made.times(steps)])
@@ -108,20 +100,16 @@ def test_ancestral_sampling_is_ddpm_scheduler(words, variance, steps):
         made.noise[k] = torch.randn(5, 2, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
         generator = torch.Generator().manual_seed(k)
         x = scheduler.step(made.asked(x, int(t) + 1), t, x, generator=generator).prev_sample
-    torch.testing.assert_close(made.ours(Ancestral(steps=steps)), x, **EXACT)
+    torch.testing.assert_close(made.ours(dc.Ancestral(steps=steps)), x, **EXACT)
 
 
 @paired(words=SPOKEN, eta=(0.0, 0.4, 1.0), steps=LENGTHS)
 def test_ddim_is_ddim_scheduler(words, eta, steps):
-    data, prediction, schedule = words
-    made = case(data, PREDICTIONS[prediction], schedule)
-    torch.testing.assert_close(made.ours(Ddim(steps=steps, eta=eta)), by_ddim(made, prediction, eta, steps), **EXACT)
-
-
-def by_ddim(made: Case, prediction: str, eta: float, steps: int | None) -> Tensor:
-    """x_0 by DDIMScheduler, which goes from t to t − ⌊T/n⌋: n is what makes that our stride."""
+    """Which goes from t to t − ⌊T/n⌋: n is what makes that our stride."""
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
+    data, prediction, schedule = words
+    made = case(data, PREDICTIONS[prediction], schedule)
     times = made.times(steps)
     scheduler = DDIMScheduler(HORIZON, prediction_type=prediction, clip_sample=False)
     scheduler.alphas_cumprod = made.alpha_bar()
@@ -129,7 +117,7 @@ def by_ddim(made: Case, prediction: str, eta: float, steps: int | None) -> Tenso
     x = made.start
     for k, t in zip(range(len(times), 0, -1), times, strict=True):
         x = scheduler.step(made.asked(x, t), t - 1, x, eta=eta, variance_noise=made.noise[k]).prev_sample
-    return x
+    torch.testing.assert_close(made.ours(dc.Ddim(steps=steps, eta=eta)), x, **EXACT)
 
 
 @paired(words=SPOKEN, equation=("ode", "sde"), order=(1, 2), steps=LENGTHS)
@@ -152,7 +140,7 @@ def test_dpm_solver_is_dpm_solver_multistep_scheduler(words, equation, order, st
     for k, t in zip(range(len(times), 0, -1), times, strict=True):
         lower_where_too_long(scheduler, made.sigmas(steps), len(times) - k)
         x = scheduler.step(made.asked(x, t), t - 1, x, variance_noise=made.noise[k]).prev_sample
-    torch.testing.assert_close(made.ours(DpmSolver(steps=steps, order=order, equation=equation)), x, **ROUNDED)
+    torch.testing.assert_close(made.ours(dc.DpmSolver(steps=steps, order=order, equation=equation)), x, **ROUNDED)
 
 
 @across(words=SPOKEN, steps=LENGTHS)
@@ -169,7 +157,7 @@ def test_heun_is_heun_discrete_scheduler(words, steps):
     y = made.start * (1 + sigmas[0] ** 2).sqrt()
     for t in scheduler.timesteps:
         y = scheduler.step(made.asked(scheduler.scale_model_input(y, t), int(t) + 1), t, y).prev_sample
-    torch.testing.assert_close(made.ours(Heun(steps=steps)), y, **EXACT)
+    torch.testing.assert_close(made.ours(dc.Heun(steps=steps)), y, **EXACT)
 
 
 def lower_where_too_long(scheduler, sigmas: Tensor, i: int) -> None:

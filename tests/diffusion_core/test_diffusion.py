@@ -10,33 +10,23 @@ import pytest
 import torch
 from torch import Tensor
 
+import diffusion_core as dc
 from diffusion_core import denoiser
-from diffusion_core.choices import Choices
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.mlp import Mlp
-from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import MinSnr, Vlb
-from diffusion_core.parameterizations import X0
 from diffusion_core.problems import Function
-from diffusion_core.schedules import Cosine, LearnedLinear, Schedule
 from diffusion_core.terms import bound_term, term_in_all_rows
-from diffusion_core.timesteps import Timesteps
-from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal
 from tests.axes import across, members, name
 from tests.diffusion_core.learners import random_model
 from tests.diffusion_core.problems import diffusion
 
-BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
+BASE = dc.Choices(network=dc.Mlp(width=16, layers=1), horizon=50)
 
 
-def ask(model: Diffusion, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+def ask(model: dc.Diffusion, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """What a diffusion's denoiser puts out at the times t of the full chain."""
     return model.denoiser(x_t, t, model.chain().step(t))
 
 
-def shown_times(model: Diffusion, t: list[int]) -> Tensor:
+def shown_times(model: dc.Diffusion, t: list[int]) -> Tensor:
     """What the network is told of the times t of the full chain."""
     seen: list[Tensor] = []
     model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
@@ -50,7 +40,9 @@ def test_the_network_sees_1000_t_over_the_horizon():
         torch.testing.assert_close(told, torch.tensor([1000 / horizon, 500.0, 1000.0]))
 
 
-@pytest.mark.parametrize(("schedule", "ends"), [(Cosine(), (-13.3, 5.0)), (LearnedLinear(-9.0, 3.0), (-9.0, 3.0))])
+@pytest.mark.parametrize(
+    ("schedule", "ends"), [(dc.Cosine(), (-13.3, 5.0)), (dc.LearnedLinear(-9.0, 3.0), (-9.0, 3.0))]
+)
 def test_told_the_noise_level_the_network_sees_1000_times_its_place_between_two_fixed_ends(schedule, ends):
     """Those of Kingma et al. under every fixed schedule; under a learned one its first ones, also when it has moved."""
     model = diffusion(lambda x_t, t: 0 * x_t, 50, schedule=schedule).requires_grad_(False)
@@ -61,19 +53,19 @@ def test_told_the_noise_level_the_network_sees_1000_times_its_place_between_two_
     torch.testing.assert_close(shown_times(model, [1, 25, 50]), expected.float())
 
 
-@across(schedule=members(Schedule))
+@across(schedule=members(dc.Schedule))
 def test_the_first_steps_rule_is_the_schedules_for_grey_levels_and_beta_1_for_densities(schedule):
-    for encoding, rule in ((GreyLevels(), schedule.first_step), (Continuous(), "beta_1")):
-        model = diffusion(lambda x_t, t: x_t, 50, parameterization=X0(), schedule=schedule, encoding=encoding)
+    for encoding, rule in ((dc.GreyLevels(), schedule.first_step), (dc.Continuous(), "beta_1")):
+        model = diffusion(lambda x_t, t: x_t, 50, parameterization=dc.X0(), schedule=schedule, encoding=encoding)
         assert model.chain().first_step == model.chain(7).first_step == rule
 
 
-@across(schedule=members(Schedule))
+@across(schedule=members(dc.Schedule))
 def test_curves_are_the_schedule_its_bounds_and_the_objectives_weight(schedule):
     made = diffusion(
-        lambda x_t, t: x_t, 50, parameterization=X0(), schedule=schedule, objective=Vlb(), variance=BetaTilde()
+        lambda x_t, t: x_t, 50, parameterization=dc.X0(), schedule=schedule, objective=dc.Vlb(), variance=dc.BetaTilde()
     )
-    model = DiffusionLearner(made)
+    model = dc.DiffusionLearner(made)
     curves = {key: value.numpy() for key, value in model.curves().items()}
     alpha_bar = torch.sigmoid(-schedule.gamma(50).requires_grad_(False)(torch.arange(51))).numpy()
     beta = 1 - alpha_bar[1:] / alpha_bar[:-1]
@@ -91,17 +83,17 @@ def test_curves_are_the_schedule_its_bounds_and_the_objectives_weight(schedule):
     np.testing.assert_array_equal(curves["expected_weight"], curves["eps_weight"])
 
 
-@pytest.mark.parametrize("timesteps", members(Timesteps), ids=name)
+@pytest.mark.parametrize("timesteps", members(dc.Timesteps), ids=name)
 def test_the_mean_of_a_batchs_losses_is_what_the_expected_weight_says(timesteps):
     """(1/T) Σ w(t) ‖ε − ε̂‖²/D, the density in w or not; with x_0 = 0 and ε̂ = x_t that is (1 − √(1 − ᾱ))² at ε = 1."""
-    choices = Choices(
-        schedule=Cosine(),
-        objective=MinSnr(0.5),
+    choices = dc.Choices(
+        schedule=dc.Cosine(),
+        objective=dc.MinSnr(0.5),
         timesteps=timesteps,
         network=Function(lambda x_t, t: x_t, 50),
         horizon=50,
     )
-    learner = DiffusionLearner.of(choices, Continuous(), (2,))
+    learner = dc.DiffusionLearner.of(choices, dc.Continuous(), (2,))
     for _ in range(12):
         learner.timesteps.record(torch.arange(1, 51), torch.arange(1, 51).double() ** -0.5)
     t, weight = learner.domain.draw(learner.timesteps, (torch.arange(40_960).double() + 0.5) / 40_960)
@@ -114,14 +106,16 @@ def test_the_mean_of_a_batchs_losses_is_what_the_expected_weight_says(timesteps)
 
 
 def test_a_variance_is_swapped_for_one_that_no_network_is_taught():
-    learned = replace(BASE, variance=LearnedDiagonal(), objective=Vlb())
-    for choices, asked in ((learned, Beta()), (BASE, LearnedDiagonal())):
+    learned = replace(BASE, variance=dc.LearnedDiagonal(), objective=dc.Vlb())
+    for choices, asked in ((learned, dc.Beta()), (BASE, dc.LearnedDiagonal())):
         with pytest.raises(ValueError, match="variance=learned_diagonal is taught to a network, and cannot be swapped"):
-            Diffusion(choices, Continuous(), (2,)).with_variance(asked)
-    model, built = (Diffusion(choices, Continuous(), (2,)) for choices in (BASE, replace(BASE, variance=BetaTilde())))
+            dc.Diffusion(choices, dc.Continuous(), (2,)).with_variance(asked)
+    model, built = (
+        dc.Diffusion(choices, dc.Continuous(), (2,)) for choices in (BASE, replace(BASE, variance=dc.BetaTilde()))
+    )
     built.load_state_dict(model.state_dict())
     x0, eps, k = *torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0)), torch.arange(1, 51)
-    terms = [each.term(x0, eps, each.chain(), k) for each in (model.with_variance(BetaTilde()), built, model)]
+    terms = [each.term(x0, eps, each.chain(), k) for each in (model.with_variance(dc.BetaTilde()), built, model)]
     assert torch.equal(terms[0], terms[1])
     assert not torch.isclose(terms[0], terms[2])[1:40].any(), "near pure noise β̃ is β"
 
@@ -129,8 +123,8 @@ def test_a_variance_is_swapped_for_one_that_no_network_is_taught():
 @pytest.mark.parametrize("k", [(1, 7, 1, 30), (2, 7, 11, 50)])
 def test_a_term_is_the_same_with_the_decoder_in_its_own_rows_and_in_all(k):
     """The one is a CPU's way, the other a GPU's; their gradients too."""
-    choices = replace(BASE, objective=Vlb(), network=UNet(channels=8, groups=4))
-    model = Diffusion(choices, GreyLevels(17), (1, 8, 8)).with_clip(False)
+    choices = replace(BASE, objective=dc.Vlb(), network=dc.UNet(channels=8, groups=4))
+    model = dc.Diffusion(choices, dc.GreyLevels(17), (1, 8, 8)).with_clip(False)
     model.initialise(0)
     x0 = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = []

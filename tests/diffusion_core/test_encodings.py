@@ -13,7 +13,6 @@ from torch.distributions import Normal
 
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.units import bits_of, bits_of_scales, bits_per_dim, bits_per_nat
 from tests.axes import across, paired
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
@@ -62,12 +61,9 @@ def test_continuous_decoder_is_the_gaussian_density(generator):
     x0, mean, log_variance = torch.randn(3, 5, 2, 3, generator=generator, dtype=torch.float64)
     expected = -Normal(mean, (log_variance / 2).exp()).log_prob(x0).flatten(1).sum(1)
     torch.testing.assert_close(Continuous().decoder_term(x0, mean, log_variance), expected, rtol=1e-12, atol=0)
-    shared = log_variance[:, :1, :1]
-    expected = -Normal(mean, (shared / 2).exp()).log_prob(x0).flatten(1).sum(1)
-    torch.testing.assert_close(Continuous().decoder_term(x0, mean, shared), expected, rtol=1e-12, atol=0)
 
 
-@across(levels=(2, 3, 10, 17, 128, 255, 256), u=(0.0, 0.3, 0.5, 0.93, ALMOST_ONE))
+@across(levels=(2, 10, 17, 255, 256), u=(0.0, 0.5, ALMOST_ONE))
 def test_every_grey_level_comes_back_from_its_encoding(levels, u):
     encoding = GreyLevels(levels)
     raw = torch.arange(levels, dtype=torch.uint8)
@@ -123,7 +119,7 @@ def test_what_dequantisation_costs():
     assert [encoding.offset_bits for encoding in (digits, grey, points)] == [-math.log2(15), 0, 0]
 
 
-@across(gamma=(-40.0, -13.3, -9.0, -7.0, -3.0, 2.0), noise=(0.0, 1.0, -5.5))
+@across(gamma=(-40.0, -9.0, -3.0, 2.0), noise=(0.0, -5.5))
 def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
     """All 256 levels, those at both ends included, by torch's own log_softmax; and its gradient in γ by autograd."""
     eps = torch.full_like(LEVELS, noise)
@@ -135,16 +131,3 @@ def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
     gradients = [torch.autograd.grad(log_p.sum(), at)[0] for log_p, at in ((ours, ours_at), (theirs, theirs_at))]
     torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("dims", [1, 3, 784])
-def test_as_many_fair_coins_as_dimensions_are_one_bit_each(dims):
-    nats = torch.full((2,), -dims * math.log(0.5), dtype=torch.float64)
-    one = torch.ones(2, dtype=torch.float64)
-    torch.testing.assert_close(bits_per_dim(nats, dims), one, rtol=1e-15, atol=0)
-    torch.testing.assert_close(nats * bits_per_nat(dims), one, rtol=1e-15, atol=0)
-
-
-def test_a_choice_among_equals_is_the_log_of_their_number_and_a_product_of_scales_its_sum():
-    assert [bits_of(count) for count in (256, 1, 0.25)] == [8, 0, -2]
-    assert bits_of_scales(torch.tensor([2.0, 8.0, 0.25])) == 2

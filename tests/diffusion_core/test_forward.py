@@ -86,7 +86,7 @@ def test_coefficients_agree_with_fifty_digits(gamma_t, difference):
         assert float(getattr(step, key)) == pytest.approx(float(value), rel=1e-15, abs=rtol), key
 
 
-@pytest.mark.parametrize("horizon", [2, 3, 10, 31, 64])
+@pytest.mark.parametrize("horizon", [2, 3, 31])
 def test_strided_times_run_evenly_from_1_to_the_horizon(horizon):
     for steps in range(2, horizon + 1):
         times = strided_times(horizon, steps)
@@ -100,17 +100,6 @@ def test_strided_times_run_evenly_from_1_to_the_horizon(horizon):
     for steps in (0, -1, horizon + 1):
         with pytest.raises(ValueError, match=f"of {steps} steps does not fit .* T={horizon}: take 1 to {horizon}"):
             strided_times(horizon, steps)
-
-
-@across(schedule=members(Schedule), steps=(1, 2, 7, 50), rule=("beta_tilde_2", "beta_1"))
-def test_variance_of_the_first_step_follows_the_chains_rule(schedule, steps, rule):
-    chain = Chain(schedule.gamma(50).requires_grad_(False), strided_times(50, steps), rule)
-    kept = torch.sigmoid(-chain.gamma(chain.times)).tolist()
-    expected = 1 - kept[1]
-    if rule == "beta_tilde_2" and steps > 1:
-        expected *= (1 - kept[2] / kept[1]) / (1 - kept[2])
-    log_first = chain.step(torch.tensor([1, 1])).log_first
-    assert log_first.tolist() == pytest.approx([math.log(expected)] * 2, rel=1e-9)
 
 
 COEFFICIENTS = [name for name, value in vars(Step).items() if isinstance(value, cached_property)]

@@ -15,7 +15,7 @@ from diffusion_core.networks.unet import UNet
 from tests.axes import across
 
 needs_kernel = pytest.mark.skipif(not fused.works(), reason="no compiler here builds the kernel")
-SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (2, 64, 2, 2), (1, 4, 1, 1), (2, 96, 7, 4)]
+SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (1, 4, 1, 1)]
 
 
 class Problem:
@@ -110,20 +110,6 @@ def test_a_large_mean_costs_no_more_digits_than_in_torchs_operations(mean, sprea
 
 
 @needs_kernel
-@across(first=(0.0, 10.0, 256.0), mean=(0.0, 1000.0))
-def test_a_large_image_is_as_near_as_by_torchs_operations_wherever_its_first_pixel_lies(first, mean):
-    """Its first pixel is so many standard deviations from all others; gradients without a mean alone, which costs
-    digits of them whoever works them out."""
-    problem = Problem((1, 2, 128, 128))
-    problem.x = problem.x + mean
-    problem.x[..., 0, 0] += first
-    told = zip(problem.kernel(), problem.torchs(), problem.truth(), strict=True)
-    for ours, theirs, expected in list(told)[: 1 if mean else None]:
-        error, allowed = ((value.double() - expected).abs().max() for value in (ours, theirs))
-        assert error <= 4 * allowed + 1e-7 * expected.abs().max()
-
-
-@needs_kernel
 def test_large_and_infinite_numbers_and_nan_end_as_torchs_do():
     problem = Problem((1, 1, 2, 2), groups=1)
     nn.init.constant_(problem.layer.weight, 1e4)
@@ -160,14 +146,6 @@ def test_without_a_compiler_or_switched_off_torchs_operations_take_its_place(cha
     for known in (fused.library, fused.works):
         known.cache_clear()
     assert list(tmp_path.rglob("*.so")) == []
-
-
-@needs_kernel
-@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
-def test_it_is_tried_whatever_is_around_its_first_call(around):
-    fused.works.cache_clear()
-    with around():
-        assert fused.works()
 
 
 @needs_kernel

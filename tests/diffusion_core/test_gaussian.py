@@ -13,26 +13,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.parameterizations import Parameterization
+import diffusion_core as dc
 from diffusion_core.problems import DATA, GaussianData, expected_bound, expected_terms
-from diffusion_core.samplers import Sampler
-from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.variances import Beta, BetaTilde, Variance
 from tests.axes import members, name, paired, spoken
 from tests.diffusion_core.problems import exact_model
 
 EULER = 0.5772156649015329
-FIXED = (Beta(), BetaTilde())
-SPOKEN = {"parameterization": members(Parameterization), "schedule": members(Schedule)}
+FIXED = (dc.Beta(), dc.BetaTilde())
+SPOKEN = {"parameterization": members(dc.Parameterization), "schedule": members(dc.Schedule)}
 
 
-def gap(horizon: int, variance: Variance, data: GaussianData, schedule: Schedule | None = None) -> float:
+def gap(horizon: int, variance: dc.Variance, data: GaussianData, schedule: dc.Schedule | None = None) -> float:
     """Bound less entropy, in bits/dim."""
     return expected_bound(exact_model(horizon, variance, data, schedule=schedule), data) - data.entropy
 
 
-def closed_form_terms(model: Diffusion, data: GaussianData, variance: Variance, steps: int) -> np.ndarray:
+def closed_form_terms(model: dc.Diffusion, data: GaussianData, variance: dc.Variance, steps: int) -> np.ndarray:
     """½ [log σ²/β̃ + β̃/σ² − 1 + c_0² m/σ²] with m = E(x_0 − E[x_0|x_t])², and at k = 1 ½ [log 2πσ_1² + m/σ_1²]."""
     alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times)).numpy()[:, None]
     s = np.array(data.variances)
@@ -40,7 +36,7 @@ def closed_form_terms(model: Diffusion, data: GaussianData, variance: Variance, 
     beta = 1 - alpha_bar[1:] / alpha_bar[:-1]
     beta_tilde = beta * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:])
     c0 = np.sqrt(alpha_bar[:-1]) * beta / (1 - alpha_bar[1:])
-    sigma2 = beta if isinstance(variance, Beta) else np.concatenate([beta[:1], beta_tilde[1:]])
+    sigma2 = beta if isinstance(variance, dc.Beta) else np.concatenate([beta[:1], beta_tilde[1:]])
     first = 0.5 * (np.log(2 * np.pi * sigma2[:1]) + mmse[:1] / sigma2[:1])
     ratio = beta_tilde[1:] / sigma2[1:]
     rest = 0.5 * (-np.log(ratio) + ratio - 1 + c0[1:] ** 2 * mmse[1:] / sigma2[1:])
@@ -59,14 +55,14 @@ def test_with_beta_tilde_the_bound_keeps_a_gap_of_half_the_euler_constant_in_nat
     """½ Σ_{t≥2} [1/(t−1) − log t/(t−1)] = γ_Euler/2 per dimension, whatever the data; the rest falls as log T/T, the
     slower the faster β rises from β_1.
     """
-    data, schedule = GaussianData((2.5, 0.6)), Linear(beta_1=1e-3)
-    gaps = [gap(horizon, BetaTilde(), data, schedule) * math.log(2) for horizon in (12_800, 51_200)]
+    data, schedule = GaussianData((2.5, 0.6)), dc.Linear(beta_1=1e-3)
+    gaps = [gap(horizon, dc.BetaTilde(), data, schedule) * math.log(2) for horizon in (12_800, 51_200)]
     errors = [abs(g - EULER / 2) for g in gaps]
     assert errors[1] < 1.2e-3
     assert errors[1] < 0.35 * errors[0]
 
 
-def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
+def variance_of_samples(sampler: dc.Sampler, model: dc.Diffusion) -> Tensor:
     """Variance of the sampled x_0 [2]: a linear sampler's x_0 = A x_K + Σ B_k z_k has A² + Σ B_k².
 
     Its factors are the derivatives of one walk; each dimension has its own.
@@ -79,7 +75,7 @@ def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
 
 
 @pytest.mark.parametrize("variance", FIXED, ids=name)
-@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+@pytest.mark.parametrize("sampler", members(dc.Sampler), ids=name)
 def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler):
     n = 40_000
     sampler = replace(sampler, steps=5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 
 import pytest
@@ -17,13 +16,12 @@ from diffusion_core.fast.forms import OF, accelerated, stackable, stacked
 from diffusion_core.fast.fused import works
 from diffusion_core.networks import layers
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.layers import Attention, NormSilu, ResidualBlock
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
-from tests.axes import across, name, thinned
+from tests.axes import across, name
 
 LAST = torch.channels_last
-MEMBERS = (2, 8)
+MEMBERS = (2, 5)
 ROUNDINGS = ("float32", "bf16")
 needs_kernel = pytest.mark.skipif(not works(), reason="no compiler here builds the kernel")
 
@@ -94,74 +92,26 @@ def assert_bits_of_each_alone(several, x, dy, *told, **how):
 
 KERNELS = (
     (3, 8, 3, (4, 8, 8)),
-    (8, 1, 3, (4, 8, 8)),
     (12, 1, 3, (1, 8, 6)),
     (3, 1, 1, (17, 7, 7)),
-    (1, 24, 3, (1, 1, 5)),
     (4, 1, 5, (16, 4, 4)),
-    (16, 48, 1, (3, 4, 4)),
-    (16, 4, 3, (8, 2, 2)),
     (6, 10, 3, (3, 1, 1)),
-    (4, 12, 1, (1, 5, 7)),
 )
-
-
-def assert_convolutions_have_the_bits_of_each_alone(kernel, rounding):
-    channels_in, channels_out, side, (batch, height, width) = kernel
-    several = [stirred(layers.convolution(channels_in, channels_out, side), i) for i in range(8)]
-    x, dy = normal(8, batch, channels_in, height, width), normal(8, batch, channels_out, height, width, seed=1)
-    assert_bits_of_each_alone(several, x, dy, rounding=rounding)
 
 
 @across(kernel=KERNELS, rounding=ROUNDINGS)
 def test_convolutions_side_by_side_have_the_bits_of_each_alone(kernel, rounding):
-    assert_convolutions_have_the_bits_of_each_alone(kernel, rounding)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("seed", thinned(range(20), 5, list(map(str, range(20)))))
-def test_convolutions_of_any_shape_have_the_bits_of_each_alone(seed):
-    one_of = chooser(seed)
-    for _ in range(20):
-        channels_in, channels_out = (one_of(1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 48) for _ in range(2))
-        kernel = channels_in, channels_out, one_of(1, 3, 5), (one_of(1, 2, 3, 8, 17), one_of(1, 2, 4, 7, 8, 16), 8)
-        assert_convolutions_have_the_bits_of_each_alone(kernel, one_of(*ROUNDINGS))
-
-
-def chooser(seed):
-    """A function that draws one of its arguments."""
-    generator = torch.Generator().manual_seed(seed)
-    return lambda *values: values[int(torch.randint(len(values), (), generator=generator))]
-
-
-LAYERS = [
-    *((nn.Linear(n, m), (rows, n), (rows, m)) for rows, n, m in ((1, 1, 1), (64, 16, 1), (1, 12, 100), (5, 2, 128))),
-    *((nn.LayerNorm(shape[1]), shape, shape) for shape in ((1, 2), (16, 128))),
-]
-for MAP in ((3, 8, 4, 4), (1, 4, 5, 3), (2, 16, 1, 1)):
-    MADE = NormSilu(2, MAP[1]), Attention(MAP[1], 2, 2), ResidualBlock(MAP[1], MAP[1], None, 2, 0.0)
-    LAYERS += [(layer, MAP, MAP) for layer in MADE]
-
-
-@needs_kernel
-@across(layer=LAYERS, rounding=ROUNDINGS)
-def test_layers_side_by_side_have_the_bits_of_each_alone(layer, rounding):
-    made, shape_in, shape_out = layer
-    several = [stirred(copy.deepcopy(made), i) for i in range(8)]
-    x, dy = normal(8, *shape_in), normal(8, *shape_out, seed=1)
-    told = [normal(8, shape_in[0], 2 * shape_in[1], seed=2)] if isinstance(made, (NormSilu, ResidualBlock)) else []
-    assert_bits_of_each_alone(several, x, dy, *told, rounding=rounding)
+    channels_in, channels_out, side, (batch, height, width) = kernel
+    several = [stirred(layers.convolution(channels_in, channels_out, side), i) for i in range(5)]
+    x, dy = normal(5, batch, channels_in, height, width), normal(5, batch, channels_out, height, width, seed=1)
+    assert_bits_of_each_alone(several, x, dy, rounding=rounding)
 
 
 NETWORKS = (
     (Mlp(width=16, layers=2), (2,), 9),
-    (Mlp(width=6, layers=1), (1,), 1),
     (UNet(channels=8, groups=4, recompute=True), (1, 4, 4), 3),
-    (UNet(channels=4, multipliers=(1,), groups=2, attention=(5,), heads=4), (3, 5, 7), 1),
     (UNet(channels=8, multipliers=(1, 2, 2), groups=2, attention=(8, 2), heads=4), (3, 8, 8), 5),
-    (Dit(width=16, depth=2, heads=2), (1, 8, 8), 5),
     (Dit(patch=1, width=12, depth=1, heads=3), (3, 5, 7), 1),
-    (Dit(patch=4, width=64, depth=1, heads=2), (1, 4, 8), 16),
 )
 
 
@@ -172,12 +122,12 @@ def test_networks_side_by_side_have_the_bits_of_each_alone(network, rounding):
     """Those of float32 are told labels: some are many examples', some none's, and of the last network all none's."""
     config, shape, batch = network
     labelled = rounding == "float32"
-    networks = [stirred(config.labelled(shape, shape[0], 10 * labelled), i) for i in range(8)]
-    told = [1000 * normal(8, batch, seed=2).abs()]
+    networks = [stirred(config.labelled(shape, shape[0], 10 * labelled), i) for i in range(5)]
+    told = [1000 * normal(5, batch, seed=2).abs()]
     if labelled:
-        label = torch.randint(11, (8, batch), generator=torch.Generator().manual_seed(0))
-        told.append(label.index_fill_(0, torch.tensor(7), 10))
-    asked = normal(8, batch, *shape), normal(8, batch, *shape, seed=1)
+        label = torch.randint(11, (5, batch), generator=torch.Generator().manual_seed(0))
+        told.append(label.index_fill_(0, torch.tensor(4), 10))
+    asked = normal(5, batch, *shape), normal(5, batch, *shape, seed=1)
     assert_bits_of_each_alone(networks, *asked, *told, rounding=rounding, whole=True)
 
 
@@ -202,14 +152,14 @@ def test_what_can_lie_side_by_side_is_made_of_these_layers_and_draws_nothing():
     assert not stackable(nn.Linear(2, 2))
 
 
-WAYS = [None, *(frozenset(ways) for n in range(4) for ways in itertools.combinations(("y", "dx", "dw"), n))]
+WAYS = [None, frozenset(("y",)), frozenset(("dx", "dw"))]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: "+".join(sorted(way or ["torch's"])))
 def test_by_every_way_a_convolution_is_torchs_of_each_network(way, monkeypatch):
     """Whatever its parts are computed by: values, and gradients by differences."""
     monkeypatch.setattr(convolution, "dependent", lambda case: way)
-    for channels_in, channels_out, side, batch in ((3, 8, 3, 4), (1, 6, 1, 3), (4, 1, 5, 1)):
+    for channels_in, channels_out, side, batch in ((3, 8, 3, 4), (1, 6, 1, 3)):
         own = [stirred(layers.convolution(channels_in, channels_out, side), i).double() for i in range(3)]
         x = normal(3, batch, channels_in, 5, 7, dtype=torch.float64)
         dy = normal(3, batch, channels_out, 5, 7, seed=1, dtype=torch.float64)
@@ -240,38 +190,27 @@ def test_on_several_threads_a_convolution_is_torchs_untried(threads, monkeypatch
     assert len(tried) == (threads == 1)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("wrong", ["y", "dx", "dw", "db", "nothing"])
-def test_a_part_that_is_rounded_by_groups_is_found(wrong, dtype, monkeypatch):
+def test_a_part_that_is_rounded_by_groups_is_found(wrong, monkeypatch):
     """A convolution some of whose numbers move by a digit in the last network, where there are several."""
-
-    class Moved(torch.autograd.Function):
-        """The gradient of the last of several networks, along an axis, moved by a digit."""
-
-        @staticmethod
-        def forward(ctx, value, axis, groups):
-            ctx.axis, ctx.groups = axis, groups
-            return value.clone()
-
-        @staticmethod
-        def backward(ctx, slope):
-            return moved(slope, ctx.axis, ctx.groups), None, None
 
     def moved(value, axis, groups):
         *first, last = value.chunk(groups, axis)
-        return torch.cat([*first, last * (1 + 2 * torch.finfo(dtype).eps * (groups > 1))], dim=axis)
+        return torch.cat([*first, last * (1 + 2 * torch.finfo(value.dtype).eps * (groups > 1))], dim=axis)
 
     def by_groups(x, weight, bias, padding, groups):
-        x = Moved.apply(x, 1, groups) if wrong == "dx" else x
-        weight, bias = (Moved.apply(v, 0, groups) if wrong == of else v for v, of in ((weight, "dw"), (bias, "db")))
+        given = {"dx": (x.clone(), 1), "dw": (weight.clone(), 0), "db": (bias.clone(), 0)}
+        if wrong in given:
+            value, axis = given[wrong]
+            value.register_hook(lambda slope: moved(slope, axis, groups))
         # One by one, so that nothing but what is planted depends on groups.
-        parts = zip(x.chunk(groups, 1), weight.chunk(groups), bias.chunk(groups), strict=True)
+        parts = zip(*(value.chunk(groups, axis) for value, axis in given.values()), strict=True)
         own = [functional.conv2d(x.contiguous(memory_format=LAST), w, b, padding=padding) for x, w, b in parts]
         y = torch.cat(own, dim=1)
         return moved(y, 1, groups) if wrong == "y" else y
 
     monkeypatch.setattr(convolution, "conv2d", by_groups)
-    found = dependent.__wrapped__(Case.here(dtype, normal(4, 4, 6, 6), (8, 4, 3, 3)))
+    found = dependent.__wrapped__(Case.here(torch.float32, normal(4, 4, 6, 6), (8, 4, 3, 3)))
     assert not found if wrong == "nothing" else {"db": "dw"}.get(wrong, wrong) in found
 
 
@@ -288,27 +227,15 @@ def cancelling(rows, terms, columns):
     return a, b
 
 
-def at(value, offset):
-    """The same numbers, so many numbers behind an address where memory begins."""
-    memory = torch.empty(offset + value.numel(), dtype=value.dtype)
-    return memory.as_strided(value.shape, value.stride(), offset).copy_(value)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_products_of_any_shape_have_the_bits_of_each_alone_wherever_it_lies(seed):
-    one_of, few = chooser(seed), [(16, 128, 2), (2, 128, 16), (16, 48, 2), (1, 128, 16), (2, 180, 96), (32, 240, 256)]
-    sizes = (1, 2, 3, 5, 16, 17, 64, 512), (1, 2, 3, 9, 27, 36, 108, 144, 288), (1, 2, 3, 5, 8, 24, 32)
-    for shape in [few[seed], *([one_of(*each) for each in sizes] for _ in range(8))]:
-        dtype = one_of(torch.float32, torch.bfloat16)
-        a, b = (value.to(dtype) for value in cancelling(*shape))
-        a, b = (value.mT.contiguous().mT if one_of(False, True) else value for value in (a, b))
-        bias = 1e-6 * normal(8, 1, shape[2], seed=seed).to(dtype) if one_of(False, True) else None
-        own = [[None if value is None else value[i : i + 1].clone() for value in (a, b, bias)] for i in range(8)]
-        alone = [products.product(*each) for each in own]
-        assert torch.equal(products.product(*(None if value is None else at(value, 3) for value in own[0])), alone[0])
+@across(shape=((16, 128, 2), (1, 128, 16), (32, 240, 256), (5, 27, 3)), dtype=(torch.float32, torch.bfloat16))
+def test_products_have_the_bits_of_each_alone(shape, dtype):
+    a, b = (value.to(dtype) for value in cancelling(*shape))
+    for bias in (None, 1e-6 * normal(8, 1, shape[2]).to(dtype)):
+        given = a, b.mT.contiguous().mT, bias
+        alone = [products.product(*(None if v is None else v[i : i + 1].clone() for v in given)) for i in range(8)]
         for members in (2, 3, 8):
-            together = products.product(*(None if value is None else value[:members] for value in (a, b, bias)))
-            assert torch.equal(together, torch.cat(alone[:members])), (shape, dtype, members)
+            together = products.product(*(None if value is None else value[:members] for value in given))
+            assert torch.equal(together, torch.cat(alone[:members])), members
 
 
 def test_a_product_that_depends_on_how_many_there_are_is_found(monkeypatch):
@@ -322,19 +249,3 @@ def test_a_product_that_depends_on_how_many_there_are_is_found(monkeypatch):
     for multiplied, found in ((one_by_one, False), (by_number, True)):
         monkeypatch.setattr(products, "multiplied", multiplied)
         assert products.dependent_product.__wrapped__(case) is found
-
-
-@needs_kernel
-@pytest.mark.parametrize(("batch", "heads", "side"), [(1, 2, 4), (8, 2, 2), (16, 1, 2)])
-def test_attention_of_few_small_maps_in_bf16_is_that_of_each_alone(batch, heads, side):
-    """Queries and keys whose products cancel: scores are what is left of their rounding, made large."""
-    channels = 16
-    layer = stirred(Attention(channels, 4, heads), 0)
-    weight = normal(3, heads, 2, channels // heads // 2, channels)
-    weight[0, :, 1], weight[1, :, 1] = -weight[0, :, 0], weight[1, :, 0]
-    weight[:2] *= 2.0**10
-    layer.qkv.weight.data = weight.reshape(3 * channels, channels, 1, 1)
-    x = normal(batch, channels, side, side, seed=1)
-    with torch.autocast("cpu", torch.bfloat16):
-        alone, together = layer(x), beside([layer] * 8)(x.repeat(1, 8, 1, 1))
-    assert torch.equal(together[:, :channels], alone)

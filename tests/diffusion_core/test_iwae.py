@@ -9,28 +9,24 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.iwae import Weighted, importance_weighted
+import diffusion_core as dc
+from diffusion_core.iwae import Weighted
 from diffusion_core.likelihood import own_error
 from diffusion_core.named import choice_name
-from diffusion_core.parameterizations import X0
 from diffusion_core.problems import GaussianData
-from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
 from diffusion_core.vae import Vae
-from diffusion_core.variances import Beta, Variance
 from tests.diffusion_core.mixture import bayes
 from tests.diffusion_core.problems import diffusion, exact_model
 from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
 
 HORIZON = 4
-SCHEDULE = LogSnrLinear(gamma_min=-4, gamma_max=5)
+SCHEDULE = dc.LogSnrLinear(gamma_min=-4, gamma_max=5)
 DATA = GaussianData((0.3, 1.7))
 LN2 = math.log(2)
 
 
-def weighted(model: Diffusion | Vae, raw: Tensor, draws: int = 16, seed: int = 0, **more) -> Weighted:
-    return importance_weighted(model, raw, draws=draws, seed=seed, **more)
+def weighted(model: dc.Diffusion | Vae, raw: Tensor, draws: int = 16, seed: int = 0, **more) -> Weighted:
+    return dc.importance_weighted(model, raw, draws=draws, seed=seed, **more)
 
 
 def points_of(data: GaussianData, n: int) -> Tensor:
@@ -38,36 +34,29 @@ def points_of(data: GaussianData, n: int) -> Tensor:
     return (data.variance.sqrt() * noise).float()
 
 
-def step_variance(variance: Variance, alpha_bar: Tensor, t: int) -> Tensor:
-    """σ_t² of fixed steps, by Bayes' rule for β̃; σ_1² = 1 − ᾱ_1."""
-    if t == 1 or isinstance(variance, Beta):
-        return 1 - alpha_bar[t] / alpha_bar[t - 1]
-    return bayes(torch.zeros(()), torch.zeros(()), alpha_bar[t], alpha_bar[t - 1])[1]
-
-
-def alpha_bars(model: Diffusion) -> Tensor:
+def alpha_bars(model: dc.Diffusion) -> Tensor:
     return torch.sigmoid(-model.gamma(torch.arange(model.choices.horizon + 1))).detach()
 
 
-@pytest.mark.parametrize("schedule", [SCHEDULE, Rectified(), LearnedLinear(gamma_min=-4)], ids=choice_name)
+@pytest.mark.parametrize("schedule", [SCHEDULE, dc.Rectified()], ids=choice_name)
 @pytest.mark.parametrize("steps", [None, 1])
 def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule, steps):
     """N(0, I) stays N(0, I) under noise, and β is the variance of its reverse steps."""
     data = GaussianData((1.0, 1.0))
     raw = points_of(data, 40)
-    result = weighted(exact_model(HORIZON, Beta(), data, schedule=schedule), raw, steps=steps)
+    result = weighted(exact_model(HORIZON, dc.Beta(), data, schedule=schedule), raw, steps=steps)
     exact = -Normal(0.0, 1.0).log_prob(raw.double()).sum(1)
     torch.testing.assert_close(result.nats, exact.expand(2, 16, -1), rtol=0, atol=2e-5)
     torch.testing.assert_close(result.looseness, torch.zeros(40, dtype=torch.float64), rtol=0, atol=1e-5)
 
 
-def masses(model: Diffusion, points: Tensor) -> Tensor:
-    """p_θ(x_1) dx [G] of 1-D data whose x̂_0 is `curved`, by the rectangle rule on the points [G] from x_T on."""
+def masses(model: dc.Diffusion, points: Tensor) -> Tensor:
+    """p_θ(x_1) dx [G] of 1-D data whose x̂_0 is `curved`, by the rectangle rule on points [G] from x_T on; σ² = β."""
     alpha_bar, dx = alpha_bars(model), points[1] - points[0]
     mass = torch.exp(-(points**2) / 2) / math.sqrt(2 * math.pi) * dx
     for t in range(model.choices.horizon, 1, -1):
         mean, _ = bayes(curved(points), points, alpha_bar[t], alpha_bar[t - 1])
-        sigma = step_variance(model.choices.variance, alpha_bar, t).sqrt().expand_as(mean)
+        sigma = (1 - alpha_bar[t] / alpha_bar[t - 1]).sqrt().expand_as(mean)
         mass = (Normal(mean, sigma).log_prob(points[:, None]).exp() * dx) @ mass
     return mass
 
@@ -77,12 +66,12 @@ def curved(x_t: Tensor) -> Tensor:
     return 0.7 * torch.tanh(x_t)
 
 
-NOISY = LogSnrLinear(gamma_min=-1, gamma_max=2)
-POINTS = torch.linspace(-8, 8, 1001, dtype=torch.float64)
+NOISY = dc.LogSnrLinear(gamma_min=-1, gamma_max=2)
+POINTS = torch.linspace(-8, 8, 501, dtype=torch.float64)
 
 
-def of_curved(variance: Variance, encoding: Encoding | None = None, shape: tuple[int, ...] = (1,)) -> Diffusion:
-    choices = {"parameterization": X0(), "variance": variance, "schedule": NOISY}
+def of_curved(encoding: dc.Encoding | None = None, shape: tuple[int, ...] = (1,)) -> dc.Diffusion:
+    choices = {"parameterization": dc.X0(), "variance": dc.Beta(), "schedule": NOISY}
     return diffusion(lambda x_t, t: curved(x_t), 3, encoding=encoding, shape=shape, **choices).with_clip(False)
 
 
@@ -97,7 +86,7 @@ def assert_average(exact: Tensor, result: Weighted) -> None:
 
 def test_of_dequantised_grey_levels_the_weights_average_to_their_probability():
     """What dequantises a level is drawn with the path, so nothing of it is left: P(k) is the sum over its values."""
-    model = of_curved(Beta(), GreyLevels(17), (1, 1, 1))
+    model = of_curved(dc.GreyLevels(17), (1, 1, 1))
     sigma = (1 - alpha_bars(model)[1]).sqrt().expand_as(POINTS)
     values = torch.arange(256, dtype=torch.float64)[:, None] / 127.5 - 1
     below, above = (Normal(curved(POINTS), sigma).cdf(values + side / 255) for side in (-1, 1))
@@ -106,7 +95,7 @@ def test_of_dequantised_grey_levels_the_weights_average_to_their_probability():
     assert probability.sum().item() == pytest.approx(1, abs=1e-6)
     raw = torch.tensor([3, 6, 9, 12], dtype=torch.uint8)
     exact = torch.stack([probability[15 * k : 15 * k + 15].sum() for k in raw.tolist()])
-    assert_average(exact, weighted(model, raw.repeat_interleave(250)[:, None, None, None], draws=100))
+    assert_average(exact, weighted(model, raw.repeat_interleave(100)[:, None, None, None], draws=80))
 
 
 def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
@@ -125,18 +114,9 @@ def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
         assert (result.total - exact).mean().item() == pytest.approx(0, abs=4 * own_error(result.halves) + 1e-3)
 
 
-def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
+def replace_encoding(model: dc.Diffusion, encoding: dc.Encoding) -> dc.Diffusion:
     model.encoding = encoding
     return model
-
-
-def test_the_own_errors_are_those_of_repetitions():
-    model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
-    results = [weighted(model, raw, 2, seed) for seed in range(30)]
-    for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
-        means = torch.tensor([getattr(result, value).mean() for result in results])
-        claimed = torch.tensor([own_error(getattr(result, halves)) for result in results]).square().mean().sqrt()
-        assert 0.7 < claimed / means.std() < 1.4
 
 
 def test_weights_of_which_one_is_all_are_no_trouble_and_one_draw_is_refused():
@@ -145,4 +125,4 @@ def test_weights_of_which_one_is_all_are_no_trouble_and_one_draw_is_refused():
     assert result.halves.flatten().tolist() == pytest.approx([1.5, 2e4 / LN2 + 1.5])
     assert result.looseness.item() == pytest.approx(5e3 / LN2 - 1)
     with pytest.raises(ValueError, match="at least 2 draws, got 1: by 1 it is the bound"):
-        weighted(of_curved(Beta()), torch.zeros(3, 1), 1)
+        weighted(of_curved(), torch.zeros(3, 1), 1)

@@ -8,31 +8,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.choices import Choices
-from diffusion_core.encodings import Continuous, Encoding, GreyLevels
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.mlp import Mlp
-from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Hybrid, MinSnr, Objective, Simple, Vlb, VlbContinuous
-from diffusion_core.parameterizations import X0, Epsilon, V
-from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
-from diffusion_core.solvers import Heun
-from diffusion_core.timesteps import LowDiscrepancy, Uniform
+import diffusion_core as dc
 from diffusion_core.trainer import Trainer, training_reports
-from diffusion_core.training import Training
-from diffusion_core.variances import Beta, BetaTilde, LearnedVariance
-from tests.axes import across, name
+from tests.axes import name
 
 HORIZON = 12
-LEARNED = pytest.mark.parametrize("schedule", [LearnedSchedule(width=8), LearnedLinear()], ids=name)
+LEARNED = pytest.mark.parametrize("schedule", [dc.LearnedSchedule(width=8), dc.LearnedLinear()], ids=name)
 
 
-class SmoothNetwork(Network):
+class SmoothNetwork(dc.Network):
     """A float64 network that depends on x_t and on its time input, so that no path of the gradient is idle."""
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
@@ -42,18 +32,19 @@ class SmoothNetwork(Network):
 class SmoothModule(nn.Module):
     def __init__(self, channels_out: int) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.inner = nn.Parameter(torch.randn(2, 5, generator=generator, dtype=torch.float64))
-        self.time = nn.Parameter(torch.randn(5, generator=generator, dtype=torch.float64) / 300)
-        self.outer = nn.Parameter(torch.randn(5, channels_out, generator=generator, dtype=torch.float64) / 2)
+        draw = partial(torch.randn, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        self.inner, self.time = nn.Parameter(draw(2, 5)), nn.Parameter(draw(5) / 300)
+        self.outer = nn.Parameter(draw(5, channels_out) / 2)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         return torch.tanh(x.double() @ self.inner + time[:, None].double() * self.time) @ self.outer
 
 
-def build(schedule: Schedule, objective: Objective, **choices: object) -> DiffusionLearner:
-    base = Choices(Epsilon(), BetaTilde(), schedule, objective, Uniform(), SmoothNetwork(), HORIZON, "log_snr")
-    return DiffusionLearner.of(replace(base, **choices), Continuous(), (2,))
+def build(schedule: dc.Schedule, objective: dc.Objective, **choices: object) -> dc.DiffusionLearner:
+    base = dc.Choices(
+        dc.Epsilon(), dc.BetaTilde(), schedule, objective, dc.Uniform(), SmoothNetwork(), HORIZON, "log_snr"
+    )
+    return dc.DiffusionLearner.of(replace(base, **choices), dc.Continuous(), (2,))
 
 
 def batch(n: int = 64) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,12 +54,12 @@ def batch(n: int = 64) -> tuple[Tensor, Tensor, Tensor]:
     return x0, torch.rand(n, generator=generator, dtype=torch.float64), eps
 
 
-def mean_square(model: DiffusionLearner, x0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
+def mean_square(model: dc.DiffusionLearner, x0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
     """‖ε − ε̂‖² [B] at noise levels γ [B]."""
     x_t = torch.sigmoid(-gamma).sqrt()[:, None] * x0 + torch.sigmoid(gamma).sqrt()[:, None] * eps
     start, end = model.diffusion.gamma.input_ends
     output = model.diffusion.network(x_t, 1000 * (gamma - start) / (end - start))
-    if isinstance(model.choices.parameterization, V):
+    if isinstance(model.choices.parameterization, dc.V):
         # ε̂ = √(1 − ᾱ) x_t + √ᾱ v (Salimans & Ho 2022).
         output = torch.sigmoid(gamma).sqrt()[:, None] * x_t + torch.sigmoid(-gamma).sqrt()[:, None] * output
     return ((eps - output) ** 2).sum(1)
@@ -90,7 +81,7 @@ def reconstruction(x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
     return -torch.distributions.Normal(x0 + scale * eps, scale).log_prob(x0).sum(1)
 
 
-def estimate(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+def estimate(model: dc.DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     """½ γ'(u) ‖ε − ε̂‖² in bits/dim, γ' by central differences of γ(u), of order four."""
     h = 1e-4
     near, far = (model.diffusion.gamma.curve(u + i * h) - model.diffusion.gamma.curve(u - i * h) for i in (1, 2))
@@ -98,16 +89,16 @@ def estimate(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Ten
     return in_bits(0.5 * rate * mean_square(model, x0, model.diffusion.gamma.curve(u), eps))
 
 
-def continuous_bound(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+def continuous_bound(model: dc.DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     first, last = model.diffusion.gamma.curve(torch.tensor([0.0, 1.0], dtype=torch.float64))
     return in_bits(reconstruction(x0, eps, first) + prior(x0, last)) + estimate(model, x0, u, eps)
 
 
-def second_moment(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+def second_moment(model: dc.DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     return estimate(model, x0, u, eps) ** 2
 
 
-def discrete_bound(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+def discrete_bound(model: dc.DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     """T L_{t−1} + L_T at σ² = β̃, and at t = 1 the density of N(μ_1, β_1), β_1 = 1 − ᾱ_1; ε̂ as the network says."""
     t = (1 + (u * HORIZON).long()).double()
     gamma = model.diffusion.gamma.curve((t - 1) / (HORIZON - 1))
@@ -125,7 +116,7 @@ def discrete_bound(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) 
 @LEARNED
 @pytest.mark.parametrize(
     ("objective", "choices"),
-    [(VlbContinuous(), {}), (MinSnr(), {"time": "continuous", "parameterization": V()})],
+    [(dc.VlbContinuous(), {}), (dc.MinSnr(), {"time": "continuous", "parameterization": dc.V()})],
     ids=["vlb_continuous", "min_snr"],
 )
 def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_moment(schedule, objective, choices):
@@ -135,7 +126,7 @@ def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_mo
     losses, gamma = model.losses(x0, 1 + u * (HORIZON - 1), eps), model.diffusion.gamma
     torch.testing.assert_close(losses["schedule_ends"], continuous_bound(model, x0, u, eps), rtol=1e-7, atol=1e-7)
     parts = [("schedule_ends", gamma.end_parameters, continuous_bound)]
-    if isinstance(schedule, LearnedSchedule):
+    if isinstance(schedule, dc.LearnedSchedule):
         parts.append(("schedule_shape", gamma.shape_parameters, second_moment))
     for group, parameters, truth in parts:
         ours = list(torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True))
@@ -145,7 +136,7 @@ def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_mo
 
 
 @LEARNED
-@pytest.mark.parametrize("objective", [Simple(), Vlb()], ids=name)
+@pytest.mark.parametrize("objective", [dc.Simple(), dc.Vlb()], ids=name)
 def test_in_discrete_time_all_of_gamma_follows_the_bound_whatever_the_network_follows(schedule, objective):
     model = build(schedule, objective)
     x0, u, eps = batch()
@@ -160,19 +151,23 @@ def test_in_discrete_time_all_of_gamma_follows_the_bound_whatever_the_network_fo
 
 @pytest.mark.parametrize(
     ("objective", "choices"),
-    [(Hybrid(), {"variance": LearnedVariance()}), (VlbContinuous(), {}), (Simple(), {"time": "continuous"})],
+    [
+        (dc.Hybrid(), {"variance": dc.LearnedVariance()}),
+        (dc.VlbContinuous(), {}),
+        (dc.Simple(), {"time": "continuous"}),
+    ],
     ids=["hybrid", "vlb_continuous", "simple_continuous"],
 )
 def test_each_loss_reaches_its_own_parameters_only(objective, choices):
     """After one step of the trainer, every group's gradient is that of its own loss and of no other."""
-    model = build(LearnedSchedule(width=8), objective, **choices)
+    model = build(dc.LearnedSchedule(width=8), objective, **choices)
     raw = torch.randn(32, 2, generator=torch.Generator().manual_seed(2))
     expected = {}
     for group, loss in model.batch_losses(raw, 0, 0).items():
         expected[group] = torch.autograd.grad(
             loss.mean(), model.parameter_groups()[group], retain_graph=True, allow_unused=True
         )
-    trainer = Trainer(model, Training(steps=1, batch=32), torch.device("cpu"))
+    trainer = Trainer(model, dc.Training(steps=1, batch=32), torch.device("cpu"))
     trainer.step(raw, 0, 0)
     for group, parameters in trainer.optimiser.groups.items():
         torch.testing.assert_close([parameter.grad for parameter in parameters], list(expected.pop(group)))
@@ -183,8 +178,8 @@ def test_each_loss_reaches_its_own_parameters_only(objective, choices):
 
 def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should():
     u, span = torch.linspace(0, 1, 501, dtype=torch.float64), 18.3
-    for seed in range(5):
-        gamma = LearnedSchedule(width=64).gamma(HORIZON).requires_grad_(False)
+    for seed in range(2):
+        gamma = dc.LearnedSchedule(width=64).gamma(HORIZON).requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
         for parameter in gamma.parameters():
             scale = 0.3 if parameter in set(gamma.end_parameters) else 3.0
@@ -196,31 +191,13 @@ def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should():
         assert values[-1].item() == pytest.approx(start + span * math.exp(gamma.log_stretch.item()))
 
 
-def taught(objective: Objective, encoding: Encoding, **choices: object) -> DiffusionLearner:
-    base = Choices(V(), Beta(), LearnedSchedule(width=8), objective, LowDiscrepancy(), Mlp(16, 1), 30, "log_snr")
-    model = DiffusionLearner.of(replace(base, **choices), encoding, (2,))
-    model.diffusion.initialise(0)
-    return model
-
-
-@across(parameterization=(Epsilon(), X0(), V()), objective=(Vlb(), VlbContinuous()))
-def test_grey_levels_teach_a_schedule_too(parameterization, objective):
-    """Finite gradients through the bins of L_0, and through the softmax in continuous time."""
-    model = taught(objective, GreyLevels(17), parameterization=parameterization)
-    raw = torch.randint(17, (64, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    losses = model.batch_losses(raw, 0, 0)
-    for group, parameters in model.parameter_groups().items():
-        for gradient in torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True, allow_unused=True):
-            assert gradient is None or gradient.isfinite().all()
-
-
 def test_samples_drawn_on_the_way_leave_no_noise_level_behind():
     """Heun decides by γ as numbers: those of a model that learned on are those of a fresh one with its weights."""
-    choices = Choices(network=Mlp(width=8, layers=1), horizon=10, schedule=LearnedLinear(), objective=Vlb())
-    learner, fresh = (DiffusionLearner.of(choices, Continuous(), (2,)) for _ in range(2))
+    choices = dc.Choices(network=dc.Mlp(width=8, layers=1), horizon=10, schedule=dc.LearnedLinear(), objective=dc.Vlb())
+    learner, fresh = (dc.DiffusionLearner.of(choices, dc.Continuous(), (2,)) for _ in range(2))
     learner.diffusion.initialise(0)
-    plan = Training(steps=8, batch=16, report_every=4, precision="float32", learning_rate=2e-2, warmup=1)
-    sampler = Heun(churn=10.0)
+    plan = dc.Training(steps=8, batch=16, report_every=4, precision="float32", learning_rate=2e-2, warmup=1)
+    sampler = dc.Heun(churn=10.0)
     for _ in training_reports(learner, torch.randn(64, 2, generator=torch.Generator().manual_seed(0)), plan, 0):
         samples = sampler.sample(learner.diffusion, 16, seed=0)
     fresh.load_state_dict(learner.state_dict())

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -28,7 +27,6 @@ from diffusion_core.objectives import (
 )
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.schedules import LearnedSchedule, Linear, Schedule
-from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import across, members, paired
 from tests.diffusion_core.problems import diffusion
@@ -38,11 +36,9 @@ D = 3
 Case = tuple[Parameterization, Variance, Objective]
 TWO = (Linear(), LearnedSchedule())
 """Schedules by a table and of real times: identities of weights read nothing of them but noise levels."""
-SPACES = ("epsilon", "x0", "v")
 WEIGHED = (
-    *(Weighted(space, power) for space, power in itertools.product(SPACES, (0.0, 1.0, -0.5))),
-    *(MinSnr(5.0), MinSnr(0.3), P2(1.0, 1.0), P2(0.5, 2.0), P2(1.0, 0.0)),
-    *(EdmObjective(0.5), EdmObjective(1.0), EdmObjective(2.0)),
+    *(Weighted(space, power) for space, power in itertools.product(("epsilon", "x0", "v"), (1.0, -0.5))),
+    *(MinSnr(5.0), MinSnr(0.3), P2(0.5, 2.0), EdmObjective(0.5)),
 )
 OBJECTIVES = (*members(Objective), Weighted("x0", 1), Weighted("v", 0.5), MinSnr(0.3), P2(0.5, 2), Hybrid(10))
 
@@ -94,26 +90,20 @@ batch_of = cache(Batch)
 """The batch of a schedule, cached for all checks of it."""
 
 
-def batches(objective: Objective, schedule: Schedule) -> list[Batch]:
-    """The batches of a schedule at which an objective has a meaning: where it says so, in continuous time too."""
-    both = objective.discrete and objective.continuous
-    return [batch_of(schedule), batch_of(schedule, "continuous")] if both else [batch_of(schedule)]
-
-
 def cases(objective: Objective, batch: Batch, variances: Sequence[Variance] = members(Variance)) -> list[Case]:
     """The targets and variances with which an objective makes sense."""
+    made = Choices(schedule=batch.schedule, objective=objective, network=Mlp(2, 1), horizon=HORIZON, time=batch.time)
+    if batch.schedule.learned and made.in_continuous_time:
+        made = replace(made, time_input="log_snr")
     every = itertools.product(members(Parameterization), variances)
-    choices = [
-        Choices(p, v, batch.schedule, objective, Uniform(), Mlp(2, 1), HORIZON, time=batch.time) for p, v in every
-    ]
-    if batch.schedule.learned and choices[0].in_continuous_time:
-        choices = [replace(each, time_input="log_snr") for each in choices]
-    return [(each.parameterization, each.variance, objective) for each in choices if refusal(each) is None]
+    return [(p, v, objective) for p, v in every if refusal(replace(made, parameterization=p, variance=v)) is None]
 
 
 def batches_and_cases(objective: Objective, schedule: Schedule) -> Iterator[tuple[Batch, Case]]:
-    """Every batch with every case of it; if σ² does not enter the loss, one variance per target stands for all."""
-    for batch in batches(objective, schedule):
+    """The batches of a schedule at which an objective has a meaning, where it says so in continuous time too, with
+    every case of it; if σ² does not enter the loss, one variance per target stands for all."""
+    times: tuple[Time, ...] = ("auto", "continuous") if objective.discrete and objective.continuous else ("auto",)
+    for batch in (batch_of(schedule, time) for time in times):
         told = cases(objective, batch)
         assert told
         yield from ((batch, case) for case in (told if objective.reads_variance else {c[0]: c for c in told}.values()))
@@ -188,17 +178,3 @@ def test_hybrid_is_simple_for_the_mean_and_a_share_of_the_bound_for_the_variance
     assert torch.equal(by_hybrid[:, :D], by_simple[:, :D])
     torch.testing.assert_close(by_hybrid[:, D:], 1e3 * by_bound[:, D:])
     assert (by_bound[:, :D] != 0).all()
-
-
-@pytest.mark.parametrize(
-    ("build", "reason"),
-    [
-        (lambda: Hybrid(0.0), "hybrid needs weight > 0, got 0.0"),
-        (lambda: EdmObjective(0.0), "edm needs sigma_data > 0, got 0.0"),
-        (lambda: MinSnr(-1.0), "min_snr needs gamma > 0, got -1.0"),
-        (lambda: P2(k=0.0), "p2 needs k > 0 and gamma >= 0, got k=0.0 and gamma=1.0"),
-    ],
-)
-def test_fields_out_of_range_are_refused(build, reason):
-    with pytest.raises(ValueError, match=reason):
-        build()

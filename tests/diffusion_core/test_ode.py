@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import GreyLevels
-from diffusion_core.likelihood import continuous_bound
-from diffusion_core.ode import flow_likelihood
-from diffusion_core.parameterizations import EdmParameterization, Epsilon, Mu, Parameterization, V
+import diffusion_core as dc
 from diffusion_core.problems import GaussianData, denoiser_output
-from diffusion_core.schedules import Linear, LogSnrLinear, Rectified, Saved, Schedule
 from tests.axes import name
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion
@@ -26,14 +20,14 @@ HORIZON = 1000
 
 
 def exact_model(
-    data: GaussianData | MixtureData, schedule: Schedule, parameterization: Parameterization | None = None, **more
-) -> Diffusion:
-    parameterization = parameterization or Epsilon()
+    data: GaussianData | MixtureData, schedule: dc.Schedule, parameterization: dc.Parameterization | None = None, **more
+) -> dc.Diffusion:
+    parameterization = parameterization or dc.Epsilon()
     output = denoiser_output(data.denoise, parameterization, schedule, HORIZON)
     return diffusion(output, HORIZON, parameterization=parameterization, schedule=schedule, real=True, **more)
 
 
-def gaussian_flow(x0: Tensor, model: Diffusion) -> Tensor:
+def gaussian_flow(x0: Tensor, model: dc.Diffusion) -> Tensor:
     """bits/dim of x_0 [N, 2]: the flow of Gaussian data is linear, x_T/√V_T = x_1/√V_1 with V = ᾱ s + 1 − ᾱ."""
     alpha_bar_1, alpha_bar_T = torch.sigmoid(-model.gamma(torch.tensor([1, HORIZON])))
     v_1, v_T = (a * DATA.variance + 1 - a for a in (alpha_bar_1, alpha_bar_T))
@@ -43,59 +37,39 @@ def gaussian_flow(x0: Tensor, model: Diffusion) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("parameterization", "schedule"), [(Epsilon(), Linear()), (EdmParameterization(), Saved())], ids=name
+    ("parameterization", "schedule"), [(dc.Epsilon(), dc.Linear()), (dc.EdmParameterization(), dc.Saved())], ids=name
 )
 def test_on_gaussian_data_the_flow_has_its_closed_form(parameterization, schedule):
     x0 = torch.tensor([[0.5, -1.0], [0.0, 0.0], [2.0, 3.0]])
     model = exact_model(DATA, schedule, parameterization)
-    ours = flow_likelihood(model, x0, steps=50, probes=2, seed=0)
+    ours = dc.flow_likelihood(model, x0, steps=32, probes=2, seed=0)
     torch.testing.assert_close(ours.total, gaussian_flow(x0.double(), model), rtol=2e-5, atol=2e-5)
     assert ours.probe_error == 0
-
-
-def test_the_solver_is_of_fourth_order():
-    x0 = torch.tensor([[0.5, -1.0]])
-    model = exact_model(DATA, LogSnrLinear())
-    exact = gaussian_flow(x0.double(), model)
-    errors = [
-        (flow_likelihood(model, x0, steps=steps, probes=2, seed=0).total - exact).abs().item() for steps in (8, 16)
-    ]
-    orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
-    assert orders.min() > 3.5
 
 
 MIXTURE = MixtureData(components=4, radius=1.0, width=0.2)
 
 
-def test_on_a_mixture_with_the_exact_score_the_flow_gives_the_exact_density():
-    """Within 0.01 bits/dim, point by point: what is left is the noise at γ_1 and N(0, I) in place of q(x_T)."""
-    x0 = MIXTURE.sample(100, 0)
-    exact = -MIXTURE.density.log_prob(x0) / (2 * math.log(2))
-    ours = flow_likelihood(exact_model(MIXTURE, LogSnrLinear()), x0, steps=48, probes=2, seed=0)
-    assert ours.total.mean().item() == pytest.approx(exact.mean().item(), abs=0.01)
-    assert (ours.total - exact).abs().max() < 0.05
-
-
 def test_hutchinsons_estimate_is_unbiased_and_its_error_is_stated():
     x0 = MIXTURE.sample(200, 1)
-    model = exact_model(MIXTURE, LogSnrLinear())
-    exact = flow_likelihood(model, x0, steps=24, probes=2, seed=0).total
+    model = exact_model(MIXTURE, dc.LogSnrLinear())
+    exact = dc.flow_likelihood(model, x0, steps=24, probes=2, seed=0).total
     one = diffusion(  # The same problem with a dimension more than there are probes.
         lambda x, t: torch.cat([model.network(x[:, :2], t * 1000 / HORIZON), standard(x[:, 2:], t, model)], dim=1),
         HORIZON,
-        schedule=LogSnrLinear(),
+        schedule=dc.LogSnrLinear(),
         real=True,
         shape=(3,),
     )
     third = torch.randn(200, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    ours = flow_likelihood(one, torch.cat([x0, third], dim=1), steps=24, probes=2, seed=0)
+    ours = dc.flow_likelihood(one, torch.cat([x0, third], dim=1), steps=24, probes=2, seed=0)
     alone = -Normal(0.0, 1.0).log_prob(third).flatten() / math.log(2)
     difference = (3 * ours.total - 2 * exact - alone).mean().item() / 3
     assert 0 < ours.probe_error < 0.04
     assert abs(difference) < 4 * ours.probe_error + 1e-3
 
 
-def standard(x_t: Tensor, t: Tensor, model: Diffusion) -> Tensor:
+def standard(x_t: Tensor, t: Tensor, model: dc.Diffusion) -> Tensor:
     """ε̂ for x_0 ~ N(0, 1): E[ε | x_t] = √(1 − ᾱ) x_t."""
     return torch.sigmoid(model.gamma(t)).sqrt()[:, None].to(x_t.dtype) * x_t
 
@@ -103,9 +77,9 @@ def standard(x_t: Tensor, t: Tensor, model: Diffusion) -> Tensor:
 def test_the_offset_makes_a_density_a_probability_of_grey_levels():
     """One pixel, x_0 ~ N(0, 0.3): mean bits per level are those of E_u log ∫ of the density over the level's share."""
     data, levels = GaussianData((0.3,)), 17
-    model = exact_model(data, LogSnrLinear(), encoding=GreyLevels(levels), shape=(1, 1, 1))
+    model = exact_model(data, dc.LogSnrLinear(), encoding=dc.GreyLevels(levels), shape=(1, 1, 1))
     raw = torch.arange(levels, dtype=torch.uint8).repeat(700 // levels)[:, None, None, None]
-    ours = flow_likelihood(model, raw, steps=16, probes=1, seed=0).total.reshape(-1, levels).mean(0)
+    ours = dc.flow_likelihood(model, raw, steps=16, probes=1, seed=0).total.reshape(-1, levels).mean(0)
     width = 256 // levels
     u = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
     x = (torch.arange(levels)[:, None] * width + u * width - 0.5) / 127.5 - 1
@@ -113,16 +87,20 @@ def test_the_offset_makes_a_density_a_probability_of_grey_levels():
     torch.testing.assert_close(ours, expected, rtol=0, atol=0.05)
 
 
-def test_a_mean_between_two_times_has_no_flow():
-    model = exact_model(DATA, Linear(), Mu())
-    with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times"):
-        flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
-
-
-def test_from_noise_alone_there_is_no_flow():
-    model = exact_model(DATA, Rectified(), V())
-    reason = "ends in noise alone, at an infinite noise level that no integral over noise levels reaches"
+@pytest.mark.parametrize(
+    ("schedule", "parameterization", "reason"),
+    [
+        (dc.Linear(), dc.Mu(), "parameterization=mu predicts a mean between two times"),
+        (
+            dc.Rectified(),
+            dc.V(),
+            "ends in noise alone, at an infinite noise level that no integral over noise levels reaches",
+        ),
+    ],
+)
+def test_of_a_mean_between_two_times_and_from_noise_alone_there_is_no_flow(schedule, parameterization, reason):
+    model, x0 = exact_model(DATA, schedule, parameterization), torch.zeros(2, 2)
     with pytest.raises(ValueError, match=reason):
-        flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
+        dc.flow_likelihood(model, x0, steps=2, probes=1, seed=0)
     with pytest.raises(ValueError, match=reason):
-        continuous_bound(model, torch.zeros(2, 2), draws=2, seed=0)
+        dc.continuous_bound(model, x0, draws=2, seed=0)

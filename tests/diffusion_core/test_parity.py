@@ -16,26 +16,19 @@ import pytest
 import torch
 from torch import Tensor
 
+import diffusion_core as dc
 from diffusion_core.chain import strided_times
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse, posterior
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb
-from diffusion_core.parameterizations import X0, Epsilon, Mu
-from diffusion_core.samplers import Ancestral, Ddim, Sampler
-from diffusion_core.schedules import Cosine, Linear
-from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance
 from tests.diffusion_core.problems import diffusion
 
 FILES = sorted((Path(__file__).parents[1] / "reference").glob("improved_diffusion_*.npz"))
-SCHEDULES = {"linear": Linear(), "cosine": Cosine()}
-TARGETS = {"epsilon": Epsilon(), "start_x": X0(), "previous_x": Mu()}
+SCHEDULES = {"linear": dc.Linear(), "cosine": dc.Cosine()}
+TARGETS = {"epsilon": dc.Epsilon(), "start_x": dc.X0(), "previous_x": dc.Mu()}
 VARIANCES = {
-    "fixed_large": Beta(),
-    "fixed_small": BetaTilde(),
-    "learned": LearnedDiagonal(),
-    "learned_range": LearnedVariance(),
+    "fixed_large": dc.Beta(),
+    "fixed_small": dc.BetaTilde(),
+    "learned": dc.LearnedDiagonal(),
+    "learned_range": dc.LearnedVariance(),
 }
 TABLES = {
     "betas": "beta",
@@ -76,18 +69,18 @@ class Reference:
         return self.figures["t"] + 1
 
     @cached_property
-    def models(self) -> dict[tuple[str, str, Objective | None], Diffusion]:
+    def models(self) -> dict[tuple[str, str, dc.Objective | None], dc.Diffusion]:
         """The diffusions that `diffusion` has made, which many figures share."""
         return {}
 
-    def diffusion(self, target: str, variance: str, objective: Objective | None = None) -> Diffusion:
+    def diffusion(self, target: str, variance: str, objective: dc.Objective | None = None) -> dc.Diffusion:
         """Its network puts out the file's outputs; `learned` there is log σ² itself, here its distance to log β_t."""
         choices = (target, variance, objective)
         if choices not in self.models:
             self.models[choices] = self._diffusion(*choices)
         return self.models[choices]
 
-    def _diffusion(self, target: str, variance: str, objective: Objective | None) -> Diffusion:
+    def _diffusion(self, target: str, variance: str, objective: dc.Objective | None) -> dc.Diffusion:
         output = self.figures[f"out_{target}"]
         if variance == "learned":
             log_beta = self.figures["betas"][self.figures["t"]].log().reshape(-1, 1, 1, 1)
@@ -101,7 +94,7 @@ class Reference:
             variance=VARIANCES[variance],
             schedule=SCHEDULES[self.path.name.split("_")[2]],
             objective=objective,
-            encoding=GreyLevels(),
+            encoding=dc.GreyLevels(),
             shape=tuple(self.figures["x0"].shape[1:]),
         )
 
@@ -144,10 +137,10 @@ class Reference:
         return self.diffusion("epsilon", "fixed_small").chain(steps).step(torch.arange(1, steps + 1)).beta
 
     def _reverse(self, target: str, variance: str, clip: bool, figure: str) -> Tensor:
-        model = self.diffusion(target, variance, Vlb()).with_clip(clip)
+        model = self.diffusion(target, variance, dc.Vlb()).with_clip(clip)
         chain, x_t = model.chain(), self.figures["x_t"]
         if figure == "sample":
-            return self._step(Ancestral(), model)
+            return self._step(dc.Ancestral(), model)
         if figure == "vb_bpd":
             nats = model.term(self.figures["x0"], self.figures["noise"], chain, self.t)
             return nats / (math.prod(x_t.shape[1:]) * math.log(2))
@@ -155,9 +148,9 @@ class Reference:
         return {"mean": p.mean, "log_variance": p.log_variance.expand_as(x_t), "pred_xstart": p.x0}[figure]
 
     def _ddim(self, eta: float) -> Tensor:
-        return self._step(Ddim(eta=eta), self.diffusion("epsilon", "fixed_large"))
+        return self._step(dc.Ddim(eta=eta), self.diffusion("epsilon", "fixed_large"))
 
-    def _step(self, sampler: Sampler, model: Diffusion) -> Tensor:
+    def _step(self, sampler: dc.Sampler, model: dc.Diffusion) -> Tensor:
         """A step from each example's own t, where a sampler takes one for all: the row of each is its own."""
         x_t, noise = self.figures["x_t"], self.figures["step_noise"]
         rows = [sampler.step(model, x_t, model.chain(), t, lambda: noise)[i] for i, t in enumerate(self.t.tolist())]
@@ -167,13 +160,13 @@ class Reference:
         """Its `mse` losses with a learned variance are mse + vb, which is a hybrid: vb = λ T L_{t−1}."""
         weight = self.scale(f"/{loss}/") / self.horizon
         if part == "vb" or loss in ("loss_kl", "loss_rescaled_kl"):
-            return weight * self._losses(target, variance, Vlb())
+            return weight * self._losses(target, variance, dc.Vlb())
         if part == "mse" or not VARIANCES[variance].learned:
-            return self._losses(target, "fixed_large", Simple())
-        return self._losses(target, variance, Hybrid(weight))
+            return self._losses(target, "fixed_large", dc.Simple())
+        return self._losses(target, variance, dc.Hybrid(weight))
 
-    def _losses(self, target: str, variance: str, objective: Objective) -> Tensor:
-        model = DiffusionLearner(self.diffusion(target, variance, objective))
+    def _losses(self, target: str, variance: str, objective: dc.Objective) -> Tensor:
+        model = dc.DiffusionLearner(self.diffusion(target, variance, objective))
         return model.losses(self.figures["x0"], self.t, self.figures["noise"])["network"]
 
 

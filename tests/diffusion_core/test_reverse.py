@@ -6,15 +6,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from diffusion_core.chain import Chain, strided_times
-from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.forward import Step
-from diffusion_core.parameterizations import Parameterization
+import diffusion_core as dc
+from diffusion_core.chain import strided_times
 from diffusion_core.problems import denoiser_output
-from diffusion_core.reverse import Reverse
-from diffusion_core.schedules import Schedule
 from diffusion_core.terms import denoising_term, kl_normal
-from diffusion_core.variances import Variance
 from tests.axes import across, go_together, members, paired, spoken
 from tests.diffusion_core.mixture import bayes
 from tests.diffusion_core.problems import diffusion
@@ -29,9 +24,9 @@ def denoise(x_t: Tensor, alpha_bar: Tensor) -> Tensor:
 
 @paired(
     spoken,
-    parameterization=members(Parameterization),
-    schedule=members(Schedule),
-    encoding=(GreyLevels(), Continuous()),
+    parameterization=members(dc.Parameterization),
+    schedule=members(dc.Schedule),
+    encoding=(dc.GreyLevels(), dc.Continuous()),
     steps=(HORIZON, 13, 1),
     clip=(False, True),
 )
@@ -68,11 +63,11 @@ def test_kl_of_nearly_equal_variances_keeps_its_digits():
     torch.testing.assert_close(actual, expected, rtol=1e-8, atol=0)
 
 
-@across(schedule=members(Schedule), steps=(HORIZON, 13), variance=members(Variance))
+@across(schedule=members(dc.Schedule), steps=(HORIZON, 13), variance=members(dc.Variance))
 def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, variance):
     """At k = 2..K of a chain; ε̂ enters no term."""
     generator = torch.Generator().manual_seed(0)
-    chain = Chain(schedule.gamma(HORIZON), strided_times(HORIZON, steps), schedule.first_step)
+    chain = dc.Chain(schedule.gamma(HORIZON), strided_times(HORIZON, steps), schedule.first_step)
     step = chain.step(torch.arange(2, steps + 1))
     alpha_bar = torch.sigmoid(-chain.gamma(chain.times[1:]))[:, None]
     x0, x0_hat, x_t = torch.randn(3, steps - 1, 4, generator=generator, dtype=torch.float64)
@@ -80,18 +75,18 @@ def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, vari
     mean_q, variance_q = bayes(x0, x_t, alpha_bar[1:], alpha_bar[:-1])
     mean_p, _ = bayes(x0_hat, x_t, alpha_bar[1:], alpha_bar[:-1])
     expected = kl_divergence(Normal(mean_q, variance_q.sqrt()), Normal(mean_p, (log_variance / 2).exp())).sum(1)
-    term = denoising_term(x0, Reverse(step, x_t, x0_hat, log_variance))
+    term = denoising_term(x0, dc.Reverse(step, x_t, x0_hat, log_variance))
     torch.testing.assert_close(term, expected, rtol=1e-8, atol=1e-12)
 
 
-every = across(go_together, parameterization=members(Parameterization), schedule=members(Schedule))
+every = across(go_together, parameterization=members(dc.Parameterization), schedule=members(dc.Schedule))
 
 
 class Draw:
     """x_0, ε and x_t [T, 4] at every t of a schedule."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        chain = Chain(schedule.gamma(HORIZON).requires_grad_(False), torch.arange(HORIZON + 1), schedule.first_step)
+    def __init__(self, schedule: dc.Schedule) -> None:
+        chain = dc.Chain(schedule.gamma(HORIZON).requires_grad_(False), torch.arange(HORIZON + 1), schedule.first_step)
         self.step = chain.step(torch.arange(1, HORIZON + 1))
         self.alpha_bar = torch.sigmoid(-chain.gamma(torch.arange(HORIZON + 1)))[:, None]
         generator = torch.Generator().manual_seed(0)
@@ -121,7 +116,7 @@ def test_a_perfect_output_stands_for_x0_and_an_error_of_it_for_one_of_x0_by_kapp
 def test_what_is_shown_is_a_positive_multiple_of_xt_and_needs_step_says_what_is_read(parameterization, schedule):
     """Without `needs_step` all follows from γ_t alone, as continuous time needs. Float32 data stay float32."""
     draw, choice = Draw(schedule), parameterization
-    level = Step.level(draw.step.gamma_t)
+    level = dc.Step.level(draw.step.gamma_t)
     ratio = choice.network_input(draw.x_t, draw.step) / draw.x_t
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert (ratio > 0).all()

@@ -8,30 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.choices import Choices
-from diffusion_core.conditioning import Class, Unconditional
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.forward import Step, diffuse
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.likelihood import bound
-from diffusion_core.networks.mlp import Mlp
-from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Hybrid
-from diffusion_core.ode import flow_likelihood
-from diffusion_core.parameterizations import X0, EdmParameterization, Parameterization
+import diffusion_core as dc
+from diffusion_core.forward import diffuse
 from diffusion_core.problems import DATA, expected_bound
-from diffusion_core.schedules import LogSnrLinear
-from diffusion_core.solvers import Heun
-from diffusion_core.stratified import Stratification
-from diffusion_core.variances import Beta, LearnedVariance
 from tests.axes import members, name
-from tests.diffusion_core.learners import BASE, learner_of_points
+from tests.diffusion_core.learners import BASE
 from tests.diffusion_core.problems import diffusion, exact_model
 
-SHOWN = Unconditional(self_conditioning=True)
+SHOWN = dc.Unconditional(self_conditioning=True)
 HORIZON = 40
-SCHEDULE = LogSnrLinear()
+SCHEDULE = dc.LogSnrLinear()
 POINTS = torch.randn(12, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
@@ -40,7 +26,7 @@ def gain(t: Tensor) -> Tensor:
     return DATA.denoise(torch.ones(len(t), 2, dtype=torch.float64), torch.sigmoid(-SCHEDULE.gamma(HORIZON)(t))[:, None])
 
 
-def linear(share: float) -> Diffusion:
+def linear(share: float) -> dc.Diffusion:
     """x̂_0 = a x_t + b x̂_0' with x̂_0' = a x_t, so that a (1 + b) x_t is exact: b = `share`."""
 
     def x0(seen: Tensor, t: Tensor) -> Tensor:
@@ -48,46 +34,44 @@ def linear(share: float) -> Diffusion:
         alpha = torch.sigmoid(-SCHEDULE.gamma(HORIZON)(t)).sqrt()[:, None]
         return gain(t).to(seen) / (1 + share) * x_t + share * (shown / alpha).to(seen)
 
-    return diffusion(x0, HORIZON, parameterization=X0(), schedule=SCHEDULE, conditioning=SHOWN, real=True)
+    return diffusion(x0, HORIZON, parameterization=dc.X0(), schedule=SCHEDULE, conditioning=SHOWN, real=True)
 
 
-EXACT = exact_model(HORIZON, Beta(), parameterization=X0(), schedule=SCHEDULE)
-REAL = diffusion(lambda x, t: gain(t).to(x) * x, HORIZON, parameterization=X0(), schedule=SCHEDULE, real=True)
+EXACT = exact_model(HORIZON, dc.Beta(), parameterization=dc.X0(), schedule=SCHEDULE)
+REAL = diffusion(lambda x, t: gain(t).to(x) * x, HORIZON, parameterization=dc.X0(), schedule=SCHEDULE, real=True)
 
 
 def test_a_network_that_needs_its_estimate_to_be_exact_has_the_exact_models_bound():
     """By one pass it has not: the estimate counts in each term, for clean data and for noise."""
-    for share in (-0.5, 1.0, 3.0):
+    for share in (-0.5, 3.0):
         assert expected_bound(linear(share), DATA) == pytest.approx(expected_bound(EXACT, DATA), abs=1e-9)
-    assert (
-        expected_bound(diffusion(lambda x, t: gain(t) / 2 * x, HORIZON, parameterization=X0()), DATA) > 1 + DATA.entropy
-    )
 
 
 def test_all_that_is_scored_and_sampled_is_one_model():
     """That of both passes; the flow's divergence goes through the estimate as well."""
     for score in (
-        lambda model: bound(model, POINTS, Stratification(2, 2), seed=0, batch=5).total,
-        lambda model: flow_likelihood(model, POINTS, steps=8, probes=2, seed=0).total,
-        lambda model: Heun(steps=7, churn=3.0).sample(model, 6, seed=0),
+        lambda model: dc.bound(model, POINTS, dc.Stratification(2, 2), seed=0, batch=5).total,
+        lambda model: dc.flow_likelihood(model, POINTS, steps=8, probes=2, seed=0).total,
+        lambda model: dc.Heun(steps=7, churn=3.0).sample(model, 6, seed=0),
     ):
         torch.testing.assert_close(score(linear(1.0)), score(REAL), rtol=1e-3, atol=1e-4)
 
 
-def stirred(choices: Choices, encoding, shape, seed: int = 0) -> Diffusion:
-    made = Diffusion(choices, encoding, shape, 3)
-    made.initialise(seed)
-    generator = torch.Generator().manual_seed(seed)
+def stirred(choices: dc.Choices, encoding, shape) -> dc.Diffusion:
+    """A diffusion whose weights have moved from their start."""
+    made = dc.Diffusion(choices, encoding, shape, 3)
+    made.initialise(0)
+    generator = torch.Generator().manual_seed(0)
     for parameter in made.network.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     return made.eval()
 
 
-@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+@pytest.mark.parametrize("parameterization", members(dc.Parameterization), ids=name)
 def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterization):
     """By hand: what the first pass says is x̂_0', in the words of each target, and √ᾱ x̂_0' is shown."""
-    choices = replace(BASE, parameterization=parameterization, conditioning=Class(self_conditioning=True))
-    made, x = stirred(choices, Continuous(), (2,)), POINTS.float()
+    choices = replace(BASE, parameterization=parameterization, conditioning=dc.Class(self_conditioning=True))
+    made, x = stirred(choices, dc.Continuous(), (2,)), POINTS.float()
     chain = made.chain()
     k, labels = torch.arange(1, 13) * 4, torch.arange(12) % 4
     step = chain.step(k)
@@ -100,38 +84,31 @@ def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterizati
     p = made.with_labels(labels).reverse(x, chain, k)
     torch.testing.assert_close(p.x0, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(p.x0, estimate, rtol=1e-2)
-    if isinstance(parameterization, EdmParameterization):
+    if isinstance(parameterization, dc.EdmParameterization):
         assert not torch.equal(shown, x)
 
 
-@pytest.mark.parametrize("learned", [False, True])
-def test_an_estimate_of_bounded_data_is_shown_within_their_bounds_whether_x0_is_clipped_or_not(learned):
+def test_an_estimate_of_bounded_data_is_shown_within_their_bounds_whether_x0_is_clipped_or_not():
     """Of two halves, where a variance is learned, it is the mean's."""
-    taught = {"variance": LearnedVariance(), "objective": Hybrid()} if learned else {}
-    network = UNet(channels=8, groups=4, attention=())
-    made = stirred(replace(BASE, network=network, conditioning=SHOWN, **taught), GreyLevels(), (1, 8, 8))
+    taught = {"variance": dc.LearnedVariance(), "objective": dc.Hybrid()}
+    network = dc.UNet(channels=8, groups=4, attention=())
+    made = stirred(replace(BASE, network=network, conditioning=SHOWN, **taught), dc.GreyLevels(), (1, 8, 8))
     x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    seen: list[Tensor] = []
-    made.network.register_forward_hook(lambda _, given, out: seen.append(given[0][:, 1:]))
+    seen: list[tuple[Tensor, Tensor]] = []
+    made.network.register_forward_hook(lambda _, given, out: seen.append((given[0][:, 1:], out[:, :1])))
     with torch.no_grad():
         p = made.with_clip(False).reverse(x, made.chain(), torch.tensor([1, 20, 50]))
-        first = made.network(torch.cat([x, 0 * x], 1), torch.tensor([20.0, 400.0, 1000.0]))[:, :1]
-    signal, noise = (
-        part.sqrt().float()[:, None, None, None] for part in (p.step.alpha_bar_t, p.step.one_minus_alpha_bar_t)
-    )
-    estimate = (x - noise * first) / signal
-    assert not seen[0].any()
-    torch.testing.assert_close(seen[1], estimate.clamp(-1, 1), rtol=1e-4, atol=1e-4)
+    (blank, first), (shown, _) = seen
+    alpha_bar = p.step.alpha_bar_t.float()[:, None, None, None]
+    estimate = (x - (1 - alpha_bar).sqrt() * first) / alpha_bar.sqrt()
+    assert not blank.any()
+    torch.testing.assert_close(shown, estimate.clamp(-1, 1), rtol=1e-4, atol=1e-4)
     assert estimate.abs().max() > 1
     assert p.x0.abs().max() > 1
 
 
-def learner_of(choices: Choices = BASE) -> DiffusionLearner:
-    learner, _ = learner_of_points(replace(choices, conditioning=SHOWN))
-    generator = torch.Generator().manual_seed(0)
-    for parameter in learner.diffusion.network.parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return learner
+def learner_of(choices: dc.Choices = BASE) -> dc.DiffusionLearner:
+    return dc.DiffusionLearner(stirred(replace(choices, conditioning=SHOWN), dc.Continuous(), (2,))).train()
 
 
 def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradient_through_it():
@@ -142,7 +119,7 @@ def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradien
     own = draws["own"]
     assert 80 < int(own.sum()) < 160
     t, eps = draws["t"], draws["eps"]
-    step = Step.level(made.gamma(t))
+    step = dc.Step.level(made.gamma(t))
     x_t, time = diffuse(raw, eps, step.gamma_t), (t * 20).float()
     with torch.no_grad():
         first = made.network(torch.cat([x_t, 0 * x_t], 1), time)
@@ -155,17 +132,3 @@ def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradien
     ours, truth = (torch.autograd.grad(loss.mean(), parameters) for loss in (losses, expected))
     for mine, theirs in zip(ours, truth, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
-
-
-def test_in_bf16_the_pass_without_a_gradient_takes_none_from_the_other():
-    """Autocast keeps weights that it has rounded: those of the first pass have no gradient to hand on."""
-    gradients = []
-    for cached in (True, False):
-        learner = learner_of(replace(BASE, network=Mlp(width=64, layers=2)))
-        draws = learner.drawn(POINTS.float(), None, 0, 0)
-        with torch.autocast("cpu", torch.bfloat16, cache_enabled=cached):
-            loss = learner.example_losses(POINTS.float(), draws)["network"].mean()
-        gradients.append(torch.autograd.grad(loss, list(learner.diffusion.network.parameters())))
-    for ours, expected in zip(*gradients, strict=True):
-        assert expected.any()
-        torch.testing.assert_close(ours, expected)

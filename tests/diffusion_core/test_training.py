@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import cache
 
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 
 from diffusion_core.objectives import Simple, VlbContinuous
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule
-from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, part, train, training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
@@ -28,7 +26,7 @@ from tests.diffusion_core.learners import (
 )
 
 CPU = torch.device("cpu")
-PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
+PLAN = Training(steps=6, batch=16, warmup=4, report_every=2, clip=0.01)
 
 LEARNERS = pytest.mark.parametrize(
     "learner_of", [image_learner, adapting_learner, schedule_learner, paired_learner, told_learner]
@@ -62,26 +60,28 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 @LEARNERS
 def test_equal_seeds_train_bit_by_bit_equal_whatever_the_global_generator_and_others_differ(learner_of):
-    one = unbroken_run(learner_of)
+    first, second, *_ = unbroken_run(learner_of)
     torch.manual_seed(1234)
-    same, other = run(learner_of), run(learner_of, seed=1)
-    assert [report[:2] for report in one] == [report[:2] for report in same]
-    assert_same(one[-1][2], same[-1][2])
-    weights = [name for name in one[-1][2] if name.startswith("learner/diffusion.denoiser.network")]
-    assert any(not torch.equal(one[-1][2][name], other[-1][2][name]) for name in weights)
+    plan = replace(PLAN, steps=4)
+    for one, same in zip((first, second), run(learner_of, plan), strict=True):
+        assert one[:2] == same[:2]
+        assert_same(one[2], same[2])
+    other, _ = run(learner_of, plan, seed=1)
+    weights = [name for name in first[2] if name.startswith("learner/diffusion.denoiser.network")]
+    assert any(not torch.equal(first[2][name], other[2][name]) for name in weights)
 
 
 @LEARNERS
 def test_a_run_continued_from_a_report_is_bit_by_bit_the_unbroken_one(learner_of):
-    """Weights, their average, the optimiser's moments, and what is reported; the state that it starts from stays."""
-    unbroken = unbroken_run(learner_of)
-    for i, (step, _, state) in enumerate(unbroken[:-1]):
-        before = {name: value.clone() for name, value in state.items()}
-        continued = run(learner_of, start=(step, state))
-        assert [report[:2] for report in continued] == [report[:2] for report in unbroken[i + 1 :]]
-        assert_same(continued[-1][2], unbroken[-1][2])
-        assert_same(state, before)
-        assert any(name.startswith("optimiser/") for name in state)
+    """Weights, their average, the optimiser's moments, what is clipped, and what is reported; the state that it starts
+    from stays."""
+    (step, _, state), *rest = unbroken_run(learner_of)
+    before = {name: value.clone() for name, value in state.items()}
+    continued = run(learner_of, start=(step, state))
+    assert [report[:2] for report in continued] == [report[:2] for report in rest]
+    assert_same(continued[-1][2], rest[-1][2])
+    assert_same(state, before)
+    assert any(name.startswith("optimiser/") for name in state)
 
 
 def test_reports_come_as_planned_and_at_the_end():
@@ -91,15 +91,12 @@ def test_reports_come_as_planned_and_at_the_end():
 
 
 def test_reports_hold_mean_and_standard_deviation_of_the_losses_since_the_last():
-    steps = [
-        report.losses for report in training_reports(*schedule_learner(), replace(PLAN, steps=8, report_every=1), 0)
-    ]
-    for i, report in enumerate(training_reports(*schedule_learner(), replace(PLAN, steps=8), 0)):
-        assert report.losses.keys() == report.standard_deviations.keys() == steps[0].keys()
+    steps = [report.losses for report in training_reports(*schedule_learner(), replace(PLAN, report_every=1), 0)]
+    for i, report in enumerate(training_reports(*schedule_learner(), PLAN, 0)):
         for group, mean in report.losses.items():
-            losses = [one[group] for one in steps[3 * i : 3 * i + 3]]
+            losses = [one[group] for one in steps[2 * i : 2 * i + 2]]
             assert mean == pytest.approx(np.mean(losses), rel=1e-6)
-            assert report.standard_deviations[group] == pytest.approx(np.std(losses), rel=1e-4)
+            assert report.standard_deviations[group] == pytest.approx(np.std(losses), rel=1e-3)
 
 
 def test_training_lowers_the_loss():
@@ -116,27 +113,6 @@ def test_a_step_takes_the_rate_of_its_plan(monkeypatch):
     for step in range(4):
         trainer.step(data[:8], 0, step)
     assert rates == pytest.approx([0.05, 0.075, 0.05, 0.025])
-
-
-class Line(Learner):
-    """Two parameters, each with a loss of its own, and one loss that mentions both."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Parameter(torch.tensor([1.0]))
-        self.second = nn.Parameter(torch.tensor([1.0]))
-        self.register_buffer("seen", torch.zeros(1))
-
-    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> dict[str, Tensor]:
-        return {}
-
-    def example_losses(self, raw: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
-        self.seen += 1
-        both = self.first * self.second * raw
-        return {"first": both, "second": -3 * both}
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"first": [self.first], "second": [self.second]}
 
 
 @pytest.mark.parametrize(
@@ -166,33 +142,26 @@ def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, sch
 
 def test_the_average_follows_its_equation_and_takes_buffers_as_they_are():
     """θ̄ ← d θ̄ + (1 − d) θ with d = min(ema, (1 + n)/(10 + n))."""
-    trainer = Trainer(Line(), Training(ema=0.2, learning_rate=0.1, warmup=0), CPU)
-    expected = 1.0
+    learner, data = adapting_learner()
+    trainer = Trainer(learner, Training(ema=0.2, learning_rate=0.1, warmup=0), CPU)
+    expected = nn.utils.parameters_to_vector(learner.parameters()).detach()
     for step in range(5):
-        trainer.step(torch.tensor([1.0]), 0, step)
+        trainer.step(data[:16], 0, step)
         decay = min(0.2, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * trainer.learner.first.item()
-        assert trainer.averages.tracked.first.item() == pytest.approx(expected, rel=1e-6)
-    assert trainer.averages.tracked.seen.item() == 5
+        expected = decay * expected + (1 - decay) * nn.utils.parameters_to_vector(learner.parameters()).detach()
+        found = nn.utils.parameters_to_vector(trainer.averages.tracked.parameters())
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(trainer.averages.tracked.timesteps.history, learner.timesteps.history)
     assert not any(p.requires_grad for p in trainer.averages.tracked.parameters())
 
 
-class Diverging(Line):
-    """Its loss is not a number from step 4 on."""
-
-    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> dict[str, Tensor]:
-        return {"factor": torch.full(shape, math.nan if step >= 4 else 1.0)}
-
-    def example_losses(self, raw: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
-        losses = super().example_losses(raw, draws)
-        return {**losses, "second": losses["second"] * draws["factor"]}
-
-
-def test_a_loss_that_is_not_finite_ends_the_run_with_a_report_that_says_so():
-    reports = list(training_reports(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0))
-    assert [report.step for report in reports] == [3, 6]
-    assert [report.finite for report in reports] == [True, False]
-    assert math.isnan(reports[-1].losses["second"])
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_report_that_says_so_and_train_with_a_line():
+    plan = replace(PLAN, steps=50, learning_rate=1e30, warmup=0)
+    *before, last = training_reports(*points_learner(), plan, 0)
+    assert [report.finite for report in (*before, last)] == [True] * len(before) + [False]
+    assert last.step < 50
+    with pytest.raises(ValueError, match=rf"the training's loss was not finite by step {last.step}: "):
+        train(*points_learner(), plan, 0)
 
 
 def test_bf16_keeps_weights_and_losses_in_float32_and_close_to_float32s():
@@ -207,26 +176,10 @@ def test_what_is_no_checkpoint_of_the_learner_is_refused():
     _, _, state = unbroken_run(points_learner)[0]
     learner, _ = image_learner()
     trainer = Trainer(learner, PLAN, CPU)
-    for loaded, reason in ((state, "belongs to another learner"), ({"weight": torch.zeros(1)}, "holds no 'learner'")):
-        with pytest.raises(ValueError, match=reason):
-            trainer.load(loaded)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "reason"),
-    [
-        *((field, 0, "must be at least 1, .*got 0") for field in ("steps", "batch", "report_every", "micro_batch")),
-        *(("learning_rate", value, "learning_rate > 0") for value in (0.0, math.nan)),
-        *((field, -0.1, "warmup >= 0 and weight_decay >= 0") for field in ("warmup", "weight_decay")),
-        *((field, 1.0, r"ema, beta_1 and beta_2 in \[0, 1\)") for field in ("ema", "beta_1", "beta_2")),
-        *(("cooldown", value, r"a share of the steps, above 0 and at most 1") for value in (0.0, 1.1, math.nan)),
-        ("beta_2", math.nan, r"ema, beta_1 and beta_2 in \[0, 1\)"),
-    ],
-)
-def test_a_plan_out_of_range_is_refused(field, value, reason):
-    with pytest.raises(ValueError, match=f"training.*{reason}") as error:
-        Training(**{field: value})
-    assert field in str(error.value)
+    with pytest.raises(ValueError, match="belongs to another learner"):
+        trainer.load(state)
+    with pytest.raises(ValueError, match="holds no 'learner'"):
+        trainer.load({"weight": torch.zeros(1)})
 
 
 def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
@@ -235,8 +188,3 @@ def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
     average = part(unbroken_run(points_learner)[-1][2], "average")
     assert not learner.training
     assert_same(learner.state_dict(), average)
-
-
-def test_a_training_that_diverges_is_told_in_one_line():
-    with pytest.raises(ValueError, match=r"the training's loss was not finite by step 6: \{'first': .*nan\}"):
-        train(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0)

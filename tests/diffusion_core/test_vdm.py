@@ -14,16 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+import diffusion_core as dc
 from diffusion_core.decoders import softmax_decoder
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import GreyLevels
 from diffusion_core.gamma import LearnedGamma, MonotoneNet
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.objectives import Objective, VlbContinuous
-from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import LearnedSchedule
 from diffusion_core.terms import prior_term, sum_dims
-from diffusion_core.variances import BetaTilde
 from tests.diffusion_core.problems import diffusion
 
 with np.load(Path(__file__).parents[1] / "reference" / "vdm.npz") as file:
@@ -45,17 +39,17 @@ def monotone_net() -> MonotoneNet:
     return net
 
 
-def model(horizon: int, objective: Objective | None = None) -> Diffusion:
+def model(horizon: int, objective: dc.Objective | None = None) -> dc.Diffusion:
     """A diffusion with the reference's γ, whose network puts out its ε̂."""
     net = monotone_net()
     ends = (net(torch.tensor([0.0, 1.0], dtype=torch.float64)) + FIGURES["l1_bias"]).tolist()
     learned = diffusion(
         lambda x_t, t: FIGURES["eps_hat"],
         horizon,
-        variance=BetaTilde(),
-        schedule=LearnedSchedule(gamma_min=ends[0], gamma_max=ends[1], width=WIDTH),
+        variance=dc.BetaTilde(),
+        schedule=dc.LearnedSchedule(gamma_min=ends[0], gamma_max=ends[1], width=WIDTH),
         objective=objective,
-        encoding=GreyLevels(),
+        encoding=dc.GreyLevels(),
         shape=(4, 4, 3),
         real=True,
     )
@@ -93,7 +87,7 @@ def test_prior_loss():
 
 @pytest.mark.parametrize("horizon", [2, 11, 1000])
 def test_continuous_diffusion_loss_whatever_the_horizon(horizon):
-    continuous = DiffusionLearner(model(horizon, VlbContinuous()))
+    continuous = dc.DiffusionLearner(model(horizon, dc.VlbContinuous()))
     t = 1 + FIGURES["t_cont"] * (horizon - 1)
     losses = continuous.losses(FIGURES["f"], t, FIGURES["eps"])
     close(losses["network"] * (48 * math.log(2)), FIGURES["loss_diff_continuous_nats"])
@@ -116,5 +110,7 @@ def test_an_ancestral_step(steps):
     k = 1 + (FIGURES[f"t_T{steps}"] * steps).round().long()
     z_t, noise = FIGURES[f"step_T{steps}_z_t"], FIGURES[f"step_T{steps}_eps"]
     # Each image has a time of its own, and a step has one for all: the k-th row of each is ours.
-    rows = [Ancestral().step(discrete, z_t, discrete.chain(), at, lambda: noise)[i] for i, at in enumerate(k.tolist())]
+    rows = [
+        dc.Ancestral().step(discrete, z_t, discrete.chain(), at, lambda: noise)[i] for i, at in enumerate(k.tolist())
+    ]
     close(torch.stack(rows), FIGURES[f"step_T{steps}_z_s"])

@@ -8,26 +8,18 @@ from dataclasses import replace
 import pytest
 import torch
 
+import diffusion_core as dc
 from diffusion_core.batches import batch_indices
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.likelihood import bound, continuous_bound
-from diffusion_core.ode import flow_likelihood
-from diffusion_core.parameterizations import Mu, V
 from diffusion_core.randomness import send
-from diffusion_core.samplers import Ancestral, Ddim
-from diffusion_core.schedules import Cosine
-from diffusion_core.solvers import DpmSolver, Heun
-from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import Trainer, training_reports
-from diffusion_core.training import Training
 from tests.axes import name
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, RECIPES, model
 
 pytestmark = pytest.mark.gpu
 
 
-def learner(recipe: str) -> DiffusionLearner:
-    return DiffusionLearner(model(CUDA, **RECIPES[recipe])).to(CUDA)
+def learner(recipe: str) -> dc.DiffusionLearner:
+    return dc.DiffusionLearner(model(CUDA, **RECIPES[recipe])).to(CUDA)
 
 
 def waits(action):
@@ -44,7 +36,7 @@ def waits(action):
 
 def training_waits(of, steps):
     """Waits of a whole training of so many steps that is reported once, its beginning included."""
-    data, plan = DIGITS.to(CUDA), Training(steps=steps, batch=32, report_every=100)
+    data, plan = DIGITS.to(CUDA), dc.Training(steps=steps, batch=32, report_every=100)
     return waits(lambda: list(training_reports(of, data, plan, 0)))
 
 
@@ -56,8 +48,7 @@ def test_a_training_waits_at_its_reports_alone(recipe):
 
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
 def test_a_step_waits_for_nothing_at_all(rounding):
-    trainer = Trainer(learner("simple"), Training(precision=rounding), CUDA)
-    data = DIGITS.to(CUDA)
+    trainer, data = Trainer(learner("simple"), dc.Training(precision=rounding), CUDA), DIGITS.to(CUDA)
 
     def steps(first, last):
         for step in range(first, last):
@@ -67,9 +58,9 @@ def test_a_step_waits_for_nothing_at_all(rounding):
     assert waits(lambda: steps(1, 4)) == 0
 
 
-@pytest.mark.parametrize("sampler", [Ancestral(), Ddim(eta=0.5), Heun(churn=10.0), DpmSolver()], ids=name)
+@pytest.mark.parametrize("sampler", [dc.Ancestral(), dc.Ddim(eta=0.5), dc.Heun(churn=10.0), dc.DpmSolver()], ids=name)
 def test_a_sampler_waits_at_no_step(sampler):
-    diffusion = model(CUDA, parameterization=V(), schedule=Cosine(zero_terminal=True), horizon=25)
+    diffusion = model(CUDA, parameterization=dc.V(), schedule=dc.Cosine(zero_terminal=True), horizon=25)
 
     def waits_of(steps):
         strided = replace(sampler, steps=steps)
@@ -78,16 +69,15 @@ def test_a_sampler_waits_at_no_step(sampler):
     assert waits_of(5) == waits_of(2)
 
 
-@pytest.mark.parametrize("parameterization", [V(), Mu()], ids=name)
-def test_a_bound_waits_at_no_draw(parameterization):
-    diffusion, raw = model(CUDA, parameterization=parameterization, horizon=25), DIGITS[:8].to(CUDA)
-    few, more = (waits(lambda n=n: bound(diffusion, raw, Stratification(n, n), seed=0)) for n in (1, 2))
-    assert more == few
+SCORES = {
+    "bound": lambda model, raw, n: dc.bound(model, raw, dc.Stratification(n, n), seed=0),
+    "continuous bound": lambda model, raw, n: dc.continuous_bound(model, raw, draws=n, seed=0),
+    "flow": lambda model, raw, n: dc.flow_likelihood(model, raw, steps=n, probes=1, seed=0),
+}
 
 
-def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
-    diffusion, raw = model(CUDA, parameterization=V(), horizon=25, time_input="log_snr"), DIGITS[:8].to(CUDA)
-    few, more = (waits(lambda n=n: continuous_bound(diffusion, raw, draws=n, seed=0)) for n in (1, 2))
-    assert more == few
-    few, more = (waits(lambda n=n: flow_likelihood(diffusion, raw, steps=n, probes=1, seed=0)) for n in (1, 2))
+@pytest.mark.parametrize("score", SCORES)
+def test_a_score_waits_at_no_draw_and_no_step(score):
+    diffusion, raw = model(CUDA, parameterization=dc.V(), horizon=25, time_input="log_snr"), DIGITS[:8].to(CUDA)
+    few, more = (waits(lambda n=n: SCORES[score](diffusion, raw, n)) for n in (1, 2))
     assert more == few
