@@ -47,7 +47,8 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
             (folder / stage).mkdir(parents=True, exist_ok=True)
             kept = {key: value for key, value in tensors.items() if not key.startswith("learner/")}
             write_artifact(folder / stage, name, kept, **{key: value for key, value in words.items() if key != STAGE})
-    if (guide := guide_weights(cell, journal, parts)) is not None:
+    # A scale of 1, which tuning may have chosen, asks for no guide.
+    if cell.guidance.scale != 1 and (guide := guide_weights(cell, journal, parts)) is not None:
         write_artifact(folder / parts.training, GUIDE, guide)
     named = {name: value for name, value in asdict(parts).items() if name in PARTS}
     write_json(folder / _CELL, {"parameters": parameters(cell), "seed": cell.seed, "parts": named})

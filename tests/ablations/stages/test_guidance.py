@@ -208,9 +208,9 @@ def test_candidates_whose_samples_are_not_finite_are_none_and_all_of_them_diverg
     assert perform(other, Journal(tmp_path), "cpu") == "diverged"
 
 
-@pytest.mark.parametrize("by", BY)
-def test_its_model_draws_the_samples_of_the_cell(by, root, tmp_path):
-    words = over(TUNED, *BY[by])
+@pytest.mark.parametrize(("by", "scales"), [*((by, "[0,1,2,4]") for by in BY), ("cell", "[0,1,4]")])
+def test_its_model_draws_the_samples_of_the_cell(by, scales, root, tmp_path):
+    words = over(TUNED, *BY[by], f"guidance.scales={scales}")
     wanted, stage = drawn(root, *words)
     write_model(tmp_path, stage.cell, stage.parts, Journal(root))
     cell, model = read_model(tmp_path, CPU)
