@@ -77,7 +77,7 @@ def variance_of_samples(sampler: dc.Sampler, model: dc.Diffusion) -> Tensor:
 @pytest.mark.parametrize("variance", FIXED, ids=name)
 @pytest.mark.parametrize("sampler", members(dc.Sampler), ids=name)
 def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler):
-    n = 40_000
+    n = 20_000
     sampler = replace(sampler, steps=5)
     model = exact_model(40, variance)
     x = sampler.sample(model, n, seed=0, batch=n).double()

@@ -109,7 +109,7 @@ def test_convolutions_side_by_side_have_the_bits_of_each_alone(kernel, rounding)
 
 NETWORKS = (
     (Mlp(width=16, layers=2), (2,), 9),
-    (UNet(channels=8, groups=4, recompute=True), (1, 4, 4), 3),
+    (UNet(channels=4, multipliers=(1,), groups=2, recompute=True), (1, 4, 4), 3),
     (UNet(channels=8, multipliers=(1, 2, 2), groups=2, attention=(8, 2), heads=4), (3, 8, 8), 5),
     (Dit(patch=1, width=12, depth=1, heads=3), (3, 5, 7), 1),
 )

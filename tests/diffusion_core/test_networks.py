@@ -20,9 +20,7 @@ from tests.axes import classes, name
 
 IMAGE = (1, 8, 8)
 CASES = [
-    (dc.UNet(channels=8, multipliers=(1, 2), groups=2, attention=(8, 4), heads=4), (3, 8, 8)),
     (dc.UNet(channels=4, multipliers=(1,), groups=1, heads=1, dropout=0.2), (2, 4, 4)),
-    (dc.Dit(patch=4, width=4, depth=1, heads=2), (2, 4, 8)),
 ]
 CASES += [(cls(), (2,) if cls is dc.Mlp else IMAGE) for cls in classes(dc.Network)]
 NETWORKS = pytest.mark.parametrize(

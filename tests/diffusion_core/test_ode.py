@@ -51,7 +51,7 @@ MIXTURE = MixtureData(components=4, radius=1.0, width=0.2)
 
 
 def test_hutchinsons_estimate_is_unbiased_and_its_error_is_stated():
-    x0 = MIXTURE.sample(200, 1)
+    x0 = MIXTURE.sample(100, 1)
     model = exact_model(MIXTURE, dc.LogSnrLinear())
     exact = dc.flow_likelihood(model, x0, steps=24, probes=2, seed=0).total
     one = diffusion(  # The same problem with a dimension more than there are probes.
@@ -61,11 +61,11 @@ def test_hutchinsons_estimate_is_unbiased_and_its_error_is_stated():
         real=True,
         shape=(3,),
     )
-    third = torch.randn(200, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    third = torch.randn(100, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ours = dc.flow_likelihood(one, torch.cat([x0, third], dim=1), steps=24, probes=2, seed=0)
     alone = -Normal(0.0, 1.0).log_prob(third).flatten() / math.log(2)
     difference = (3 * ours.total - 2 * exact - alone).mean().item() / 3
-    assert 0 < ours.probe_error < 0.04
+    assert 0 < ours.probe_error < 0.06
     assert abs(difference) < 4 * ours.probe_error + 1e-3
 
 

@@ -151,11 +151,12 @@ NETWORKS = {
 def of_images(network: str, precision: str) -> list[Run]:
     """Trainings of such a network on digits, two of each shape, one of them in pieces."""
     runs = [replace(run, choices=replace(run.choices, network=NETWORKS[network])) for run in (*KINDS[3:5], *TOLD[2:])]
-    return with_plan(runs, steps=2, precision=precision, micro_batch=5)
+    return with_plan(runs, steps=1, precision=precision, micro_batch=5)
 
 
 HALF = [
-    replace(BASE, network=dc.UNet(channels=8, groups=groups, heads=heads)) for groups, heads in ((4, 2), (4, 4), (2, 2))
+    replace(BASE, network=dc.UNet(channels=4, multipliers=(1,), groups=groups, heads=heads))
+    for groups, heads in ((4, 2), (4, 4), (2, 2))
 ]
 CLIPS = {1: 1e-3, 2: 0.1, 4: 1e-2}
 CLIPPED = [KINDS[3], *(with_plan([KINDS[i]], clip=clip)[0] for i, clip in CLIPS.items())]
@@ -165,7 +166,7 @@ COMPANIES = {
     "all kinds": (KINDS, [6] * 3),
     "told labels or their own estimate": ((*TOLD, KINDS[0]), None),
     "a variance, too": (TWICE, [2] * 3),
-    **{f"{network} in {p}": (of_images(network, p), [2] * 8) for network, p in (("unet", "bf16"), ("dit", "float32"))},
+    **{f"{network} in {p}": (of_images(network, p), [2] * 4) for network, p in (("unet", "bf16"), ("dit", "float32"))},
     "some by muon": ((*with_plan(KINDS[2:4], optimizer="muon", rate="linear"), *KINDS[:2]), [2] * 6),
     "clipped each by its norm": (CLIPPED, [4] * 3),
     "in pieces, the last of them smaller, or at once": (
@@ -173,7 +174,7 @@ COMPANIES = {
         None,
     ),
     "one has fewer steps": ((KINDS[0], *with_plan(KINDS[1:2], steps=2), KINDS[4]), [3, 3, 2]),
-    "equal parameters that compute otherwise": ([Run(choices, replace(PLAN, steps=2)) for choices in HALF], []),
+    "equal parameters that compute otherwise": ([Run(choices, replace(PLAN, steps=1)) for choices in HALF], []),
     "other networks, precisions and learners": (
         (KINDS[0], *UNLIKE, TWICE[0], DRAWING, Run(vq_learner), KINDS[1]),
         [2] * 3,
