@@ -15,8 +15,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.refusing import require
-
 BISECTIONS = 60
 
 LARGEST = 160.0
@@ -104,21 +102,21 @@ class GammaTable(Gamma):
         super().__init__(len(log_alpha_bar))
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
         last, says = float(gamma[-1]), f"at T={self.horizon} this schedule"
-        require(
-            last != math.inf,
-            f"{says}'s β reaches 1, noise alone, before which no table can be interpolated: keep β_T below 1 and take "
-            "schedule.zero_terminal=true",
-        )
-        require(
-            bool(gamma.isfinite().all() and (gamma.diff() > 0).all()),
-            f"{says}'s noise does not rise from step to step, for which every β is above 0 and below 1: take a smaller "
-            "horizon, or schedule fields that add more noise at the start",
-        )
-        require(
-            last <= LARGEST,
-            f"{says} leaves a share of 1e-{int(last / math.log(100))} of x_0, too small to divide by in float32: take "
-            "a smaller horizon, or schedule fields that add less noise",
-        )
+        if last == math.inf:
+            raise ValueError(
+                f"{says}'s β reaches 1, noise alone, before which no table can be interpolated: keep β_T below 1 and "
+                "take schedule.zero_terminal=true"
+            )
+        if not (gamma.isfinite().all() and (gamma.diff() > 0).all()):
+            raise ValueError(
+                f"{says}'s noise does not rise from step to step, for which every β is above 0 and below 1: take a "
+                "smaller horizon, or schedule fields that add more noise at the start"
+            )
+        if last > LARGEST:
+            raise ValueError(
+                f"{says} leaves a share of 1e-{int(last / math.log(100))} of x_0, too small to divide by in float32: "
+                "take a smaller horizon, or schedule fields that add less noise"
+            )
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
 
     @classmethod

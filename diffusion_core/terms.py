@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core.forward import expand
-from diffusion_core.reverse import Reverse
+
+if TYPE_CHECKING:
+    from diffusion_core.reverse import Reverse
 
 
 def sum_dims(value: Tensor) -> Tensor:
