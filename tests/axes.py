@@ -88,11 +88,6 @@ def ends_in_noise(schedule: Schedule) -> bool:
     return schedule.gamma(50).ends_in_noise
 
 
-def before_noise() -> tuple[Schedule, ...]:
-    """The schedules that end before noise alone, where every parameterization has a meaning."""
-    return tuple(schedule for schedule in members(Schedule) if not ends_in_noise(schedule))
-
-
 def go_together(parameterization: Parameterization, schedule: Schedule, **_: Any) -> bool:
     """Whether x̂_0 is told at every noise level of the schedule."""
     return parameterization.reads_noise or not ends_in_noise(schedule)
