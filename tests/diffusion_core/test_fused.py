@@ -110,6 +110,20 @@ def test_a_large_mean_costs_no_more_digits_than_in_torchs_operations(mean, sprea
 
 
 @needs_kernel
+@across(first=(0.0, 10.0, 256.0), mean=(0.0, 1000.0))
+def test_a_large_image_is_as_near_as_by_torchs_operations_wherever_its_first_pixel_lies(first, mean):
+    """Its first pixel is so many standard deviations from all others; gradients without a mean alone, which costs
+    digits of them whoever works them out."""
+    problem = Problem((1, 2, 128, 128))
+    problem.x = problem.x + mean
+    problem.x[..., 0, 0] += first
+    told = zip(problem.kernel(), problem.torchs(), problem.truth(), strict=True)
+    for ours, theirs, expected in list(told)[: 1 if mean else None]:
+        error, allowed = ((value.double() - expected).abs().max() for value in (ours, theirs))
+        assert error <= 4 * allowed + 1e-7 * expected.abs().max()
+
+
+@needs_kernel
 def test_large_and_infinite_numbers_and_nan_end_as_torchs_do():
     problem = Problem((1, 1, 2, 2), groups=1)
     nn.init.constant_(problem.layer.weight, 1e4)
