@@ -48,7 +48,8 @@ class Ray(Launcher):
         count = held_by(ray, threads, self.gpus_per_cell if on_gpus else 0.0)
         if not count or device.startswith("cuda:"):
             raise InputError(
-                f"no node of the Ray cluster holds a cell with threads={threads} and device={device} (cpu or cuda)"
+                f"no node of the Ray cluster holds a cell with threads={threads} and device={device}: ray status says "
+                "what there is; device is cpu, or cuda for whichever GPU is free"
             )
         return ["cuda:0" if on_gpus else "cpu"] * count
 
