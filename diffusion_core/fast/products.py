@@ -50,7 +50,8 @@ def products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     dtype = computed_in(x)
     weight = weight.to(dtype).reshape(-1, *weight.shape[-2:])
     bias = bias.to(dtype).reshape(-1, 1, weight.shape[1])
-    y: Tensor = Product.apply(x.to(dtype), weight, bias)  # type: ignore[no-untyped-call]
+    apply: Any = Product.apply
+    y: Tensor = apply(x.to(dtype), weight, bias)
     return y
 
 
