@@ -9,13 +9,10 @@ from pathlib import Path
 
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.exits import outcome
-from ablations.settings.plugins import register
 from ablations.settings.request import Request, SearchRequest
 from analysis.answers import Analysis, read
 from analysis.errors import InputError
 from analysis.search import Search, read_search
-
-__all__ = ["COMMANDS", "main", "register", "run", "run_search"]
 
 COMMANDS = {
     "run": "driver.run",

@@ -64,9 +64,9 @@ class Diffusion(nn.Module):
         the choices do not go together."""
         super().__init__()
         sensible(choices)
-        says = "conditioning={conditioning} tells the network labels, and these data have none: take data with labels, "
-        told = bool(classes) or not choices.conditioning.labelled
-        require(told, choices.said(says + "or conditioning=unconditional"))
+        if choices.conditioning.labelled and not classes:
+            reason = "conditioning={conditioning} tells the network labels, and these data have none: take data with "
+            raise ValueError(choices.said(reason + "labels, or conditioning=unconditional"))
         self.choices, self.encoding, self.shape = choices, encoding, shape
         self.classes = classes if choices.conditioning.labelled else 0
         unknown = torch.full((choices.horizon + 1,), math.nan, dtype=torch.float64)
@@ -173,8 +173,10 @@ class Diffusion(nn.Module):
     def denoised(self, x_t: Tensor, t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """(output, raw) of the denoiser at times t [B], with the labels of its rows."""
         given = len(x_t) if self.labels is None else len(self.labels)
-        says = f"labels of {given} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
-        require(given == len(x_t), says)
+        if given != len(x_t):
+            raise ValueError(
+                f"labels of {given} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
+            )
         output: tuple[Tensor, Tensor] = self.denoiser(x_t, t, step, self.labels)
         return output
 
@@ -194,8 +196,9 @@ class Diffusion(nn.Module):
         """
         asked = replace(self.choices, variance=variance)
         taught = self.choices if self.choices.variance.learned else asked
-        says = taught.said("variance={variance} is taught to a network, and cannot be swapped: train one with it")
-        require(not taught.variance.learned or variance == self.choices.variance, says)
+        if taught.variance.learned and variance != self.choices.variance:
+            reason = "variance={variance} is taught to a network, and cannot be swapped: train one with it"
+            raise ValueError(taught.said(reason))
         return self.view(choices=sensible(asked), x0_variance=torch.full_like(self.x0_variance, math.nan))
 
     def with_spacing(self, spacing: Spacing) -> Diffusion:

@@ -32,18 +32,26 @@ def guided(
 
     ValueError where these are no scale and no interval, or the guide is of another chain or another space.
     """
-    allowed = 0 <= scale < math.inf
-    require(allowed, f"a guidance scale is at least 0 (0 is the guide alone, 1 no guidance), got {scale}")
-    between = f"{low} to {high}"
-    require(0 <= low < high, f"guidance acts at noise levels low < sigma <= high, 0 <= low < high, got {between}")
-    of_space = diffusion.shape == guide.shape and diffusion.encoding.bounded == guide.encoding.bounded
-    shapes = list(diffusion.shape), list(guide.shape)
-    require(of_space, f"a guide is of the diffusion's space: x_0 of {shapes[0]}, got {shapes[1]}")
-    alone = diffusion.guide is None
-    require(alone, "this diffusion is guided already, and has one guide: guide it as it was before")
-    levels = (each.gamma(each.all_times) for each in (diffusion, guide))
-    of_schedule = "a guide has the diffusion's T and its noise levels at every t: take one of the same schedule"
-    require(torch.equal(*levels), of_schedule)
+    require(
+        0 <= scale < math.inf,
+        f"a guidance scale is at least 0 (0 is the guide alone, 1 no guidance), got {scale}",
+    )
+    require(
+        0 <= low < high,
+        f"guidance acts at noise levels low < sigma <= high, 0 <= low < high, got {low} to {high}",
+    )
+    require(
+        diffusion.shape == guide.shape and diffusion.encoding.bounded == guide.encoding.bounded,
+        f"a guide is of the diffusion's space: x_0 of {list(diffusion.shape)}, got {list(guide.shape)}",
+    )
+    require(
+        diffusion.guide is None,
+        "this diffusion is guided already, and has one guide: guide it as it was before",
+    )
+    require(
+        torch.equal(diffusion.gamma(diffusion.all_times), guide.gamma(guide.all_times)),
+        "a guide has the diffusion's T and its noise levels at every t: take one of the same schedule",
+    )
     if scale == 1:
         return diffusion
     return diffusion.view(guide=Guide(guide.with_clip(False), scale, low, high))

@@ -82,8 +82,10 @@ class Trainer:
         """
         plan, (values, classes) = self.plan, parts(data, self.learner.classes)
         self.learner.check(values)
-        says = f"training.flips=true mirrors images [N, C, H, W], got data {list(values.shape)}: leave it out"
-        require(not plan.flips or values.dim() == 4, says)
+        require(
+            values.dim() == 4 or not plan.flips,
+            f"training.flips=true mirrors images [N, C, H, W], got data {list(values.shape)}: leave it out",
+        )
         first, state = start or (0, None)
         if state is not None:
             self.load(state)
