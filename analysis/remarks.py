@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from analysis.answers import Analysis
+from analysis.drawing import drawing
 from analysis.folders import COMMITTED
 from analysis.labels import counted, two_digits
 from analysis.results import FINISHED, Results
@@ -60,6 +61,13 @@ def of_table(analysis: Analysis) -> list[str]:
         if draws is not None and draws.notna().any():
             error = f"{two_digits(draws.max())} {metric.unit}".rstrip()
             texts.append(f"{metric.label}'s own error, from its draws, is at most {error}.")
+        if (noise := drawing(analysis, metric)) is not None:
+            texts.append(
+                f"Of the variance of a difference in {metric.label} over seeds, drawing the samples makes "
+                f"{100 * noise.share:.0f} % (median of {counted(noise.pairs, 'comparison')}, from the paired "
+                f"differences of {noise.sets} sets at each seed); {counted(noise.best, 'set')} would tell most for "
+                "their time."
+            )
     if any(metric.kind.startswith("nll") for metric in analysis.metrics):
         labels = any(analysis.parameter(cell, "conditioning") == "class" for cell in analysis.cell_ids)
         texts += ["With labels, likelihoods are p(x|y), not p(x)."] * labels

@@ -83,7 +83,7 @@ def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict
         data = judged.data.load()
         images = data.images["test"][torch.arange(set_size(judged, "test", data)) % len(data.images["test"])].to(device)
         yardstick = yardstick_of(judged, "test", data, device)
-        each[JUDGE] = slower * _seconds(lambda: yardstick.default_scores([images]), device, judged.threads)
+        each[JUDGE] = slower * _seconds(lambda: yardstick.values(yardstick.default, [images]), device, judged.threads)
     return each
 
 

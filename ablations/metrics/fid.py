@@ -38,6 +38,17 @@ class Fid(Metric):
 
 
 @dataclass(frozen=True)
+class FidPooled(Fid):
+    """Fréchet distance of the features of all generated sets together and of real images.
+
+    Of K sets of n it is FID at K n: its bias, O(1/(K n)), is smaller than that of the mean over sets, and so it shows
+    larger factors between cells. Compare it only at one K n, which its column names.
+    """
+
+    info = replace(_FRECHET, pools=True, has_floor=False)
+
+
+@dataclass(frozen=True)
 class FidHeldOut(Metric):
     """Fréchet distance of the features of generated and of held-out images.
 

@@ -6,9 +6,8 @@ validation    against the validation images or points: for searches, which read 
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data, DataSet, Split
+from ablations.engine.journal import Curves
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Extractor
 from ablations.metrics.metric import Metric
@@ -23,7 +23,7 @@ from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
-from analysis.schema import SET_SPREAD
+from analysis.schema import BY_SET
 from diffusion_core.encodings import GreyLevels
 
 
@@ -45,38 +45,39 @@ class Yardstick:
         """A generated set as metrics see it."""
         return Judged(Examined(stored, self.real.extractor, labels), self.real, self.held_out, self.levels)
 
-    def scores(
-        self,
-        metrics: Iterable[Metric],
-        sets: Sequence[Tensor],
-        labels: Sequence[Tensor] | None = None,
-        *,
-        spread: Callable[[Metric], bool] = lambda _: True,
-    ) -> dict[str, float]:
-        """Means over disjoint generated sets, each of stored images or points, by column; `labels` are those of each.
+    def values(
+        self, metrics: Collection[Metric], sets: Sequence[Tensor], labels: Sequence[Tensor] | None = None
+    ) -> dict[str, list[float]]:
+        """The values of disjoint generated sets, each of stored images or points, by column; `labels` are those of
+        each. A metric that pools has one of all sets together."""
+        n, values = sum(map(len, sets)), dict[str, list[float]]()
+        whole = [torch.cat([*sets])], labels and [torch.cat([*labels])]
+        for pools, (parts, told) in enumerate([(sets, labels), whole]):
+            own = [metric for metric in metrics if metric.info.pools == bool(pools)]
+            for i, stored in enumerate(parts if own else ()):
+                # One at a time: of many images, the features alone take much memory.
+                judged = self.judged(stored, told[i] if told else None)
+                for metric in own:
+                    name = metric.column(self.against, self.extractor, n).name
+                    values.setdefault(name, []).append(float(metric.compute(judged)))
+        return values
 
-        From two sets on, and of the metrics that `spread` names, there is also the standard deviation between them:
-        the noise of sampling alone, not that between trainings.
-        """
-        values: dict[Metric, list[float]] = {metric: [] for metric in metrics}
-        for i, stored in enumerate(sets):
-            # One at a time: of many images, the features alone take much memory.
-            judged = self.judged(stored, labels[i] if labels else None)
-            for metric, scored in values.items():
-                scored.append(float(metric.compute(judged)))
-        named = {metric: metric.column(self.against, self.extractor).name for metric in values}
-        means = {named[metric]: statistics.fmean(scored) for metric, scored in values.items()}
-        return means | {
-            f"{named[metric]}{SET_SPREAD}": statistics.stdev(scored)
-            for metric, scored in values.items()
-            if len(scored) > 1 and spread(metric) and all(map(math.isfinite, scored))
-        }
-
-    def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
-        """The scores that every generated set gets, with the deviation of those that give a verdict."""
+    @property
+    def default(self) -> list[Metric]:
+        """The metrics that every generated set is judged by."""
         fit = [metric for metric in DEFAULT if kind_of(self.extractor) in metric.info.of]
-        metrics = [metric for metric in fit if self.held_out is not None or not metric.info.reads_held_out]
-        return self.scores(metrics, sets, spread=lambda metric: metric.info.decides is not None)
+        return [metric for metric in fit if self.held_out is not None or not metric.info.reads_held_out]
+
+
+def means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The mean over sets, by column."""
+    return {name: statistics.fmean(scored) for name, scored in values.items()}
+
+
+def by_set(values: Mapping[str, Sequence[float]]) -> Curves:
+    """The value of each of several sets, over its number, as curves."""
+    several = {name: scored for name, scored in values.items() if len(scored) > 1}
+    return {f"{BY_SET}{name}": ([*range(1, len(scored) + 1)], list(scored)) for name, scored in several.items()}
 
 
 def real_split_of(cell: Cell, split: HeldOut) -> Split:

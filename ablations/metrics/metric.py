@@ -2,9 +2,10 @@
 
 A metric is one class in a file of its own beside this one. Its column in runs.csv is, with the parts that apply,
 
-    name / what it is held against / extractor        fid/train/digits-cnn, is/digits-cnn, energy_distance/test
+    name / what it is held against / extractor / n    fid/train/digits-cnn, is/digits-cnn, energy_distance/test
 
-where the name is the class's in snake case, and a metric that neither compares nor extracts is name/samples.
+where the name is the class's in snake case, n stands only where a metric pools sets, and a metric that neither compares
+nor extracts is name/samples.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class MetricInfo:
     of an author's. Values are compared on their `scale`: log where errors are shares of a value. `relevant` is the
     smallest difference that matters, in the metric's unit, or a share of the value on a log scale; a grid's file may
     name another. `least` is the least value that there can be. One generated set's value is `counted` where it is a
-    share of so many samples.
+    share of so many samples. It `pools` sets where it has one value for all n images or points of them together.
 
     A metric of samples is `of` images, points or both. It `extracts` where it reads features or logits, `compares`
     where it reads the real set, and reads held-out images beside it, or labels, where it says so; `has_floor` where
@@ -52,6 +53,7 @@ class MetricInfo:
     counted: bool = False
     of: tuple[Kind, ...] = ("images", "points")
     extracts: bool = False
+    pools: bool = False
     compares: bool = True
     reads_held_out: bool = False
     reads_labels: bool = False
@@ -95,8 +97,12 @@ class Metric(ABC):
         """The score of one generated set; ValueError, in one line, where it has none."""
 
     @classmethod
-    def column(cls, against: str, extractor: str | None) -> MetricInfo:
-        """The column of values against a set called so (train, val, test), by this extractor (None for points)."""
+    def column(cls, against: str, extractor: str | None, n: int = 0) -> MetricInfo:
+        """The column of values against a set called so (train, val, test), by this extractor (None for points), on `n`
+        generated images or points in all."""
         parts = [against] if cls.info.compares else []
         parts += [extractor] if cls.info.extracts and extractor is not None else []
-        return replace(cls.info, name="/".join([choice_name(cls), *(parts or ["samples"])]))
+        parts, label = parts or ["samples"], cls.info.label
+        if cls.info.pools:
+            parts, label = [*parts, str(n)], f"{label}, n = {n}"
+        return replace(cls.info, label=label, name="/".join([choice_name(cls), *parts]))

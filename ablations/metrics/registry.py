@@ -71,18 +71,20 @@ def shown_metrics(
     asked: Iterable[str] = (),
     claimed: Iterable[str] = (),
     judged: bool = True,
+    n: int = 0,
 ) -> list[MetricInfo]:
     """The metrics that tables show, in order.
 
     The bound, further `likelihoods` by the fields that ask for them and, where samples are `judged`, against the
-    `reference`, what is shown of these by default, what is `asked` for by name, and what claims are of.
+    `reference`, what is shown of these by default, what is `asked` for by name, and what claims are of; `n` is the
+    number of generated images or points in all sets together.
     """
     beside = [column for column in MEASURED if column.is_likelihood or column.name == LOOSENESS]
     shown = [column for column in beside if column.asked_by in (None, *likelihoods)]
     wanted = [metric_of(name) for name in asked] if judged else []
     default = [metric for metric in SHOWN if judged and is_for(metric, extractor, reference)]
     for metric in dict.fromkeys([*default, *wanted, *map(metric_of, claimed if judged else ())]):
-        column = metric.column(against_test(extractor, reference), extractor)
+        column = metric.column(against_test(extractor, reference), extractor, n)
         shown.append(replace(column, asked=metric in wanted))
     return shown
 
@@ -124,5 +126,5 @@ def directed() -> dict[str, MetricInfo]:
 
 
 def objectives() -> dict[str, MetricInfo]:
-    """Metrics among them that validation data can give, so that a search may go by them."""
-    return {name: info for name, info in directed().items() if not info.reads_held_out}
+    """Metrics among them that one set of validation data can give, so that a search may go by them."""
+    return {name: info for name, info in directed().items() if not info.reads_held_out and not info.pools}

@@ -38,8 +38,11 @@ def bins_of(data: Data, runs: list[Run]) -> list[str]:
     ]
 
 
-def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricInfo]:
-    """The metrics that tables show: those that cells or claims ask for, then the columns that the grid's file names."""
+def metrics_of(grid: Grid, runs: list[Run], n: int) -> list[MetricInfo]:
+    """The metrics that tables show: those that cells or claims ask for, then the columns that the grid's file names.
+
+    `n` is the number of generated images or points of a cell and seed.
+    """
     extractor = runs[0].cell.data.extractor
     plans = [item.cell.evaluation for item in runs]
     asking = [name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)]
@@ -51,6 +54,7 @@ def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricInfo]:
         claimed=[claim.metric for claim in grid.file.expects if is_default(claim.metric, extractor)],
         reference=plans[0].reference,
         judged=any(plan.quality for plan in plans),
+        n=n,
     )
     tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in runs) else []
     shown += [column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns])]
@@ -66,7 +70,7 @@ def head_of(
     extractor = cell.data.extractor
     n = set_size(cell, "test", data)
     sets = max(item.sets for item in runs) or cell.evaluation.drawn_sets
-    metrics = metrics_of(grid, runs)
+    metrics = metrics_of(grid, runs, n * sets)
     kind = "images" if len(data.shape) == 3 else "points"
     judged = any(item.cell.evaluation.quality for item in runs)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]

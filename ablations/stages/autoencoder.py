@@ -100,8 +100,8 @@ class ReconstructionStage(Stage):
         if "test" in self.cell.evaluation.quality:
             # Of training images, whatever samples are held against.
             cell = replace(self.cell, evaluation=replace(self.cell.evaluation, reference=None))
-            scores = yardstick_of(cell, "test", data, device).scores([Fid()], [made])
-            metrics |= {f"r{name}": value for name, value in scores.items()}
+            values = yardstick_of(cell, "test", data, device).values([Fid()], [made])
+            metrics |= {f"r{name}": value for name, (value,) in values.items()}
         return ended(metrics)
 
 

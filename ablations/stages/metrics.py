@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import cast
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
-from ablations.metrics.judging import against, set_size, yardstick_of
+from ablations.metrics.judging import against, by_set, means, set_size, yardstick_of
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.metrics.sets import Examined
@@ -50,7 +49,8 @@ class MetricStage(Stage):
         sets = torch.split(tensors["samples"].to(device), size)
         labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
         yardstick = yardstick_of(self.cell, self.held_out, data, device)
-        return ended(yardstick.scores([metric], sets, labels))
+        values = yardstick.values([metric], sets, labels)
+        return ended(means(values), curves=by_set(values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +73,10 @@ class FloorStage(Stage):
             together = torch.cat(labels) if labels else None
             yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor, together))
         sets, own = _of_size(n, splits), _of_size(n, labels) if labels else None
-        judge = yardstick.default_scores
-        if self.metric is not None:
-            judge = partial(yardstick.scores, [metric_of(self.metric)], labels=own)
+        metrics = yardstick.default if self.metric is None else [metric_of(self.metric)]
+        scores = means(yardstick.values(metrics, sets, own)) if sets else {}
         accuracy = None if extractor is None else extractor.accuracy
-        return ended(judge(sets) if sets else {}, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
+        return ended(scores, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
 
 
 def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:
@@ -113,7 +112,8 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
             if split == "test" or not metric.info.reads_held_out:
                 # The extractor is part of the samples' id.
                 own = content_hash({"stage": "metric", "samples": samples.id, "metric": describe(metric)})
-                fills = metric.column(against(cell, split), extractor).name
+                n = samples.sets * set_size(cell, split, cell.data.load())
+                fills = metric.column(against(cell, split), extractor, n).name
                 found.append(MetricStage(own, cell, needs, samples=needs[-1], metric=name, held_out=split, fills=fills))
     return found
 

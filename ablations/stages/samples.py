@@ -27,7 +27,7 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Bench, Progress
-from ablations.metrics.judging import set_size, yardstick_of
+from ablations.metrics.judging import by_set, means, set_size, yardstick_of
 from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.settings.budget import forward_flops, sample_flops, sample_passes
@@ -84,13 +84,12 @@ class SamplesStage(Stage):
         if self.rung:
             write_artifact(bench.folder, SAMPLES, {"samples": samples[:SHOWN]})
             metrics = [metric for metric in DEFAULT if metric.info.decides is not None and metric.info.extracts]
-            scores = yardstick.scores(metrics, [samples], spread=lambda _: False)
-            return ended(scores | {RUNG_SECONDS: time.monotonic() - began})
+            return ended(means(yardstick.values(metrics, [samples])) | {RUNG_SECONDS: time.monotonic() - began})
         labels = labels_of_samples(cell, data, n * self.sets)
         write_artifact(bench.folder, SAMPLES, {"samples": samples} | ({} if labels is None else {"labels": labels}))
-        scores = yardstick.default_scores(torch.split(samples, n))
+        values = yardstick.values(yardstick.default, torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
-        return ended(costs | scores)
+        return ended(costs | means(values), curves=by_set(values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,7 @@ class GuidanceStage(Stage):
             bench.progress(place / len(scales))
             samples = draw_samples(at_scale(cell, scale), model, n, lambda share: None, first)
             if samples is not None:
-                (scores[scale],) = yardstick.scores([metric_of(name)], [samples]).values()
+                ((scores[scale],),) = yardstick.values([metric_of(name)], [samples]).values()
         usable = {scale: score for scale, score in scores.items() if math.isfinite(score)}
         if not usable:
             return ended({}, "the samples are not finite, whatever scale guides them")

@@ -10,8 +10,9 @@ import torch
 
 from ablations.metrics import sets as sets_module
 from ablations.metrics.energy_distance import EnergyDistance, energy_distance
-from ablations.metrics.judging import Yardstick
-from ablations.metrics.kid import Kid
+from ablations.metrics.extractors.architectures import features
+from ablations.metrics.fid import Fid, FidPooled, fid, fid_statistics
+from ablations.metrics.judging import Yardstick, by_set, means
 from ablations.metrics.registry import metric_of, names
 from ablations.metrics.sets import Examined
 from tests.ablations.metrics.conftest import normal
@@ -23,26 +24,31 @@ def test_scores_of_points_are_the_mean_over_sets():
     drawn, held_out = [normal(50, 2, 1), normal(50, 2, 2) + 1], normal(60, 2, 3)
     values = [energy_distance(points, held_out) for points in drawn]
     yardstick = Yardstick("test", Examined(held_out), None, None)
-    result = yardstick.default_scores(drawn)
-    assert result == yardstick.scores([EnergyDistance()], drawn)
-    assert result["energy_distance/test"] == pytest.approx(np.mean(values))
-    assert result["energy_distance/test_set_sd"] == pytest.approx(np.std(values, ddof=1))
-    assert yardstick.default_scores(drawn[:1]) == {"energy_distance/test": pytest.approx(values[0])}
+    assert yardstick.default == [EnergyDistance()]
+    result = yardstick.values(yardstick.default, drawn)
+    assert result == {"energy_distance/test": pytest.approx(values)}
+    assert means(result) == {"energy_distance/test": pytest.approx(np.mean(values))}
+    assert by_set(result) == {"sets/energy_distance/test": ([1, 2], pytest.approx(values))}
+    assert by_set(yardstick.values(yardstick.default, drawn[:1])) == {}, "one set is its own mean"
 
 
 def test_scores_of_images_are_the_mean_over_sets_under_names_that_hold_the_extractor(images, yardstick):
     parts = list(images["validation"].split(225))
-    ones = [yardstick.default_scores([part]) for part in parts]
-    both = yardstick.default_scores(parts)
+    ones = [yardstick.values(yardstick.default, [part]) for part in parts]
+    both = yardstick.values(yardstick.default, parts)
     against = {f"{metric}/train/digits-cnn" for metric in ("fid", "kid", "precision", "recall")}
     assert set(ones[0]) == against | {"is/digits-cnn", "memorisation/train"}
-    for name in ones[0]:
-        assert both[name] == pytest.approx((ones[0][name] + ones[1][name]) / 2, abs=1e-12)
-    assert both.keys() - ones[0].keys() == {f"{FID}_set_sd"}
-    assert both[f"{FID}_set_sd"] == pytest.approx(np.std([one[FID] for one in ones], ddof=1))
-    of_kid = yardstick.scores([Kid()], parts)
-    assert of_kid.keys() == {"kid/train/digits-cnn", "kid/train/digits-cnn_set_sd"}
-    assert of_kid["kid/train/digits-cnn"] == both["kid/train/digits-cnn"]
+    assert both == {name: [*ones[0][name], *ones[1][name]] for name in both}
+
+
+def test_pooled_sets_have_one_fid_in_a_column_that_names_their_images(images, extractor, yardstick):
+    parts = list(images["validation"].split(225))
+    values = yardstick.values([FidPooled(), Fid()], parts)
+    statistics = [fid_statistics(features(extractor, x, x.device)[0]) for x in (torch.cat(parts), images["train"])]
+    assert values.keys() == {FID, "fid_pooled/train/digits-cnn/450"}
+    assert values["fid_pooled/train/digits-cnn/450"] == [pytest.approx(fid(*statistics), rel=1e-9)]
+    assert means(values)[FID] > values["fid_pooled/train/digits-cnn/450"][0], "less bias"
+    assert FidPooled.column("train", "digits-cnn", 450).label == "FID, n = 450"
 
 
 DIRECTED = [metric for metric in map(metric_of, names()) if metric.info.direction != "none"]
@@ -63,16 +69,15 @@ def test_better_is_where_real_samples_are_and_noise_is_not(metric, images, yards
 @pytest.mark.parametrize("level", [0, 16])
 def test_constant_images_get_finite_scores(level, images, yardstick):
     blank = torch.full((450, 1, 8, 8), level, dtype=torch.uint8)
-    scores = yardstick.default_scores([blank, images["validation"]])
-    assert all(math.isfinite(value) for value in scores.values())
+    values = yardstick.values(yardstick.default, [blank, images["validation"]])
+    assert all(map(math.isfinite, means(values).values()))
 
 
 def test_a_set_is_examined_once_for_all_metrics(images, extractor, monkeypatch):
     looked = []
-    features = sets_module.features
     monkeypatch.setattr(sets_module, "features", lambda *given: looked.append(len(given[1])) or features(*given))
     yardstick = Yardstick("train", Examined(images["train"], extractor), None, 17)
     for _ in range(2):
-        scored = yardstick.default_scores([images["test"][:50]])
+        scored = yardstick.values(yardstick.default, [images["test"][:50]])
         assert not [name for name in scored if name.startswith("memorisation")], "nothing is held out"
     assert sorted(looked) == [50, 50, 897]

@@ -13,7 +13,7 @@ from torch import Tensor
 from ablations.metrics import sets
 from ablations.metrics.density_coverage import NEIGHBOURS, CoverageMetric, DensityMetric
 from ablations.metrics.energy_distance import energy_distance
-from ablations.metrics.fid import FidHeldOut, FidInfinity, fid_statistics
+from ablations.metrics.fid import FidHeldOut, FidInfinity, FidPooled, fid_statistics
 from ablations.metrics.inception_score import inception_score
 from ablations.metrics.kid import kid
 from ablations.metrics.mmd import Mmd, mmd
@@ -68,11 +68,12 @@ def test_more_samples_than_a_chunk_are_all_read(score, monkeypatch):
     [
         (FidHeldOut, "train", "fid_held_out/digits-cnn"),
         (FidInfinity, "test", "fid_infinity/test/digits-cnn"),
+        (FidPooled, "test", "fid_pooled/test/digits-cnn/900"),
         (Mmd, "val", "mmd/val/digits-cnn"),
     ],
 )
 def test_a_column_names_what_is_compared_and_the_extractor(metric, against, column):
-    assert metric.column(against, "digits-cnn").name == column
+    assert metric.column(against, "digits-cnn", 900).name == column
 
 
 # Energy distance
