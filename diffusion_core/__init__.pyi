@@ -1,6 +1,8 @@
-"""The public names of the core, each beside its file; `__init__.py` imports them when they are asked for."""
+"""The public names of the core, each beside its file; `__init__.py` imports them when they are asked for.
 
-# A model.
+docs/api.md has them by what they are for: a model, the axes, training, samples, likelihoods.
+"""
+
 from .autoencoder import KlAutoencoder as KlAutoencoder
 from .autoencoder import VqAutoencoder as VqAutoencoder
 from .averages import Average as Average
@@ -8,8 +10,6 @@ from .averages import Power as Power
 from .averages import Raw as Raw
 from .batches import Labelled as Labelled
 from .chain import Chain as Chain
-
-# Checks.
 from .checking import check as check
 from .choices import Choices as Choices
 from .conditioning import Class as Class
@@ -21,8 +21,6 @@ from .couplings import Independent as Independent
 from .couplings import Optimal as Optimal
 from .diffusion import Diffusion as Diffusion
 from .encodings import Continuous as Continuous
-
-# Data.
 from .encodings import Encoding as Encoding
 from .encodings import GreyLevels as GreyLevels
 from .fitting import with_fitted_variance as with_fitted_variance
@@ -32,8 +30,6 @@ from .gamma import Gamma as Gamma
 from .guidance import guided as guided
 from .iwae import importance_weighted as importance_weighted
 from .learner import DiffusionLearner as DiffusionLearner
-
-# Scores.
 from .likelihood import Bound as Bound
 from .likelihood import bound as bound
 from .likelihood import continuous_bound as continuous_bound
@@ -73,8 +69,6 @@ from .schedules import Linear as Linear
 from .schedules import LogSnrLinear as LogSnrLinear
 from .schedules import Rectified as Rectified
 from .schedules import Saved as Saved
-
-# The axes: a base class, then its choices.
 from .schedules import Schedule as Schedule
 from .schedules import Sigmoid as Sigmoid
 from .solvers import DpmSolver as DpmSolver
@@ -99,8 +93,6 @@ from .timesteps import Timesteps as Timesteps
 from .timesteps import TimestepSampler as TimestepSampler
 from .timesteps import Uniform as Uniform
 from .trainer import train as train
-
-# Training.
 from .training import Training as Training
 from .variances import Analytic as Analytic
 from .variances import AnalyticMse as AnalyticMse

@@ -1,10 +1,11 @@
-"""The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K ≤ T.
+"""The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K = T.
 
     t       a time: 0 is clean data, 1..T are the full chain's, and in continuous time any number of [1, T] is one
     s       the time that a step from t leads to, s < t
     τ_k     the k-th time that a chain visits, k = 1..K: its step k leads from t = τ_k to s = τ_{k−1}
     u       (t − 1)/(T − 1), continuous time on [0, 1]
-    γ_t     the noise level of t, −log ᾱ_t/(1 − ᾱ_t); it rises with t, and is all that q and p_θ read of t
+    γ_t     the noise level of t, −log(ᾱ_t/(1 − ᾱ_t)) = −log SNR; it rises with t, and is all that q reads of t
+    σ_t     the deviation of a step of p_θ; without a step, √((1 − ᾱ)/ᾱ) = e^{γ/2}, as in EDM
     time    what the network is told of t: t or γ_t, on one scale for all T (`denoiser.py`)
 
 The full chain is τ_k = k. A strided one has K times of [1, T] (`spacings.py`): whole ones, or for a sampler real ones.
@@ -113,7 +114,8 @@ class Chain:
         return self._step(self.times[1:], self.times[1:] - 1)
 
     def _step(self, t: Tensor, s: Tensor) -> Step:
-        # A learned γ costs a pass of its network, so all noise levels are computed at once, those of τ_1 and τ_2 too.
+        # A learned γ costs a pass of its network, so all noise levels are computed at once, those of τ_1 and τ_2 (τ_1
+        # where K = 1) too.
         parts = t, s, self.times[1:2], self.times[:3][-1:]
         gamma_t, gamma_s, gamma_1, gamma_2 = self.gamma(torch.cat(parts)).split([len(part) for part in parts])
         if self.first_step == "beta_1" or self.steps == 1:

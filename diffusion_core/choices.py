@@ -39,9 +39,9 @@ class Choices:
     `parameterization`, `variance`, `schedule`, `objective`, `timesteps`, `network`, `coupling` and `conditioning` are
     one value of each axis, `horizon` is T. `time_input` is how the network is told the time: as 1000 t/T, or as the
     noise level, on a scale that is the same for all fixed schedules and does not move with a learned one. `first_step`
-    is the rule for σ_1²: the schedule's own, or β_1. `time` says which times training draws: 1..T wherever the
-    objective has a meaning there, or real ones. `spacing` chooses the times of a chain of fewer than T steps, and has
-    no part in training.
+    is the rule for σ_1² of grey levels: the schedule's own, or β_1, which real values always have. `time` says which
+    times training draws: 1..T wherever the objective has a meaning there, or real ones. `spacing` chooses the times of
+    a chain of fewer than T steps, and has no part in training.
     """
 
     parameterization: Parameterization = field(default_factory=Epsilon)

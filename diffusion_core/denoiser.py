@@ -25,7 +25,7 @@ from diffusion_core.randomness import Values
 TimeInput = Literal["t", "log_snr"]
 
 TIME_SCALE = 1000.0
-"""The largest time that a network is told, 1000 t/T or γ on a scale as long: one embedding serves every horizon."""
+"""The largest time that a network is told: 1000 t/T, or γ on about that scale. One embedding serves every horizon."""
 
 PLACES = 2**21
 """The most pixels, of all examples together, in a call of a network without a gradient.

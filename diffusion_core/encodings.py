@@ -126,7 +126,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
-        """x_0, float32, from stored values and u ~ U[0, 1), float64, of their shape."""
+        """x_0, float32, from stored values and what `noise` draws for them: u ~ U[0, 1), float64, of their shape."""
 
     @abstractmethod
     def decode(self, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """γ(t) = −log(ᾱ_t/(1 − ᾱ_t)) as modules, so that what a schedule learns travels with the network's weights.
 
 A table interpolates what is given at t = 1..T; a curve is a function of u = (t − 1)/(T − 1) ∈ [0, 1], so that x_1 is
-the z_0 of Kingma et al. 2021; the straight path of rectified flow is a function of t/T, so that it ends in noise alone.
-All are functions of real t, which continuous time needs. γ_0 = −∞: ᾱ_0 = 1, clean data.
+the z_0 of Kingma et al. 2021, whose T is T − 1 here; the straight path of rectified flow is a function of t/T, so that
+it ends in noise alone. All are functions of real t, which continuous time needs. γ_0 = −∞: ᾱ_0 = 1, clean data.
 γ_T = ∞ is allowed: ᾱ_T = 0, and x_T is noise alone (Lin et al. 2024). Those that move another are in `moved.py`.
 """
 
@@ -190,9 +190,9 @@ class MonotoneNet(nn.Module):
 
 
 class LearnedGamma(GammaCurve):
-    """γ(u) = γ_0 + (γ_1 − γ_0) (g(u) − g(0))/(g(1) − g(0)), with its ends free and g a monotone network, or g(u) = u.
+    """γ(u) = γ(0) + (γ(1) − γ(0)) (g(u) − g(0))/(g(1) − g(0)), with free ends and g a monotone network or g(u) = u.
 
-    γ_0 = start + S a and γ_1 = γ_0 + S e^b, in units of the initial span S, so that one learning rate suits both.
+    γ(0) = start + S a and γ(1) = γ(0) + S e^b, in units of the initial span S, so that one learning rate suits both.
     """
 
     def __init__(self, horizon: int, start: float, end: float, shape: MonotoneNet | None) -> None:

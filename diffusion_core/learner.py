@@ -1,7 +1,11 @@
 """A diffusion that learns: the losses of a batch, and which parameters each of them teaches.
 
+    stored ─encode▶ x_0 ─diffuse(t, ε)▶ x_t ─denoiser▶ output ─target▶ ‖target − output‖²/D ─objective▶ loss [B]
+           encodings    forward             denoiser          parameterizations             objectives
+
 One forward pass gives each group of parameters its own loss: the network that of the objective, a learned schedule the
-bound's, as the time domain defines it (`time_domains.py`).
+bound's, as the time domain defines it (`time_domains.py`). What draws t and ε, weighs the losses and takes their
+gradient is alike for all learners (`trainable.py`, `trainer.py`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ strata would count as error if these were taken together, and the dequantisation
 images drawn twice would tell less.)
 
 In continuous time the sum becomes an integral over the noise level between the two ends, and L_0 a decoder without a
-network (Kingma et al. 2021, eq. 17 with γ as the variable):
+network (Kingma et al. 2021, eq. 17 with γ as the variable), in nats:
 
     L_0(γ_1) + ½ ∫_{γ_1}^{γ_T} E‖ε − ε̂‖² dγ + L_T.
 

@@ -12,8 +12,8 @@ SNR times that of ‖ε − ε̂‖²/D. The weight is what really differs betwe
     vlb              T c_0²/(2 σ_t²), in bits    T β²/(2 σ_t² α (1 − ᾱ)), in bits
     vlb_continuous   ½ SNR dγ/du, in bits        ½ dγ/du, in bits
 
-With E over uniform t, `vlb` is the bound itself in bits/dim less L_T (at t = 1 for a density decoder: a sum over bins
-flattens where σ_1 is below their width).
+With E over uniform t, `vlb` is the bound of x_0 itself in bits/dim less L_T, with x̂_0 as it is, not held in [−1, 1].
+Its row above is that at t = 1 for a density decoder alone: a sum over bins flattens where σ_1 is below their width.
 
 (Ho et al. 2020, eq. 12 and 14; Nichol & Dhariwal 2021, §3; Hang et al. 2023; Choi et al. 2022; Karras et al. 2022,
 §5; Kingma et al. 2021.)

@@ -4,8 +4,9 @@
     denoiser_output   a network that is a given denoiser
     expected_bound    a diffusion's bound: expectations over x_0 and ε are exact, not drawn
 
-Everything is float64 and follows the definitions, without the code under test: a `Diffusion` whose network is the exact
-denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
+Everything is float64 and follows the definitions, without the code under test but for `Step` and a target's formula: a
+`Diffusion` whose network is the exact denoiser must reach the exact entropy, and reproduce the exact recursion of
+samples.
 """
 
 from __future__ import annotations

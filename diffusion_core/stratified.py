@@ -1,21 +1,21 @@
 """The terms of the bound that are computed, and the draws that they are computed at: a few strata of t, in two halves.
 
-The first and the last `exact` of t = 1..K are always computed: terms are largest and differ most at the start and,
-where x̂_0 is not bounded, at the end. From each of `strata` runs between them one t is drawn per image, and weighted by
-the run's length. The runs are of equal length in log t + λ t/K: terms fall about as 1/t where β rises from little, and
-hardly at all where the log-SNR falls evenly. The first few t are drawn more than once (`FRONT`). Strata, times and
+The first and the last `exact` of k = 1..K are always computed: terms are largest and differ most at the start and,
+where x̂_0 is not bounded, at the end. From each of `strata` runs between them one k is drawn per image, and weighted by
+the run's length. The runs are of equal length in log k + λ k/K: terms fall about as 1/t where β rises from little, and
+hardly at all where the log-SNR falls evenly. The first few k are drawn more than once (`FRONT`). Strata, times and
 noise depend on K and the seed alone, so that every cell is scored on the same draws.
 
 Both halves draw their own t and ε, at their own x_0. The noise of an image's terms is spread evenly
 (`randomness.spread_normals`), since terms of neighbouring t depend on one ε_d in nearly the same way; so is the noise
 that dequantises x_0 (`Encoding.spread`), which each term of a sum may draw anew. Two control variates of mean 0 and
 variance 1 are subtracted from each term L: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂ can say little, L is
-about a multiple of ‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t:
+about a multiple of ‖ε‖²), and the place of k in its run, h = (k − mean k)/√Var k:
 
     L − b q − c h,   b = Cov(L, q), c = Cov(L, h) over the images of the *other* half.
 
-The other half's b does not depend on this half's noise, so the expectation is unchanged. What slopes have in common
-correlates halves and images by a share of 1/N only.
+The other half's b does not depend on this half's noise, nor does q on h, so the expectation is unchanged. What slopes
+have in common correlates halves and images by a share of 1/N only.
 """
 
 from __future__ import annotations

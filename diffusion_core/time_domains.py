@@ -43,7 +43,10 @@ class TimeDomain(ABC):
     def term(
         self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor
     ) -> Callable[[Tensor], Tensor]:
-        """L_{t−1} in bits/dim [B] as a function of the output for the mean; `raw` is the one for a learned σ²."""
+        """L_{t−1} in bits/dim [B] as a function of the output for the mean; `raw` is the one for a learned σ².
+
+        `Diffusion.term` is the same for a chain that is scored, which may hold x̂_0 in [−1, 1] and be guided.
+        """
 
         def no_step(output: Tensor) -> Tensor:
             raise RuntimeError("an objective that reads a term of a chain must say continuous = False")
@@ -56,7 +59,7 @@ class TimeDomain(ABC):
 
     @abstractmethod
     def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """The losses [B] of these groups, in bits/dim."""
+        """The losses [B] of these groups, in bits/dim or their square."""
 
 
 @dataclass(frozen=True)

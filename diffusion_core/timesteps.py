@@ -201,7 +201,7 @@ class Normal(Timesteps):
 
 @dataclass(frozen=True)
 class LogitNormal(Normal):
-    """u = t/T with logit u ~ N(`mean`, `std`²), and no weight: most at the middle of the path.
+    """The place u ∈ [0, 1] of t on its axis with logit u ~ N(`mean`, `std`²), and no weight: most at the middle.
 
     (Esser et al. 2024, arXiv:2403.03206, §3.1.)
     """
@@ -255,7 +255,7 @@ class LogNormal(Normal):
     """ln σ = γ/2 ~ N(`mean`, `std`²), cut off at the schedule's ends, and no weight.
 
     (Karras et al. 2022, arXiv:2206.00364, §5.) On the path of `schedule=rectified` this and `logit_normal` are one
-    family: there ln σ = logit u.
+    family, there ln σ = logit t/T, up to 1/T where t is real.
     """
 
     mean: float = -1.2

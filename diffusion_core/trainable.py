@@ -111,7 +111,10 @@ class Learner(nn.Module, ABC):
 
     @final
     def batch_losses(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
-        """The losses [B] per group whose means a step descends, from stored data [B, …]; it remembers them."""
+        """The losses [B] per group whose means a step descends, from stored data [B, …]; it remembers them.
+
+        A trainer's step takes the same in pieces, whose networks may run beside others' (`fast/population.py`).
+        """
         if step == 0:
             self.begin(raw, seed)
         draws = self.drawn(raw, labels, seed, step)

@@ -1,8 +1,8 @@
 """Axis: σ², the variance of the reverse step p_θ(x_s | x_t) = N(μ_θ, σ²).
 
 Its natural bounds are β, optimal for x_0 ~ N(0, I), and β̃, optimal where x_0 is one point (Ho et al. 2020, §3.2).
-Both read the step that they are asked for, so a strided chain has its own. The variance that is optimal for a given
-mean lies between them: by the law of total variance,
+Both read the step that they are asked for, so a strided chain has its own. The variance that is optimal for the exact
+mean lies between them where Var x_0 ≤ 1: by the law of total variance,
 
     σ² = β̃ + c_0² Var(x_0 | x_t)   per dimension (Bao et al. 2022),
 
@@ -59,7 +59,7 @@ class Variance(ABC):
         """log σ², broadcastable to x_t [B, …].
 
         `raw` is the network's second half, empty if nothing is learned; `x0_variance` [B] is Var(x_0 | x_t) per
-        dimension as fitted, zero if nothing is fitted.
+        dimension as fitted, nan where nothing is.
         """
 
     @property

@@ -1,6 +1,6 @@
 """Trainings side by side: the gradients of several learners' losses by one pass of one network.
 
-    ∇_θs Σ_s mean(losses_s) = ∇_θs mean(losses_s),   s = 1..S
+    ∇_θs Σ_r mean(losses_r) = ∇_θs mean(losses_s),   s = 1..S
 
 S networks of one shape run as one network in S groups (`forms.py`). The gradient of the sum of their losses
 is, for each network, that of its own loss; targets, objectives, variances, schedules and batches stay each learner's.
@@ -180,7 +180,7 @@ def stack_of(members: list[Member], network: nn.Module) -> Stack:
 
 
 class Stack:
-    """The networks of several members as one, on whose rows their optimisers work; `network` is the first of them."""
+    """The networks of several members as one, on whose rows their optimisers work, made of one `network`."""
 
     def __init__(self, members: list[Member], network: nn.Module) -> None:
         self.members = members
