@@ -38,7 +38,9 @@ def test_the_page_shows_each_public_name_beside_its_file():
         assert getattr(importlib.import_module(module), name) is getattr(diffusion_core, name)
 
 
-@pytest.mark.parametrize("axis", [Schedule, Parameterization, Variance, Objective, Timesteps, Coupling, Sampler, Spacing])
+@pytest.mark.parametrize(
+    "axis", [Schedule, Parameterization, Variance, Objective, Timesteps, Coupling, Sampler, Spacing]
+)
 def test_every_choice_of_an_axis_is_public(axis):
     assert {cls.__name__ for cls in classes(axis)} <= set(diffusion_core.__all__)
 
