@@ -20,7 +20,7 @@ COMMITTED = Path(__file__).parents[2] / "results" / "committed"
     [
         ("steps", {"variance": "beta", "steps": "5"}, "β · Steps = 5"),
         ("vdm", {"trained": "continuous", "evaluated": "10"}, "T in training = ∞ · T in evaluation = 10"),
-        ("parameterization", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L (learned diagonal Σ)"),
+        ("ddpm_table_2", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L (learned diagonal Σ)"),
         ("steps", {}, "the baseline"),
     ],
 )

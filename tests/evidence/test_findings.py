@@ -13,7 +13,7 @@ from evidence.findings import PAGE, TABLE, table
 from evidence.freshness import COMMITTED, committed
 
 README = Path(__file__).parents[2] / "README.md"
-QUOTED = ["parameterization", "variance", "schedule", "objective"]
+QUOTED = ["ddpm_table_2", "variance", "schedule", "objective"]
 SIZE = re.compile(r"×N \(N–N\)|N ± N".replace("N", r"\d+(?:\.\d+)?"))
 NUMBER = re.compile(r"\d+\.\d+|\d+ %")
 ON_GPU_PAGE = "precision"

@@ -50,8 +50,8 @@ def test_every_class_of_an_axis_has_its_config_file(axis):
     assert set(registry.classes(axis)) - {"saved"} == files
 
 
-def test_the_parameterization_grid_has_the_rows_of_ddpms_table_2():
-    made = points("grid=parameterization")
+def test_a_grid_has_the_rows_of_ddpms_table_2():
+    made = points("grid=ddpm_table_2")
     rows = {(p.levels["parameterization"], p.levels["loss"]) for p in made.points}
     losses = {"vlb_learned", "vlb_fixed", "simple", "weighted"}
     expected = {(target, loss) for target in ("mu", "epsilon", "x0") for loss in losses}
@@ -340,8 +340,8 @@ def test_every_grid_file_asks_a_question_whose_cells_and_comparisons_are_there(n
     asked, made = read_grid(name), shipped(name)
     levels, sides = [point.levels for point in made.points], made.file.sides()
     assert asked.question.endswith("?")
-    # The first command's is to end within 12 minutes, and goes on with seeds=5.
-    assert asked.seeds >= 5 or (name, asked.seeds) in (("deck", 1), ("parameterization", 4))
+    # The first command's is to end within 5 minutes, and goes on with seeds=5.
+    assert asked.seeds >= 5 or (name, asked.seeds) in (("deck", 1), ("parameterization", 3), ("ddpm_table_2", 4))
     assert all(point.refusal is None for point in made.points)
     assert made.file.baseline in levels
     assert made.notes == ()
@@ -357,7 +357,7 @@ def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
     said = re.search(r"(\d+)( x (\d+))? cells", line)
     assert int(said[1]) * int(said[3] or 1) == len(shipped(name).points)
     minutes = re.search(r"about (\d+) minutes", line)
-    assert int(minutes[1]) <= (12 if name == "parameterization" else 55)
+    assert int(minutes[1]) <= (5 if name == "parameterization" else 55)
 
 
 @pytest.mark.parametrize("name", grammar.options_of("grid"))

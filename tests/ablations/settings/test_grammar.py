@@ -57,7 +57,7 @@ WRONG = {
     "trials=3": "trials is of another command: python -m ablations.search",
     "grid=parameterization objective=vlb": "varied by the axis 'loss'.*pick its levels",
     "grid=parameterization loss=l1": "no level of loss called 'l1'",
-    "grid=parameterization parameterization=epsilon loss=weighted": "leave no cell",
+    "grid=parameterization parameterization=mu loss=simple": "leave no cell",
     "data=digits,mixture2d": "one data set",
     "device=tpu": "device must be auto, cpu, cuda or cuda:N",
     "tracking.uri=ftp://somewhere": "is no store",
