@@ -18,10 +18,7 @@ from analysis.comparisons import planned_pairs
 from analysis.costs import work_seconds
 from analysis.grid_json import MetricInfo
 from analysis.results import Results
-from analysis.schema import BY_SET
-
-MOST_SETS = 16
-"""The most sets that are advised."""
+from analysis.schema import BY_SET, MOST_SETS
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,6 @@ def best_sets(share: float, sets: int, cost: float) -> int:
 
 
 def _cost(results: Results, sets: int) -> float:
-    """c/c_set, over all finished runs."""
-    drawn = float(results.finished.get("cost/sample_seconds", np.zeros(1)).sum())
+    """c/c_set, over all finished runs; 0 where no time is known."""
+    drawn = work_seconds(results.finished.filter(items=["seed", "training_id", "cost/sample_seconds"]))
     return sets * (work_seconds(results.finished) / drawn - 1) if drawn > 0 else 0.0

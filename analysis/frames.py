@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.errors import InputError
 from analysis.files import replace_file
-from analysis.schema import BOUND, CURVES, CURVES_FILE, FORMULA_CURVES, OVER_STEPS
+from analysis.schema import BOUND, BY_SET, CURVES, CURVES_FILE, FORMULA_CURVES, OVER_STEPS
 
 AGAIN = "run the same command again, what has finished is not repeated"
 TYPES = {"cell_id": "str", "seed": "Int64", "curve": "str", "x": "float64", "y": "float64"}
@@ -25,7 +25,7 @@ PACKED = {"compression": "zstd", "use_dictionary": list(CURVES[:-1]), "use_byte_
 
 def is_kept(curve: str) -> bool:
     """True for the name of a curve that the file holds."""
-    return curve in (BOUND, *FORMULA_CURVES) or curve.startswith(OVER_STEPS)
+    return curve in (BOUND, *FORMULA_CURVES) or curve.startswith((*OVER_STEPS, BY_SET))
 
 
 def write_curves(folder: Path, curves: pd.DataFrame) -> None:

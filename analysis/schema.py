@@ -27,6 +27,8 @@ AMOUNTS = ("training.steps", "training.batch")
 """The choices that are amounts: whole numbers."""
 SETS = "cost/sample_sets"
 """The number of generated sets that were drawn, if `evaluation.sets=auto` chose it."""
+MOST_SETS = 16
+"""The most generated sets of a cell and seed that are worth their time; `evaluation.sets=auto` draws so many."""
 BY_SET = "sets/"
 """The prefix of curves that are a metric of each generated set, over its number from 1: sets/fid/train/digits-cnn."""
 SEVERAL = ", "

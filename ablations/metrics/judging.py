@@ -6,8 +6,7 @@ validation    against the validation images or points: for searches, which read 
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +14,6 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data, DataSet, Split
-from ablations.engine.journal import Curves
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Extractor
 from ablations.metrics.metric import Metric
@@ -23,7 +21,6 @@ from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
-from analysis.schema import BY_SET
 from diffusion_core.encodings import GreyLevels
 
 
@@ -46,20 +43,27 @@ class Yardstick:
         return Judged(Examined(stored, self.real.extractor, labels), self.real, self.held_out, self.levels)
 
     def values(
-        self, metrics: Collection[Metric], sets: Sequence[Tensor], labels: Sequence[Tensor] | None = None
+        self, metrics: Iterable[Metric], sets: Sequence[Tensor], labels: Sequence[Tensor] | None = None
     ) -> dict[str, list[float]]:
         """The values of disjoint generated sets, each of stored images or points, by column; `labels` are those of
         each. A metric that pools has one of all sets together."""
-        n, values = sum(map(len, sets)), dict[str, list[float]]()
-        whole = [torch.cat([*sets])], labels and [torch.cat([*labels])]
-        for pools, (parts, told) in enumerate([(sets, labels), whole]):
-            own = [metric for metric in metrics if metric.info.pools == bool(pools)]
-            for i, stored in enumerate(parts if own else ()):
-                # One at a time: of many images, the features alone take much memory.
-                judged = self.judged(stored, told[i] if told else None)
-                for metric in own:
-                    name = metric.column(self.against, self.extractor, n).name
-                    values.setdefault(name, []).append(float(metric.compute(judged)))
+        n = sum(map(len, sets))
+        named = {metric.column(self.against, self.extractor, n).name: metric for metric in metrics}
+        pooled = {name: metric for name, metric in named.items() if metric.info.pools}
+        values = self._values({name: named[name] for name in named if name not in pooled}, sets, labels)
+        if pooled:
+            values |= self._values(pooled, [torch.cat([*sets])], [torch.cat([*labels])] if labels else None)
+        return values
+
+    def _values(
+        self, named: Mapping[str, Metric], sets: Sequence[Tensor], labels: Sequence[Tensor] | None
+    ) -> dict[str, list[float]]:
+        values: dict[str, list[float]] = {name: [] for name in named}
+        for i, stored in enumerate(sets):
+            # One at a time: of many images, the features alone take much memory.
+            judged = self.judged(stored, labels[i] if labels else None)
+            for name, metric in named.items():
+                values[name].append(float(metric.compute(judged)))
         return values
 
     @property
@@ -67,17 +71,6 @@ class Yardstick:
         """The metrics that every generated set is judged by."""
         fit = [metric for metric in DEFAULT if kind_of(self.extractor) in metric.info.of]
         return [metric for metric in fit if self.held_out is not None or not metric.info.reads_held_out]
-
-
-def means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The mean over sets, by column."""
-    return {name: statistics.fmean(scored) for name, scored in values.items()}
-
-
-def by_set(values: Mapping[str, Sequence[float]]) -> Curves:
-    """The value of each of several sets, over its number, as curves."""
-    several = {name: scored for name, scored in values.items() if len(scored) > 1}
-    return {f"{BY_SET}{name}": ([*range(1, len(scored) + 1)], list(scored)) for name, scored in several.items()}
 
 
 def real_split_of(cell: Cell, split: HeldOut) -> Split:

@@ -70,20 +70,19 @@ def shown_metrics(
     likelihoods: Collection[str] = (),
     asked: Iterable[str] = (),
     claimed: Iterable[str] = (),
-    judged: bool = True,
-    n: int = 0,
+    n: int,
 ) -> list[MetricInfo]:
     """The metrics that tables show, in order.
 
-    The bound, further `likelihoods` by the fields that ask for them and, where samples are `judged`, against the
-    `reference`, what is shown of these by default, what is `asked` for by name, and what claims are of; `n` is the
-    number of generated images or points in all sets together.
+    The bound, further `likelihoods` by the fields that ask for them and, where `n` generated images or points in all
+    sets together are judged (0: none), against the `reference`, what is shown of these by default, what is `asked` for
+    by name, and what claims are of.
     """
     beside = [column for column in MEASURED if column.is_likelihood or column.name == LOOSENESS]
     shown = [column for column in beside if column.asked_by in (None, *likelihoods)]
-    wanted = [metric_of(name) for name in asked] if judged else []
-    default = [metric for metric in SHOWN if judged and is_for(metric, extractor, reference)]
-    for metric in dict.fromkeys([*default, *wanted, *map(metric_of, claimed if judged else ())]):
+    wanted = [metric_of(name) for name in asked] if n else []
+    default = [metric for metric in SHOWN if n and is_for(metric, extractor, reference)]
+    for metric in dict.fromkeys([*default, *wanted, *map(metric_of, claimed if n else ())]):
         column = metric.column(against_test(extractor, reference), extractor, n)
         shown.append(replace(column, asked=metric in wanted))
     return shown

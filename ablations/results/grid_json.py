@@ -41,7 +41,7 @@ def bins_of(data: Data, runs: list[Run]) -> list[str]:
 def metrics_of(grid: Grid, runs: list[Run], n: int) -> list[MetricInfo]:
     """The metrics that tables show: those that cells or claims ask for, then the columns that the grid's file names.
 
-    `n` is the number of generated images or points of a cell and seed.
+    `n` is the number of generated images or points of a cell and seed that are judged.
     """
     extractor = runs[0].cell.data.extractor
     plans = [item.cell.evaluation for item in runs]
@@ -53,7 +53,6 @@ def metrics_of(grid: Grid, runs: list[Run], n: int) -> list[MetricInfo]:
         asked=[name for plan in plans for name in plan.metrics],
         claimed=[claim.metric for claim in grid.file.expects if is_default(claim.metric, extractor)],
         reference=plans[0].reference,
-        judged=any(plan.quality for plan in plans),
         n=n,
     )
     tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in runs) else []
@@ -70,9 +69,9 @@ def head_of(
     extractor = cell.data.extractor
     n = set_size(cell, "test", data)
     sets = max(item.sets for item in runs) or cell.evaluation.drawn_sets
-    metrics = metrics_of(grid, runs, n * sets)
     kind = "images" if len(data.shape) == 3 else "points"
     judged = any(item.cell.evaluation.quality for item in runs)
+    metrics = metrics_of(grid, runs, n * sets if judged else 0)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     known = floor.metrics if floor else {}
     warned = [*bins_of(data, runs), *(cautions(extractor, n) if extractor and judged else [])]

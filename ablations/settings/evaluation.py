@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from annotated_types import Ge, Le, Lt
 
 from ablations.settings.guidance import MOST_RUNG
+from analysis.schema import MOST_SETS
 
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
@@ -22,8 +23,6 @@ LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 
 SEEDS = 2**31
 """Seeds are smaller than this."""
-MOST_SETS = 16
-"""The number of generated sets of a cell and seed where it is `auto`: drawing then adds little to the variance."""
 
 Times = Annotated[int, Ge(1), Le(100_000)]
 """No chain has more steps."""

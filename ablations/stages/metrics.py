@@ -17,7 +17,7 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
-from ablations.metrics.judging import against, by_set, means, set_size, yardstick_of
+from ablations.metrics.judging import against, set_size, yardstick_of
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.metrics.sets import Examined
@@ -27,7 +27,7 @@ from ablations.settings.identity import content_hash
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import SAMPLES, read_artifact
 from ablations.stages.samples import sets_asked
-from ablations.stages.stage import Stage, ended
+from ablations.stages.stage import Stage, scored
 from analysis.errors import InputError
 from diffusion_core.named import choice_name
 
@@ -49,8 +49,7 @@ class MetricStage(Stage):
         sets = torch.split(tensors["samples"].to(device), size)
         labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
         yardstick = yardstick_of(self.cell, self.held_out, data, device)
-        values = yardstick.values([metric], sets, labels)
-        return ended(means(values), curves=by_set(values))
+        return scored(yardstick.values([metric], sets, labels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +73,9 @@ class FloorStage(Stage):
             yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor, together))
         sets, own = _of_size(n, splits), _of_size(n, labels) if labels else None
         metrics = yardstick.default if self.metric is None else [metric_of(self.metric)]
-        scores = means(yardstick.values(metrics, sets, own)) if sets else {}
+        values = yardstick.values(metrics, sets, own) if sets else {}
         accuracy = None if extractor is None else extractor.accuracy
-        return ended(scores, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
+        return scored(values, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
 
 
 def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:

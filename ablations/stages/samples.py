@@ -27,20 +27,20 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Bench, Progress
-from ablations.metrics.judging import by_set, means, set_size, yardstick_of
+from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.settings.budget import forward_flops, sample_flops, sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
-from ablations.settings.evaluation import HELD_OUT, MOST_SETS, Evaluation, HeldOut
+from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.identity import average_read, content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.bound import chain_content
 from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
-from ablations.stages.stage import Passes, Stage, ended
-from analysis.schema import RUNG_SECONDS
+from ablations.stages.stage import Passes, Stage, ended, scored
+from analysis.schema import MOST_SETS, RUNG_SECONDS
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.guidance import guided
@@ -84,12 +84,13 @@ class SamplesStage(Stage):
         if self.rung:
             write_artifact(bench.folder, SAMPLES, {"samples": samples[:SHOWN]})
             metrics = [metric for metric in DEFAULT if metric.info.decides is not None and metric.info.extracts]
-            return ended(means(yardstick.values(metrics, [samples])) | {RUNG_SECONDS: time.monotonic() - began})
+            values = yardstick.values(metrics, [samples])
+            return scored(values, {RUNG_SECONDS: time.monotonic() - began})
         labels = labels_of_samples(cell, data, n * self.sets)
         write_artifact(bench.folder, SAMPLES, {"samples": samples} | ({} if labels is None else {"labels": labels}))
         values = yardstick.values(yardstick.default, torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
-        return ended(costs | means(values), curves=by_set(values))
+        return scored(values, costs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 import platform
+import statistics
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -29,7 +30,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
 from ablations.stages.devices import answers, claim, hardware_id
 from analysis.files import utc_now
-from analysis.schema import MACHINE
+from analysis.schema import BY_SET, MACHINE
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
 """The ways in which passes of a network are used: they differ in precision and in batch."""
@@ -88,6 +89,19 @@ class Stage(engine.Stage):
     @abstractmethod
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """The result of running it on this device, once all its files are written."""
+
+
+def scored(
+    values: Mapping[str, Sequence[float]],
+    metrics: Mapping[str, float] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Result:
+    """The result of a stage that judged generated sets: each metric's mean over sets, its value in each of several as a
+    curve over the number of the set, and further metrics."""
+    means = {name: statistics.fmean(each) for name, each in values.items()}
+    several = {name: list(each) for name, each in values.items() if len(each) > 1 and all(map(math.isfinite, each))}
+    curves = {f"{BY_SET}{name}": ([*map(float, range(1, len(each) + 1))], each) for name, each in several.items()}
+    return ended({**(metrics or {}), **means}, curves=curves, metadata=metadata)
 
 
 def ended(

@@ -29,6 +29,7 @@ from ablations.stages.training_loop import read_checkpoint
 from ablations.tracking.store import TrackingError
 from ablations.tracking.tracker import Tracker
 from analysis.errors import InputError
+from analysis.frames import read_curves
 from analysis.reading import read_results
 from analysis.schema import NUMERICS
 from tests.ablations.cells import POINTS, TINY, assert_same, over, weights
@@ -67,6 +68,14 @@ def test_every_cell_is_finished_and_scored_and_those_that_differ_in_variance_alo
         assert 0 < float(row["nll/test"]) < 2 * 4.09
         assert float(row["fid/train/digits-cnn"]) > head(tiny.folder)["floors"]["fid/train/digits-cnn"]["value"]
     assert [len({row[name] for row in found}) for name in ("training_id", "cell_id", "nll/test")] == [2, 4, 4]
+
+
+def test_the_score_of_each_generated_set_is_kept(tiny):
+    curves = read_curves(tiny.folder, "sets/fid/train/digits-cnn").set_index(["cell_id", "seed"])
+    for row in rows(tiny.folder):
+        own = curves.loc[(row["cell_id"], int(row["seed"]))]
+        assert list(own["x"]) == [1, 2]
+        assert own["y"].mean() == pytest.approx(float(row["fid/train/digits-cnn"]), rel=1e-6)
 
 
 def test_a_folder_with_other_results_is_never_overwritten(again):

@@ -56,3 +56,9 @@ def test_one_set_or_one_seed_tells_no_share(tmp_path):
 
 def test_most_sets_are_best_where_drawing_is_all_the_noise():
     assert (best_sets(1.0, 2, 5.0), best_sets(0.0, 2, 5.0)) == (16, 1)
+
+
+def test_sets_that_cells_share_take_their_time_once(tmp_path):
+    costs = {"cost/sample_seconds": 2.0, "cost/train_seconds": 14.0, "training_id": "shared"}
+    noise = found(made(tmp_path, np.array([[1.0, 3.0], [5.0, 7.0]]), **costs))
+    assert noise.best == round(math.sqrt(2 / 7 * 14)) == 2

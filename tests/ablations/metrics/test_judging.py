@@ -12,9 +12,10 @@ from ablations.metrics import sets as sets_module
 from ablations.metrics.energy_distance import EnergyDistance, energy_distance
 from ablations.metrics.extractors.architectures import features
 from ablations.metrics.fid import Fid, FidPooled, fid, fid_statistics
-from ablations.metrics.judging import Yardstick, by_set, means
+from ablations.metrics.judging import Yardstick
 from ablations.metrics.registry import metric_of, names
 from ablations.metrics.sets import Examined
+from ablations.stages.stage import scored
 from tests.ablations.metrics.conftest import normal
 
 FID = "fid/train/digits-cnn"
@@ -27,9 +28,9 @@ def test_scores_of_points_are_the_mean_over_sets():
     assert yardstick.default == [EnergyDistance()]
     result = yardstick.values(yardstick.default, drawn)
     assert result == {"energy_distance/test": pytest.approx(values)}
-    assert means(result) == {"energy_distance/test": pytest.approx(np.mean(values))}
-    assert by_set(result) == {"sets/energy_distance/test": ([1, 2], pytest.approx(values))}
-    assert by_set(yardstick.values(yardstick.default, drawn[:1])) == {}, "one set is its own mean"
+    assert scored(result).metrics == {"energy_distance/test": pytest.approx(np.mean(values))}
+    assert scored(result).curves == {"sets/energy_distance/test": ([1, 2], pytest.approx(values))}
+    assert scored(yardstick.values(yardstick.default, drawn[:1])).curves == {}, "one set is its own mean"
 
 
 def test_scores_of_images_are_the_mean_over_sets_under_names_that_hold_the_extractor(images, yardstick):
@@ -47,7 +48,7 @@ def test_pooled_sets_have_one_fid_in_a_column_that_names_their_images(images, ex
     statistics = [fid_statistics(features(extractor, x, x.device)[0]) for x in (torch.cat(parts), images["train"])]
     assert values.keys() == {FID, "fid_pooled/train/digits-cnn/450"}
     assert values["fid_pooled/train/digits-cnn/450"] == [pytest.approx(fid(*statistics), rel=1e-9)]
-    assert means(values)[FID] > values["fid_pooled/train/digits-cnn/450"][0], "less bias"
+    assert scored(values).metrics[FID] > values["fid_pooled/train/digits-cnn/450"][0], "less bias"
     assert FidPooled.column("train", "digits-cnn", 450).label == "FID, n = 450"
 
 
@@ -70,7 +71,7 @@ def test_better_is_where_real_samples_are_and_noise_is_not(metric, images, yards
 def test_constant_images_get_finite_scores(level, images, yardstick):
     blank = torch.full((450, 1, 8, 8), level, dtype=torch.uint8)
     values = yardstick.values(yardstick.default, [blank, images["validation"]])
-    assert all(map(math.isfinite, means(values).values()))
+    assert all(map(math.isfinite, scored(values).metrics.values()))
 
 
 def test_a_set_is_examined_once_for_all_metrics(images, extractor, monkeypatch):

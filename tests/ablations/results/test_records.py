@@ -28,10 +28,10 @@ def names(columns):
 
 
 def test_what_is_asked_for_or_claimed_is_shown_once_and_after_what_always_is():
-    found = shown_metrics("digits-cnn", asked=["recall", "mmd", "fid", "mmd"], claimed=["precision", "recall"])
+    found = shown_metrics("digits-cnn", asked=["recall", "mmd", "fid", "mmd"], claimed=["precision", "recall"], n=900)
     always = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "memorisation/train"]
     after = ["recall/train/digits-cnn", "mmd/train/digits-cnn", "precision/train/digits-cnn"]
-    assert names(shown_metrics("digits-cnn")) == always
+    assert names(shown_metrics("digits-cnn", n=900)) == always
     assert names(found) == [*always, *after]
     assert [column.kind for column in found if column.asked] == ["fid", "recall", "mmd"]
     assert not any("asked" in column.shown(counts=1) for column in found if not column.asked)
@@ -46,7 +46,7 @@ def test_what_is_asked_for_or_claimed_is_shown_once_and_after_what_always_is():
     ],
 )
 def test_further_likelihoods_stand_beside_nll_where_asked_for(asked, expected):
-    found = shown_metrics(None, likelihoods=asked)
+    found = shown_metrics(None, likelihoods=asked, n=900)
     assert names(found) == ["nll/test", *expected, "energy_distance/test"]
     for metric in found[:-1]:
         assert (metric.unit, metric.direction) == ("bits/dim", "min")

@@ -99,6 +99,16 @@ def test_sets_are_as_large_as_asked_for_and_held_against_the_reference(tmp_path)
     assert result_of(floor_of(cell_of(*over(FEW, "evaluation.n=500")), "d", "x"), tmp_path).metrics == {}
 
 
+def test_pooled_sets_fill_the_column_that_was_planned(judged):
+    root, stages, _ = judged
+    (drawn,) = [stage for stage in stages if stage.sets]
+    (stage,) = metrics_in(stages_of_cell(*FEW, "evaluation.metrics=[fid_pooled]")).values()
+    assert (stage.samples, stage.fills) == (drawn.id, f"fid_pooled/train/{EXTRACTOR}/128"), "two sets of 64"
+    samples = read_tensors(root / drawn.id / SAMPLES)[0]["samples"]
+    pooled = score(Fid(), samples, drawn.cell.data.load().images["train"])
+    assert result_of(stage, root).metrics == {stage.fills: pytest.approx(pooled)}
+
+
 def test_labels_of_samples_reach_what_reads_them(tmp_path):
     words = ["horizon=25", "evaluation.metrics=[class_memorisation]"]
     (stage,) = metrics_in(stages_of_cell(*words, "conditioning=class")).values()
