@@ -64,9 +64,9 @@ def of_table(analysis: Analysis) -> list[str]:
         if (noise := drawing(analysis, metric)) is not None:
             texts.append(
                 f"Of the variance of a difference in {metric.label} over seeds, drawing the samples makes "
-                f"{100 * noise.share:.0f} % (median of {counted(noise.pairs, 'comparison')}, a rough estimate "
-                f"from the paired differences of {noise.sets} sets at each seed); {counted(noise.best, 'set')} would tell most for "
-                "their time."
+                f"{100 * noise.share:.0f} % (median of {counted(noise.pairs, 'comparison')}, a rough estimate from the "
+                f"paired differences of {noise.sets} sets at each seed); {counted(noise.best, 'set')} would tell most "
+                "for their time."
             )
     if any(metric.kind.startswith("nll") for metric in analysis.metrics):
         labels = any(analysis.parameter(cell, "conditioning") == "class" for cell in analysis.cell_ids)
