@@ -167,7 +167,7 @@ def test_the_scale_that_is_tuned_is_the_best_of_all_candidates(by, root):
         model = load_guided(samples.cell, samples.cell.data.load(), Journal(root), samples.parts, CPU)
         drawn_ = draw_samples(samples.cell, model, 300, lambda share: None, first=16 * 300)
         yardstick = yardstick_of(samples.cell, "validation", samples.cell.data.load(), CPU)
-        scores[scale] = yardstick.default_scores([drawn_])["energy_distance/val"]
+        scores[scale] = yardstick.values(yardstick.default, [drawn_])["energy_distance/val"][0]
     assert result.curves["guidance/energy_distance"] == [list(scores), list(scores.values())]
     best = min(scores, key=scores.get)
     assert result.metrics["guidance/scale"] == best
