@@ -35,7 +35,7 @@ def ids_of(point):
 
 def test_every_grid_file_is_among_them():
     assert set(GOLDEN) == set(grammar.options_of("grid"))
-    assert sum(map(len, GOLDEN.values())) == 401
+    assert sum(map(len, GOLDEN.values())) == 412
 
 
 @pytest.mark.parametrize("name", GOLDEN)
