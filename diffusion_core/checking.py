@@ -20,6 +20,7 @@ from diffusion_core.conditioning import Unconditional
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import with_fitted_variance
+from diffusion_core.forward import Step, diffuse
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.named import axis_of, choice_name, line_in
@@ -32,7 +33,7 @@ from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import train
 from diffusion_core.training import Training
-from diffusion_core.variances import Beta, Fitted, LearnedVariance
+from diffusion_core.variances import Beta, BetaTilde, Fitted, LearnedVariance
 
 AXES = (*(field.name for field in fields(Choices)), "sampler")
 SHAPES = ((2,), (1, 8, 8), (3, 32, 32))
@@ -55,6 +56,10 @@ def check(choice: Any) -> None:
         for what, one, other in zip(("weights", "bounds", "samples"), first, again, strict=True):
             expect(f"finite {what} after three steps of training", one.isfinite().all(), "others")
             expect(f"{what} to follow from the seed alone", torch.equal(one, other), "others the second time")
+        if axis == "parameterization":
+            _step_and_noise(choice)
+        elif axis in ("objective", "sampler") and choices.variance == Beta() and not choice.reads_variance:
+            _variance_unread(choices, sampler, axis)
     except Exception as error:
         line = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
         where = line_in(error, [type(choice)])
@@ -113,6 +118,32 @@ def _bounds(choices: Choices) -> None:
     over = expected_bound(model, data) - data.entropy
     holds = over >= -1e-9 and (over <= 1e-9 or choices.variance != Beta())
     expect(f"a bound on N(0, I) of {data.entropy:.6f} bits/dim", holds, f"{over:.6f} more")
+
+
+def _step_and_noise(target: Any) -> None:
+    """`needs_step` and `reads_noise` say what is so: without the one x̂_0 follows from ᾱ_t alone, with the other it is
+    finite where ᾱ_t = 0."""
+    x0, eps, gamma = *torch.randn(2, 3, 2, generator=torch.Generator().manual_seed(0)).double(), torch.ones(3).double()
+    x_t, steps = diffuse(x0, eps, gamma), [Step(gamma, gamma - width, gamma) for width in (1, 2)]
+    near, far = ((target.target(x0, eps, x_t, step), target.x0(eps, x_t, step), target.kappa(step)) for step in steps)
+    alone = target.needs_step or all(map(torch.equal, near, far))
+    expect("target, x̂_0 and κ not to depend on s, as needs_step=False says", alone, "other values at another s")
+    x0_hat = target.x0(eps, eps, Step.level(torch.full_like(gamma, torch.inf)))
+    finite = not target.reads_noise or x0_hat.isfinite().all()
+    expect("a finite x̂_0 where ᾱ_t = 0, as reads_noise=True says", finite, "another")
+
+
+@torch.no_grad()
+def _variance_unread(choices: Choices, sampler: Any, axis: str) -> None:
+    """`reads_variance` = False says what is so: results are then shared between cells of other variances."""
+    found = []
+    for variance in (Beta(), BetaTilde()):
+        learner = DiffusionLearner.of(replace(choices, variance=variance), Continuous(), SHAPES[0], CLASSES)
+        x, t = torch.ones(choices.horizon, *SHAPES[0]), learner.diffusion.all_times[1:]
+        samples = axis == "sampler"
+        found.append(sampler.sample(learner.diffusion, 5, seed=0) if samples else learner.losses(x, t, x)["network"])
+    what = "samples" if axis == "sampler" else "losses"
+    expect(f"{what} that σ² does not change, as reads_variance=False says", torch.equal(*found), "others")
 
 
 def _run(choices: Choices, sampler: Any, shape: tuple[int, ...], around: int) -> tuple[Tensor, ...]:

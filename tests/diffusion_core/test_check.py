@@ -67,6 +67,22 @@ class OwnNoise(dc.Ancestral):
         return super().step(diffusion, x_t, chain, k, lambda: torch.randn_like(x_t))
 
 
+class MuAtAnyLevel(dc.Mu):
+    needs_step = False
+
+
+class EpsilonOfNoise(dc.Epsilon):
+    reads_noise = True
+
+
+class BlindAncestral(dc.Ancestral):
+    reads_variance = False
+
+
+class BlindBound(dc.Vlb):
+    reads_variance = False
+
+
 WRONG = [
     (Wavy(), "schedule=wavy: expected γ to rise from −∞ at t = 0, found a fall at t=.*"),
     (SumOfBoth(), r"parameterization=sum_of_both: expected a bound on N\(0, I\) of 2.047096 bits/dim, found .*"),
@@ -75,6 +91,10 @@ WRONG = [
         Fitting("loud"),
         "network=fitting: expected an output that starts at 0: let the last layer be zero, found another",
     ),
+    (MuAtAnyLevel(), ".*not to depend on s, as needs_step=False says, found other values at another s"),
+    (EpsilonOfNoise(), ".*expected a finite x̂_0 where ᾱ_t = 0, as reads_noise=True says, found another"),
+    (BlindAncestral(), ".*expected samples that σ² does not change, as reads_variance=False says, found others"),
+    (BlindBound(), ".*expected losses that σ² does not change, as reads_variance=False says, found others"),
     (OwnNoise(), "sampler=own_noise: expected samples to follow from the seed alone, found others the second time"),
 ]
 
