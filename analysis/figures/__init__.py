@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis import options
-from analysis.files import replace_file
+from analysis.files import replace_file, write_text
 from analysis.folders import SOURCE, folder_of, pages_of, search_alone
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def caption_of(name: str) -> str:
 
 def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
     """The PNG of every figure of a grid with its search, or of a search alone, that has something to show, by name,
-    written to a folder with a PDF, without dates and versions; the files of others are removed."""
+    written to a folder with a PDF, without dates and versions, and the data of its lines; the files of others are
+    removed."""
     import matplotlib.style
 
     from analysis.figures.style import STYLE
@@ -60,14 +61,23 @@ def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
         of = search if module == "search" else grid
         with matplotlib.style.context(STYLE):
             figure = function_of(name)(of) if of is not None else None
-            for suffix, dates in (("pdf", ("CreationDate", "Producer", "Creator")), ("png", ("Software",))):
-                path = folder / f"{name}.{suffix}"
-                if figure is None:
-                    path.unlink(missing_ok=True)
-                else:
-                    replace_file(path, partial(figure.savefig, format=suffix, metadata=dict.fromkeys(dates)))
-                    paths[name] = path
+            for path in (folder / f"{name}.{suffix}" for suffix in ("pdf", "png", "json")):
+                path.unlink(missing_ok=True)
+            if figure is not None:
+                paths[name] = write(figure, folder / name)
     return paths
+
+
+def write(figure: Figure, stem: Path) -> Path:
+    """Write a figure's PDF, PNG and the data of its lines, if it has such; the PNG's path."""
+    from analysis.figures.data import data_of
+
+    for suffix, dates in (("pdf", ("CreationDate", "Producer", "Creator")), ("png", ("Software",))):
+        save = partial(figure.savefig, format=suffix, metadata=dict.fromkeys(dates))
+        replace_file(stem.with_suffix(f".{suffix}"), save)
+    if data := data_of(figure):
+        write_text(stem.with_suffix(".json"), data)
+    return stem.with_suffix(".png")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -35,10 +36,10 @@ BAND, BARS, JOINED, POINTS = "band", "bars", "joined", "points"
 """The kinds of lines: a band of seeds; seeds beside the mean's 95 % interval; markers, joined or not."""
 
 
-def panels(n: int, height: float, *, columns: int = 0, share_y: bool = False) -> tuple[Figure, list[Axes]]:
+def panels(n: int, height: float, *, columns: int = 0, share_y: bool = False) -> tuple[Panels, list[Axes]]:
     """A figure of n panels of this height in inches, in `columns` columns (0: all in a row)."""
     down = -(-n // (columns or n))
-    figure = Figure((WIDTH, 0.25 + height * down), layout="constrained")
+    figure = Panels((WIDTH, 0.25 + height * down), layout="constrained")
     return figure, list(figure.subplots(down, columns or n, squeeze=False, sharey=share_y).flat)
 
 
@@ -133,6 +134,13 @@ class Panel:
     log: tuple[float, float] = (LINEAR, LINEAR)
 
 
+class Panels(Figure):
+    """A figure of panels; of lines, if there are `places` with these and the looks of lines by their names."""
+
+    places: Sequence[Panel | None] = ()
+    looks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+
+
 def alike(a: pd.DataFrame, b: pd.DataFrame, share: float = 1e-6) -> bool:
     """True where the means of two lines are at the same places, and differ by at most this share."""
     return a.index.equals(b.index) and np.allclose(a.mean(axis=1), b.mean(axis=1), share, 0.0, equal_nan=True)
@@ -176,6 +184,7 @@ def draw(places: Sequence[Panel | None], columns: int, height: float = 1.85) -> 
         high = max(high, title.count("\n"))
     figure.set_figheight(figure.get_figheight() + 0.13 * high * -(-len(places) // columns))
     legend(figure, {name: Line2D([], [], **look) for name, look in looks.items()})
+    figure.places, figure.looks = places, looks
     return figure
 
 

@@ -29,7 +29,7 @@ DPI = 110
 """The dots per inch at which figures are shown."""
 _FIGURE = Markup(
     '<figure class="{kind}"><div class="card"><img src="data:image/png;base64,{data}" width="{width}" alt="{caption}">'
-    "</div><figcaption>{caption}</figcaption></figure>"
+    "{lines}</div><figcaption>{caption}</figcaption></figure>"
 )
 
 
@@ -50,7 +50,15 @@ def figure(path: Path, caption: str, wide: int = 0) -> Markup:
         scale = max(1, round(wide / image.width)) if wide else DPI / float(image.info.get("dpi", (DPI, DPI))[0])
         width = round(scale * image.width)
     data, kind = base64.b64encode(path.read_bytes()).decode(), "photo" if wide or path.stem in PHOTOS else "chart"
-    return _FIGURE.format(kind=kind, data=data, width=width, caption=caption)
+    return _FIGURE.format(kind=kind, data=data, width=width, caption=caption, lines=_lines(path.with_suffix(".json")))
+
+
+def _lines(path: Path) -> Markup:
+    """The data of a figure's lines, if it has such, as a block that is no program."""
+    if not path.is_file():
+        return Markup()
+    data = path.read_text(encoding="utf-8").replace("<", r"\u003c")
+    return Markup(f'<script type="application/json">{data}</script>')
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
@@ -93,7 +101,8 @@ def render(
     page = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page.filters["prose"] = prose
     # The policy of the page allows its own script, by its hash, and no other.
-    script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+    files = (Path(__file__).parent / name for name in ("page.js", "charts.js"))
+    script = "\n".join(file.read_text(encoding="utf-8") for file in files)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     content = {"title": in_symbols(title), "lead": lead, "links": links, "screen": screen, "parts": filter(None, parts)}
     content |= {"script": Markup(script), "hash": f"sha256-{digest}"}

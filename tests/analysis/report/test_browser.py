@@ -1,8 +1,12 @@
 """The report in a headless browser."""
 
+import json
+
 import pytest
+from PIL import Image
 
 from analysis import figures
+from analysis.report import page
 from tests.analysis.report.browser import CHROMIUM, DRIVER, Browser
 from tests.analysis.report.folders import build
 from tests.analysis.report.pages import page_of
@@ -38,3 +42,44 @@ def test_on_a_phone_tables_sort_filter_and_fold_and_nothing_is_too_wide_or_loade
         browser.click("#table .tools label:nth-of-type(2) input")
         heads = browser.run("return [...document.querySelectorAll('#table th:not([hidden])')].map(e => e.textContent)")
         assert [head.strip() for head in heads] == ["Target", "Loss", "FID ↓"]
+
+
+LINES = [
+    {"names": ["ε"], "color": "#0173b2", "dashes": [], "kind": "band", "seeds": ["7", "8"], "x": [0, 50, 100]},
+    {"names": ["x₀</script>"], "color": "#d55e00", "dashes": [4, 2], "kind": "points", "seeds": ["7"], "x": [100]},
+]
+LINES[0]["y"], LINES[1]["y"] = [[3.0, 2.0, 1.0], [3.2, None, 1.2]], [[2.5]]
+PANELS = [{"title": "", "x": "step", "y": "loss", "log": [False, log], "lines": LINES} for log in (False, True)]
+AT = "const at = document.querySelector('svg[role=img]'), r = at.getBoundingClientRect(); "
+MOVE = (
+    "at.dispatchEvent(new PointerEvent('pointer{}', "
+    "{{pointerType: 'mouse', clientX: r.left + {}, clientY: r.top + {}}})); "
+)
+DRAWN = "return [...document.querySelectorAll('svg svg')].map(e => e.childElementCount)"
+
+
+@pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
+def test_lines_tell_their_seeds_hide_by_name_and_zoom_and_without_a_script_are_a_picture(tmp_path):
+    Image.new("RGB", (90, 60)).save(tmp_path / "training.png")
+    (tmp_path / "training.json").write_text(json.dumps(PANELS), encoding="utf-8")
+    block = page.figure(tmp_path / "training.png", "The loss.")
+    assert block.count("<img") == 1
+    assert block.count("</script>") == 1
+    html = page.render("Which?", [], [], (), [page.Part("curves", "Curves", [block], opened=True)])
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    with Browser(tmp_path / "profile", phone=False) as browser:
+        browser.open((tmp_path / "report.html").as_uri())
+        assert browser.run("return document.querySelectorAll('#curves img').length") == 0
+        assert browser.run(DRAWN) == [3, 3], "a band with its mean, and a dot, in each panel"
+        told = "return document.querySelector('.told').textContent"
+        browser.run(f"{AT}const k = r.width / 380; " + MOVE.format("move", "66 * k", "r.height * 0.2"))
+        assert browser.run(told) == "ε, seed 7: 3 at 0"
+        browser.click(".names button:nth-child(2)")
+        assert browser.run(DRAWN) == [2, 2]
+        ticks = "return [...document.querySelector('svg[role=img]').querySelectorAll('text')].map(e => e.textContent)"
+        every = browser.run(ticks)
+        drag = MOVE.format("down", 120, 30) + MOVE.format("up", 200, 90)
+        browser.run(AT + drag)
+        assert browser.run(ticks) != every
+        browser.run(AT + "at.dispatchEvent(new MouseEvent('dblclick'))")
+        assert browser.run(ticks) == every
