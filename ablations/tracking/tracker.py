@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
@@ -193,11 +193,12 @@ class Tracker:
             self.client.log_artifacts(self.runs[key].run_id, str(folder), MODEL)
             self.client.set_tag(self.runs[key].run_id, MODEL, training)
 
-    def introduce(self, question: str, views: dict[str, View]) -> None:
-        """Describe the experiment by its question, unless something describes it already: answers stay."""
+    def introduce(self, head: Mapping[str, Any], last: int) -> None:
+        """Describe the experiment by the question of grid.json, unless something describes it already: answers stay.
+        The page shows the samples of step `last` first."""
         with reachable(self.uri):
             if NOTE not in self.client.get_experiment(self.experiment_id).tags:
-                self._describe(question, views)
+                self._describe(head["question"], view_in(head, last=last))
 
     def _describe(self, question: str, views: dict[str, View], found: Iterable[str] = ()) -> str:
         """Describe the experiment by the question in bold, the answers as a list, and links to the views within the UI,

@@ -14,7 +14,7 @@ import torch
 
 from ablations.data.tensors import write_tensors
 from ablations.driver import live, run
-from ablations.driver.live import Live, watched_in
+from ablations.driver.live import Live
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Event
 from ablations.results.grid_json import head_of
@@ -52,8 +52,7 @@ def watched(tracker, journal, tmp_path):
     """A plan whose trainings are under way, and what watches them."""
     made = plan_of(*WORDS, *RUNGS)
     write_json(tmp_path / "seen" / "grid.json", head_of(made.grid, made.runs, made.here.data, None, {}))
-    watch = Live.of(tracker, made, journal, tmp_path / "seen")
-    watch.watched = watched_in(made, journal, tmp_path / "seen")
+    watch = Live(tracker, journal, tmp_path / "seen", made.here.data, made.runs)
     watch.next_look = math.inf  # but when a test looks
     for item in made.runs:
         watch.note(Event("started", training_of(item.stages)))

@@ -168,17 +168,18 @@ def note_of(tracker):
 
 def test_the_experiment_says_its_question_and_later_the_answer_and_has_one_summary(tracker, folder):
     evil = Tracker(tracker.uri, "evil", tracker.artifacts)
-    evil.introduce("<img src=http://a.b> ![x](http://a.b) *bold*", {})
+    head = {"question": "<img src=http://a.b> ![x](http://a.b) *bold*", "name": "tiny", "metrics": [{"name": NLL}]}
+    evil.introduce(head, 0)
     assert note_of(evil).startswith(r"**&lt;img src=http://a.b> !\[x\](http://a.b) \*bold\***")
-    tracker.introduce("Which?", {"grid": {}})
-    assert note_of(tracker) == f"**Which?**\n\n[grid](#{tracker.summarise(folder).partition('#')[2]})"
+    tracker.introduce(head | {"question": "Which?"}, 0)
+    assert note_of(tracker).startswith(f"**Which?**\n\n[grid](#{tracker.summarise(folder).partition('#')[2]})")
     folder = make_folder(
         folder, {"μ": [2.1, 2.2, 2.0], "ε": [2.5, 2.6, 2.4]}, question="Which?", relevant={"nll": 0.01}
     )
     tracker.summarise(folder)
     answered = note_of(tracker)
     assert answered.startswith("**Which?**\n\n- NLL: μ is the best of 2")
-    again(tracker).introduce("Which?", {"grid": {}})
+    again(tracker).introduce(head, 0)
     assert note_of(tracker) == answered, "it stays while more is run"
     found = summary_of(tracker)
     assert found.data.tags["mlflow.note.content"] == answered
