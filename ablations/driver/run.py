@@ -50,7 +50,6 @@ HELP = """python -m ablations.run [grid=NAME] [key=value[,value…] …]
   name=NAME               the folder in results/ and the MLflow experiment
   device=auto             auto, cpu, cuda or cuda:N
   tracking.uri=URI        default sqlite:///results/mlflow.db
-  tracking.models=true    give runs in MLflow their models, which ablations.sample draws from
   results=DIR             default results
   journal=DIR             where stages are kept, default RESULTS/.stages
   configs=DIR             your own folder of choices, grids and studies; default configs, where there is one

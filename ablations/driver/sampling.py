@@ -1,4 +1,4 @@
-"""Samples of a cell that was trained here, or of its model in MLflow, by its own sampler: `ablations.sample`."""
+"""Samples of a cell that was trained here, by its own sampler: `ablations.sample`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,15 @@ from ablations.results.sample_sheets import write_sheet
 from ablations.settings.cell import Cell
 from ablations.settings.choices import classes_of
 from ablations.stages.devices import claim
-from ablations.stages.restore import Model
-from ablations.stages.samples import Guided, draw_samples
-from ablations.tracking.model import downloaded, read_model
-from ablations.tracking.store import TrackingError, default_uri
+from ablations.stages.samples import draw_samples
 from analysis.errors import InputError
 
 
 def write_samples(given: dict[str, Any]) -> Path:
     """Draw what the command asks for, and write it; the path."""
     device = claim(found_devices(given["device"])[0], torch.get_num_threads())
-    if given["model"]:
-        name, (cell, model) = "model", _from_store(given, device)
-    else:
-        row = find(results := Path(given["results"]), given["cell"], given["seed"])
-        name, (cell, model) = row["cell_id"], to_sample(row, journal_of(results, given["journal"]), device)
+    row = find(results := Path(given["results"]), given["cell"], given["seed"])
+    name, (cell, model) = row["cell_id"], to_sample(row, journal_of(results, given["journal"]), device)
     label, data = _label_of(cell, given["label"]), cell.data.load()
     with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, given["n"], shown.move_to, label=label)
@@ -37,15 +31,6 @@ def write_samples(given: dict[str, Any]) -> Path:
         raise InputError(f"the samples of {name}-{cell.seed} are not finite: it diverged")
     path = Path(given["out"] or f"samples-{name}-{cell.seed}")
     return write_sheet(path, samples.cpu(), data, limit=given["n"], scale=max(1, 64 // data.shape[-1]))
-
-
-def _from_store(given: dict[str, Any], device: torch.device) -> tuple[Cell, Model | Guided]:
-    """A cell and its model, from MLflow or a folder."""
-    try:
-        folder = downloaded(given["model"], given["tracking.uri"] or default_uri(Path(given["results"])))
-    except TrackingError as error:
-        raise InputError(f"model={given['model']}: {error}") from error
-    return read_model(folder, device)
 
 
 def _label_of(cell: Cell, given: int | str) -> int | None:

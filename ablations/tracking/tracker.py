@@ -40,8 +40,8 @@ from analysis.words import answers
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CONTENT, MODEL = "content", "model"
-"""The tags of a complete run with the digest of all that was logged, and of one with the id of its model's training."""
+CONTENT = "content"
+"""The tag of a complete run with the digest of all that was logged."""
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
 """MLflow's documented tags of a description, in Markdown, and of what made a run."""
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
@@ -186,12 +186,6 @@ class Tracker:
             for run in (run for run in self.runs.values() if run.shown):
                 self.client.set_tag(run.run_id, "status", INTERRUPTED)
                 self.client.set_terminated(run.run_id, ENDINGS[INTERRUPTED])
-
-    def attach_model(self, key: Key, folder: Path, training: str) -> None:
-        """Give a run the model in a folder, which this training made."""
-        with reachable(self.uri):
-            self.client.log_artifacts(self.runs[key].run_id, str(folder), MODEL)
-            self.client.set_tag(self.runs[key].run_id, MODEL, training)
 
     def introduce(self, head: Mapping[str, Any], last: int) -> None:
         """Describe the experiment by the question of grid.json, unless something describes it already: answers stay.
