@@ -26,8 +26,7 @@ from unittest.mock import patch
 
 import ablations
 from ablations.driver import carry_out, execute, pages, run
-from ablations.engine.files import STAGE, kept
-from ablations.engine.journal import Journal
+from ablations.engine.journal import STAGE, Journal, kept
 from ablations.settings.arguments import parse_run
 from ablations.settings.exits import exit_code
 from ablations.stages.artifacts import read_artifact, write_artifact

@@ -24,7 +24,6 @@ from ablations.engine.side_by_side import Member, side_by_side, size_of_next
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import classes_of
 from ablations.stages.restore import autoencoder_of, build
 from ablations.stages.stage import Stage
 from diffusion_core.encodings import Encoding
@@ -104,7 +103,7 @@ def _training(kind: str, cell: Cell, device: torch.device, members: int = 1) -> 
     else:
         encoding, passes = _encoding(cell, data, device), float(training_passes(cell))
         trainers = [Trainer(build(cell, encoding, data, device), plan, device) for _ in range(members)]
-        labels = torch.zeros(plan.batch, dtype=torch.int64, device=device) if classes_of(cell) else None
+        labels = torch.zeros(plan.batch, dtype=torch.int64, device=device) if cell.classes else None
     raw = encoding.store(data.images["train"][: plan.batch].to(device))
 
     def step(place: int, member: Member) -> None:

@@ -13,7 +13,6 @@ from ablations.engine.journal import journal_of
 from ablations.launchers.protocol import found_devices
 from ablations.results.sample_sheets import write_sheet
 from ablations.settings.cell import Cell
-from ablations.settings.choices import classes_of
 from ablations.stages.devices import claim
 from ablations.stages.samples import draw_samples
 from analysis.errors import InputError
@@ -37,7 +36,7 @@ def _label_of(cell: Cell, given: int | str) -> int | None:
     """The class that is asked for; None where none was named, InputError where the cell has no such class."""
     if isinstance(given, str):
         return None
-    if not (classes := classes_of(cell)):
+    if not (classes := cell.classes):
         raise InputError(f"label={given}: this cell's network was told no labels: leave it out")
     if not 0 <= given < classes:
         raise InputError(f"label={given} is no class of this cell's data: give 0 to {classes - 1}")

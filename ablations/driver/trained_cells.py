@@ -9,8 +9,7 @@ from typing import cast
 
 import torch
 
-from ablations.engine.files import Damaged
-from ablations.engine.journal import Journal
+from ablations.engine.journal import Damaged, Journal
 from ablations.metrics.measured import SCALE
 from ablations.results.csv_text import rows_of
 from ablations.settings.cell import Cell

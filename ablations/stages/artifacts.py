@@ -20,7 +20,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.files import STAGE, Damaged
+from ablations.engine.journal import STAGE, Damaged
 from analysis.files import write_text
 
 WEIGHTS, HISTORY, FIT = "weights.safetensors", "metrics.jsonl", "fit.safetensors"

@@ -32,7 +32,6 @@ from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.settings.budget import forward_flops, sample_flops, sample_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.identity import average_read, content_hash, described
@@ -209,7 +208,7 @@ def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | N
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}
-    if cell.sampler.between_times and not choices_of(cell).knows_between:
+    if cell.sampler.between_times and not cell.choices.knows_between:
         # Before, its network was asked at times that it does not know.
         content["asked"] = "at known times"
     content |= guidance_content(cell, parts)
