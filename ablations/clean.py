@@ -13,10 +13,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.labels import counted
 from analysis.options import Option, run
+from analysis.shell import exit_code
 
 PURPOSE = "List the stages of a results folder that no grid and no search there needs; with yes=true free them."
 OPTIONS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.options import Option, run
+from analysis.shell import exit_code
 
 PURPOSE = "Draw samples from a cell that was trained here."
 OPTIONS = {

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, get_args
 
 from ablations.driver.command import Work, command
 from ablations.settings.arguments import parse_search
-from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.request import SearchRequest
+from analysis.shell import exit_code
 
 if TYPE_CHECKING:
     from ablations.search.trial import SearchPlan

@@ -11,12 +11,13 @@ import pytest
 
 from ablations import publish, sample
 from ablations.driver import run
-from ablations.settings import exits, grammar
+from ablations.settings import grammar
 from ablations.settings.arguments import RUN, parse_run, parse_search
 from ablations.settings.cell import AXES, PLAIN, WORDS
 from ablations.settings.evaluation import Budget
 from ablations.settings.grammar import Range
 from ablations.settings.registry import all_fields, build
+from analysis import shell
 from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, Time
 from diffusion_core.denoiser import TimeInput
@@ -67,7 +68,7 @@ WRONG = {
 def one_line_error(main, arguments, capsys, monkeypatch):
     """The line on stderr of a command that must exit with 2."""
     monkeypatch.setattr(sys, "argv", ["command", *arguments])
-    assert exits.exit_code(main) == 2
+    assert shell.exit_code(main) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     lines = printed.err.strip().splitlines()
@@ -99,7 +100,7 @@ def test_other_commands_answer_in_one_line_too(command, call, message, capsys, m
 
 @pytest.mark.parametrize("where", ["/dev/null", "/dev/null/x"])
 def test_a_results_folder_that_cannot_be_written_is_named_in_one_line(where, capsys):
-    assert exits.outcome(run.main, [f"results={where}"]) == 1
+    assert shell.outcome(run.main, [f"results={where}"]) == 1
     assert re.fullmatch(rf"error: .*'{where}': mend this.*\n", capsys.readouterr().err)
 
 
