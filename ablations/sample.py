@@ -30,7 +30,7 @@ def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
     if (n := given["n"]) < 1:
         raise InputError(f"n must be at least 1, got {n}")
-    from ablations.driver.sampling import write_samples
+    from ablations.driver.trained_cells import write_samples
 
     print(write_samples(given))
 
