@@ -175,7 +175,6 @@ class Execution:
             "number": self.whole,
             "of": self.whole if over else (plan.grid.looks or [len(seeds)])[-1],
             "seeds": self.whole,
-            "rung": False,
             "preliminary": self.whole < len(seeds),
             "finished": len(replace(plan, runs=done).trainings),
             "trainings": len(plan.trainings),

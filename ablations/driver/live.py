@@ -1,6 +1,6 @@
 """Cells under way, shown in the store as runs that are RUNNING, with what their trainings have reported.
 
-    journal ─ every few seconds ─▶ losses, learned schedules, scores and samples at rungs; the machine's load
+    journal ─ every few seconds ─▶ losses, learned schedules, scores and samples at rungs
 
 The driver writes, between the events of its stages; workers write no database. Once a cell is over, its run is
 completed like any other that is published (`tracking.tracker`): there is never a second one. A run that another
@@ -16,9 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import psutil
-import torch
 
 from ablations.data.base import Data
 from ablations.data.tensors import read_tensors
@@ -57,15 +54,6 @@ def curves_of(item: Run, journal: Journal) -> Curves:
     return curves | rung_curves(item, journal)
 
 
-def load() -> dict[str, float]:
-    """The use of this machine, under the names of MLflow's own system metrics; of GPUs where `nvidia-ml-py` is."""
-    memory = psutil.virtual_memory()
-    use = {"cpu_utilization_percentage": psutil.cpu_percent(), "system_memory_usage_percentage": memory.percent}
-    with suppress(ImportError, RuntimeError):
-        use |= {f"gpu_{i}_utilization_percentage": torch.cuda.utilization(i) for i in range(torch.cuda.device_count())}
-    return {f"system/{name}": float(value) for name, value in use.items()}
-
-
 @dataclass(eq=False)
 class Live:
     """A watcher of stages: while one is running, it shows the `runs` that wait for it. The grid.json of their `folder`
@@ -98,11 +86,10 @@ class Live:
         """Show the state of everything under way; TrackingError where the store does not answer."""
         judged = [stage.rung for item in self.runs for stage in item.stages if stage.rung and stage.kind == "samples"]
         self.tracker.introduce(head_in(self.folder), min(judged, default=0))
-        machine = load()
         for item in self.runs:
             if self.running & {stage.id for stage in item.stages}:
                 run = self.run_of(item)
-                if self.tracker.show(run, curves_of(item, self.journal), machine):
+                if self.tracker.show(run, curves_of(item, self.journal)):
                     self._show_samples(key_of(run.tags), item.stages)
 
     def run_of(self, item: Run) -> Tracked:

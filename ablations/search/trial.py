@@ -115,7 +115,6 @@ class Course:
         self.runs, self.reason = plan.runs(trial.params)
         self.stages = once(stage for run in self.runs for stage in run.stages)
         self.way, self.pending, self.accident = self._run(), set[str](), ""
-        self.most = plan.study.default_cell.training.steps
 
     def _run(self) -> Iterator[list[Stage]]:
         """Yield the stages that it waits for, and tell its outcome."""
@@ -130,7 +129,7 @@ class Course:
             value = self._metrics(ends).get(self.plan.objectives[0])
             # Where it has diverged it has none, and its end says so.
             if step and value is not None and self.optimizer.prunes(self.number, step, value):
-                self._tell(TrialState.PRUNED, f"{value:.4g} at step {step} of {self.most}")
+                self._tell(TrialState.PRUNED, f"{value:.4g} at step {step} of {self.stages[0].cell.training.steps}")
                 return
         self._tell(TrialState.COMPLETE)
 

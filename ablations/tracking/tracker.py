@@ -67,7 +67,7 @@ class Tracker:
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         self.uri, self.experiment, self.artifacts = uri, experiment, artifacts
-        self.last, self.began = 0, time.monotonic()
+        self.last = 0
         self.lines: set[str] = set()
 
     @cached_property
@@ -158,12 +158,12 @@ class Tracker:
             picture = ImageOps.scale(small.convert("RGB"), max(1, SIDE // max(small.size)), Image.Resampling.NEAREST)
         self.client.log_image(there.run_id, picture, key="samples", step=step)
 
-    def show(self, run: Tracked, curves: Curves, machine: Mapping[str, float]) -> bool:
-        """Show a run that is under way, with its curves so far and the machine's load; False where it is over."""
+    def show(self, run: Tracked, curves: Curves) -> bool:
+        """Show a run that is under way, with its curves so far; False where it is over."""
         there = self.runs.get(key_of(run.tags))
         if there is not None and CONTENT in there.tags and there.tags["status"] not in ENDINGS:
             return False
-        points = {(name, int(time.monotonic() - self.began)): use for name, use in machine.items()}
+        points: Points = {}
         for name, xy in curves.items():
             # The digits of files, from which it is delivered at its end.
             points |= {(name.removeprefix(RUNG), int(x)): float(number(y)) for x, y in zip(*xy, strict=True)}

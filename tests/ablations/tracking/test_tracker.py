@@ -121,23 +121,23 @@ def live(folder, **tags):
 
 
 def test_a_run_that_was_shown_is_the_one_that_is_delivered(tracker, folder):
-    assert tracker.show(live(folder), {LOSS: ([20.0], [0.5])}, {"system/cpu_utilization_percentage": 50.0})
-    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.25]), RUNG: ([20.0], [3.5])}, {})
+    assert tracker.show(live(folder), {LOSS: ([20.0], [0.5])})
+    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.25]), RUNG: ([20.0], [3.5])})
     (shown,) = runs_of(tracker)
     assert (shown.info.status, shown.data.metrics[LOSS], shown.data.metrics[VAL]) == ("RUNNING", 0.25, 3.5)
     assert tracker.publish(folder) == 2
     assert is_whole(tracker, folder) == shown.info.run_id
-    assert not again(tracker).show(live(folder), {}, {}), "it is over"
+    assert not again(tracker).show(live(folder), {}), "it is over"
 
 
 def test_a_run_that_was_left_is_made_anew_by_another_command(tracker, folder):
     """Its training went on from a checkpoint before the last report."""
-    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.7])}, {})
+    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.7])})
     tracker.leave()
     (left,) = runs_of(tracker)
     assert (left.info.status, left.data.tags["status"]) == ("KILLED", "interrupted")
     later, table = again(tracker), folder / "runs.csv"
-    assert later.show(live(folder), {LOSS: ([20.0], [0.5])}, {})
+    assert later.show(live(folder), {LOSS: ([20.0], [0.5])})
     text = table.read_text(encoding="utf-8")
     table.write_text(text.replace("finished,", "interrupted,the command was stopped", 1), encoding="utf-8")
     assert later.publish(folder) == 1, "what files call interrupted is left while it runs again"
