@@ -10,7 +10,6 @@ command was stopped at is made anew, from all that its training has reported.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,8 +34,6 @@ from analysis.schema import OVER_STEPS
 
 SECONDS, REST = 5.0, 10
 """The least seconds between two looks at what is under way, and the least multiple of what the last one took."""
-PATIENCE = 3.0
-"""Seconds that an interrupted command waits for the store."""
 
 
 def curves_of(item: Run, journal: Journal) -> Curves:
@@ -108,20 +105,14 @@ class Live:
                 sheet = write_sheet(samples.with_name(f"samples_at_{stage.rung}"), images, self.data)
                 self.tracker.show_samples(key, sheet, stage.rung)
 
-    def leave(self) -> None:
-        """Mark the runs shown so far that are not over as run by nobody."""
-        with suppress(TrackingError):
-            self.tracker.leave()
-
 
 @contextmanager
 def watching(live: Live | None) -> Iterator[None]:
-    """Meanwhile runs are shown; whoever stops leaves them, but waits only a moment for the store."""
+    """Meanwhile runs are shown; whoever stops marks those that are not over as run by nobody."""
     try:
         yield
     except KeyboardInterrupt:
         if live is not None:
-            thread = threading.Thread(target=live.leave, daemon=True)
-            thread.start()
-            thread.join(PATIENCE)
+            with suppress(TrackingError):
+                live.tracker.leave()
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import optuna
@@ -57,7 +58,7 @@ class Optimizer:
         self.kept.set_user_attr("identity", identity)
         self.kept.set_metric_names(objectives)
         for left in (trial for trial in trials if not trial.state.is_finished()):
-            self._draw(left.number, lambda left=left: Trial(self.kept, left._trial_id))
+            self._draw(left.number, partial(Trial, self.kept, left._trial_id))
 
     def trials(self) -> list[FrozenTrial]:
         """All trials in the order of their numbers, with the values that were tried."""
@@ -130,15 +131,15 @@ def _direction(objective: str) -> StudyDirection:
 
 def sampler_of(study: Study, number: int) -> samplers.BaseSampler:
     """The sampler of a study's trial; the first one is the default, if that lies in the ranges."""
-    seed, learning = key(study.file.seed, number, "search") % 2**31, {"n_startup_trials": study.file.startup}
+    seed, random = key(study.file.seed, number, "search") % 2**31, study.file.startup
     apart, alone = samplers.RandomSampler(seed=seed), len(study.file.objective) == 1
     if not number and study.default_is_inside:
         return samplers.PartialFixedSampler(study.default, apart)
     if study.file.sampler == "tpe":
         # Parameters together, as far as trials have them together; one by one for two objectives, Optuna's way.
-        return samplers.TPESampler(**learning, seed=seed, group=alone)
+        return samplers.TPESampler(n_startup_trials=random, seed=seed, group=alone)
     if study.file.sampler == "gp":
-        return samplers.GPSampler(**learning, seed=seed, warn_independent_sampling=False)
+        return samplers.GPSampler(n_startup_trials=random, seed=seed, warn_independent_sampling=False)
     if study.file.sampler == "random":
         return apart
     sampler = samplers.QMCSampler(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import threading
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -135,25 +133,6 @@ def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker, monkey
     assert {one.info.status for one in found} == {"RUNNING"}
     (one,) = [one for one in found if one.data.tags["cell_id"] == item.cell_id]
     assert steps(tracker, one) == [20, 40, 60]
-
-
-def test_who_stops_waits_a_moment_for_a_store_that_hangs_and_no_longer(watched, monkeypatch):
-    _, watch = watched
-    watch.look()
-    hangs, free = threading.Event(), threading.Event()
-    monkeypatch.setattr(live, "PATIENCE", 0.1)
-    monkeypatch.setattr(Tracker, "leave", lambda *given: hangs.set() or free.wait(60))
-
-    def stop():
-        with live.watching(watch):
-            raise KeyboardInterrupt
-
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        stop()
-    assert hangs.is_set()
-    assert time.monotonic() - began < 30
-    free.set()
 
 
 @pytest.fixture
