@@ -9,7 +9,7 @@ from ablations.scripting import COMMANDS, main
 LINES = {
     "run": "train and score a cell or a grid: grid=parameterization, schedule=linear,cosine seeds=5",
     "search": "hyperparameters by Optuna",
-    "sample": "draw samples from a cell that was trained, or from its model in MLflow",
+    "sample": "draw samples from a cell that was trained",
     "export": "keep a schedule that was learned or found by a search, as a choice like any other",
     "publish": "deliver results to MLflow, after an outage or to another store",
     "check": "whether a class of your own passes the checks of those that ship",

@@ -21,11 +21,11 @@ from ablations.metrics.metric import Metric
 from ablations.metrics.registry import metric_of
 from ablations.metrics.sets import Examined
 from ablations.settings import grammar
-from ablations.settings.exits import exit_code
 from ablations.settings.layers import values_of
 from ablations.settings.plugins import EXTENSIBLE
 from ablations.settings.registry import build
 from analysis.errors import InputError, unknown
+from analysis.shell import exit_code
 from diffusion_core import checking
 from diffusion_core.checking import expect
 from diffusion_core.encodings import GreyLevels

@@ -13,10 +13,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.labels import counted
 from analysis.options import Option, run
+from analysis.shell import exit_code
 
 PURPOSE = "List the stages of a results folder that no grid and no search there needs; with yes=true free them."
 OPTIONS = {
@@ -37,8 +37,7 @@ def clean(given: dict[str, Any]) -> None:
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
     from rich.filesize import decimal
 
-    from ablations.engine.files import bytes_of
-    from ablations.engine.journal import FOLDER
+    from ablations.engine.journal import FOLDER, bytes_of
     from ablations.engine.locks import STAGE_LOCK, cleaning_lock, tried
 
     with cleaning_lock(results):

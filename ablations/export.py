@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings import grammar
-from ablations.settings.exits import exit_code
 from ablations.settings.grammar import DEFAULT
 from analysis.errors import InputError, line
 from analysis.files import write_text
 from analysis.options import Option, run
+from analysis.shell import exit_code
 
 PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
 OPTIONS = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ablations.settings.exits import exit_code
 from ablations.settings.request import check_results
 from analysis.errors import InputError
 from analysis.options import Option, folder_name, run
+from analysis.shell import exit_code
 
 PURPOSE = "Deliver the grids and searches of a results folder to MLflow. What is there already is left alone."
 OPTIONS = {

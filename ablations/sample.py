@@ -1,17 +1,16 @@
-"""`python -m ablations.sample cell=ID n=64`: pictures from a finished cell, or its model in MLflow, by its sampler."""
+"""`python -m ablations.sample cell=ID n=64`: pictures from a finished cell, by its sampler."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.options import Option, run
+from analysis.shell import exit_code
 
-PURPOSE = "Draw samples from a cell that was trained here, or from its model in MLflow."
+PURPOSE = "Draw samples from a cell that was trained here."
 OPTIONS = {
-    "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv"),
-    "model": Option("in its place a model that MLflow holds, runs:/RUN/model (see tracking.models), or its folder"),
+    "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv", required=True),
     "n": Option("how many samples", 64, int),
     "label": Option("the class of them all, from 0, where the cell was told labels; else of all classes", "", int),
     "seed": Option("which of the cell's trained seeds", 0, int),
@@ -19,7 +18,6 @@ OPTIONS = {
     "device": Option("auto, cpu, cuda or cuda:N", "auto"),
     "results": Option("the results folder", "results"),
     "journal": Option("the folder where stages are kept; by default RESULTS/.stages"),
-    "tracking.uri": Option("the store that holds the model, by default sqlite:///RESULTS/mlflow.db"),
 }
 
 
@@ -32,9 +30,7 @@ def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
     if (n := given["n"]) < 1:
         raise InputError(f"n must be at least 1, got {n}")
-    if bool(given["cell"]) == bool(given["model"]):
-        raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
-    from ablations.driver.sampling import write_samples
+    from ablations.driver.trained_cells import write_samples
 
     print(write_samples(given))
 

@@ -19,9 +19,9 @@ INTERRUPTED = 130
 AGAIN = "what has finished is kept, the same command continues"
 
 
-def exit_code(run: Callable[[], int]) -> int:
-    """Run a command; after an interruption, a further Ctrl-C ends the process at once."""
-    code = run()
+def exit_code(main: Callable[[list[str]], int]) -> int:
+    """Run a command on the process's arguments; after an interruption, a further Ctrl-C ends the process at once."""
+    code = outcome(main, sys.argv[1:])
     if code == INTERRUPTED:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     return code
@@ -35,7 +35,7 @@ def release() -> str:
         return f"{PACKAGE} of a checkout that is not installed: pip install -e . makes its version known"
 
 
-def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+def outcome(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
     """The exit code of a command on these arguments, after a line that says what stopped it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
@@ -45,7 +45,7 @@ def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         print(release())
         return 0
     try:
-        return main(arguments)
+        return main(list(arguments))
     except InputError as error:
         print(f"error: {line(str(error))}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.settings.exits import exit_code
+from analysis.shell import exit_code
 from benchmarks.cases import OPTIONS, scoring_cases, training_cases, workload_of
 from benchmarks.timing import interleaved
 from evidence.page_command import page_command, table

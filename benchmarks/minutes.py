@@ -18,11 +18,11 @@ from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
-from ablations.settings.exits import exit_code
 from ablations.stages.devices import processor
 from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
+from analysis.shell import exit_code
 from evidence.page_command import table
 
 HERE = Path(__file__).parents[1]

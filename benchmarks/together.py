@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from ablations.engine.side_by_side import Member, side_by_side
-from ablations.settings.exits import exit_code
 from ablations.stages.devices import claim
+from analysis.shell import exit_code
 from benchmarks import cases
 from benchmarks.cases import SMALL, Workload
 from benchmarks.peer_cases import diffusers

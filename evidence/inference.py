@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ablations.settings.exits import exit_code
 from analysis.options import Option
+from analysis.shell import exit_code
 from analysis.statistics import ALPHA, Array, Decision, Paired, beaten_by, judge, settle
 from evidence.page_command import page_command, table
 

@@ -21,13 +21,13 @@ from PIL import Image
 
 from ablations.engine.locks import results_lock
 from ablations.results.csv_text import rows_of
-from ablations.settings.exits import exit_code
 from analysis import options, pages
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.folders import COMMITTED, RESULTS, names_in, no_grid
 from analysis.options import Option, folder_name
 from analysis.schema import CURVES_FILE
+from analysis.shell import exit_code
 
 PURPOSE = "Copy your own finished run of a grid to results/committed/, where README, docs and tests read it."
 OPTIONS = {

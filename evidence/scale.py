@@ -26,14 +26,13 @@ from unittest.mock import patch
 
 import ablations
 from ablations.driver import carry_out, execute, pages, run
-from ablations.engine.files import STAGE, kept
-from ablations.engine.journal import Journal
+from ablations.engine.journal import STAGE, Journal, kept
 from ablations.settings.arguments import parse_run
-from ablations.settings.exits import exit_code
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.tracking.store import default_uri
 from ablations.tracking.tracker import open_tracker
 from analysis.options import Option
+from analysis.shell import exit_code
 from evidence.page_command import page_command, table
 
 TINY = (

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from ablations.data.base import FEWEST, SPLITS, Data, DataSet, Split, image_data
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.files import Damaged
+from ablations.engine.journal import Damaged
 from analysis.errors import InputError
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.named import choice_name

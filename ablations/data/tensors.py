@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ablations.engine.files import DIGEST, Damaged
+from ablations.engine.journal import DIGEST, Damaged
 from analysis.files import replace_file
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ablations.driver.estimate import estimated
 from ablations.driver.execute import execute
-from ablations.driver.pages import NAMED, deliver_models, finish, where
+from ablations.driver.pages import NAMED, finish, where
 from ablations.driver.plan import Plan, check_same_request, plan
 from ablations.driver.progress import minutes
 from ablations.driver.sequential import Looks
@@ -42,8 +42,6 @@ def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Jou
             print("\n".join([*lines, *where(tracker)]), flush=True)
         looks = iter([plan]) if declared is None else declared.take(journal)
         ended = execute(looks, journal, folder, tracker, provenance)
-        if request.tracking_models and ended.tracker is not None and not ended.stopped:
-            deliver_models(ended.tracker, ended.records, journal)
         if plan.grid.file.deck and not ended.stopped:
             write_deck(folder, ended.records, journal, plan.here.data)
         return finish(folder, ended)

@@ -5,37 +5,25 @@ Wrong words are refused before torch is imported, and impossible plans before an
 
 from __future__ import annotations
 
+import importlib
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-from ablations.engine.journal import Journal, journal_of
+from ablations.engine.journal import journal_of
 from ablations.engine.workers import warm_up
 from ablations.settings.request import Common
 
-R = TypeVar("R", bound=Common, contravariant=True)
-P = TypeVar("P")
-
-
-class Work(Protocol[R, P]):
-    """A module that plans a request, says what that would do, and does it."""
-
-    def planned(self, request: R, /) -> P: ...
-
-    def dry_run(self, planned: P, journal: Journal, /) -> str: ...
-
-    def carry_out(self, request: R, planned: P, journal: Journal, /) -> int: ...
-
 
 def command(
-    arguments: list[str],
-    help_text: Callable[[], str],
-    parse: Callable[[list[str]], R],
-    imported: Callable[[], Work[R, P]],
+    arguments: list[str], help_text: Callable[[], str], parse: Callable[[list[str]], Common], module: str
 ) -> int:
     """The exit code of a command; 0 where nothing was to be run. InputError for a wrong word, and where a plan makes no
-    sense. What does the work is `imported` once the words are read."""
+    sense.
+
+    The `module` is imported once the words are read. It plans the request (`planned`), and says what that would do
+    (`dry_run`) or does it (`carry_out`).
+    """
     if {"--help", "-h"} & set(arguments):
         print(help_text())
         return 0
@@ -47,10 +35,11 @@ def command(
     if request.launcher == "local":
         # Beside the imports of this process, which take as long.
         warm_up()
-    work = imported()
+    work = importlib.import_module(module)
     planned = work.planned(request)
     if request.dry_run:
         print(work.dry_run(planned, journal))
         return 0
     results.mkdir(parents=True, exist_ok=True)
-    return work.carry_out(request, planned, journal)
+    code: int = work.carry_out(request, planned, journal)
+    return code

@@ -3,7 +3,7 @@
     seconds = Σ (begin and end + passes × seconds of a pass + sets × seconds of judging one) / workers + pages
 
 A pass of one example is timed in each way that networks are used: in a training step, in a term of the bound, in a call
-of the sampler. Trainings that will share a worker (`engine.side_by_side`) are timed side by side.
+of the sampler. Trainings that will share a worker (`engine.side_by_side`) take a fixed share of that.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from torch.utils.benchmark import Timer, timer
 from ablations.data.base import Data
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from ablations.engine.side_by_side import Member, side_by_side, size_of_next
+from ablations.engine.side_by_side import size_of_next
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import classes_of
 from ablations.stages.restore import autoencoder_of, build
 from ablations.stages.stage import Stage
 from diffusion_core.encodings import Encoding
@@ -38,6 +37,8 @@ MEASURED = 0.5
 """Seconds of measuring for each kind of pass."""
 SLOWER = 1.1
 """The seconds that a worker takes beside others, over those that it takes alone, on a CPU."""
+TOGETHER = 0.7
+"""The seconds of a training step side by side with others, over those alone (benchmarks/together.md)."""
 BATCH, PIXELS = 450, 450 * 32 * 32
 """The examples that go through a network at once in evaluation, roughly; of large images fewer are timed."""
 STAGE, COMMAND = 0.3, 16.0
@@ -75,9 +76,10 @@ def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict
     sizes = {key: size_of_next(count, len(devices), most) for (key, mark), count in marks.items() if mark}
     each: dict[Hashable, float] = {JUDGE: 0.0}
     for key, stage in {key_of(stage): stage for stage in stages if stage.passes(stage.cell.data.load())[1]}.items():
-        kind, trains = stage.passes(stage.cell.data.load())[0], partial(_training, members=sizes.get(key, 1))
-        action, passes = (trains if stage.trains else _evaluation)(kind, stage.cell, device)
-        each[key] = slower * _seconds(action, device, stage.threads) / passes
+        kind = stage.passes(stage.cell.data.load())[0]
+        action, passes = (_training if stage.trains else _evaluation)(kind, stage.cell, device)
+        shared = TOGETHER if sizes.get(key, 1) > 1 else 1.0
+        each[key] = slower * shared * _seconds(action, device, stage.threads) / passes
     judged = next((stage.cell for stage in stages if stage.sets), None)
     if judged is not None:
         data = judged.data.load()
@@ -95,25 +97,19 @@ def _seconds(action: Callable[[], object], device: torch.device, threads: int) -
     return timed.blocked_autorange(min_run_time=MEASURED).median
 
 
-def _training(kind: str, cell: Cell, device: torch.device, members: int = 1) -> Timed:
-    """A training step of each of so many cells like this one, side by side, or of the cell's autoencoder."""
+def _training(kind: str, cell: Cell, device: torch.device) -> Timed:
+    """A training step of a cell, or of its autoencoder."""
     data, plan, labels = cell.data.load(), cell.training, None
     if kind == "autoencoder" and isinstance(cell.space, Latents):
         plan, encoding, passes = cell.space.plan(plan.precision), data.encoding, 3.0
-        trainers = [Trainer(autoencoder_of(cell, data).to(device), plan, device)]
+        trainer = Trainer(autoencoder_of(cell, data).to(device), plan, device)
     else:
         encoding, passes = _encoding(cell, data, device), float(training_passes(cell))
-        trainers = [Trainer(build(cell, encoding, data, device), plan, device) for _ in range(members)]
-        labels = torch.zeros(plan.batch, dtype=torch.int64, device=device) if classes_of(cell) else None
+        trainer = Trainer(build(cell, encoding, data, device), plan, device)
+        labels = torch.zeros(plan.batch, dtype=torch.int64, device=device) if cell.classes else None
     raw = encoding.store(data.images["train"][: plan.batch].to(device))
 
-    def step(place: int, member: Member) -> None:
-        torch.set_num_threads(cell.threads)  # as each stage does, in a thread of its own
-        trainers[place].beside = member.exchange
-        trainers[place].step(raw, 0, 0, labels)
-
-    together = partial(side_by_side, members, step)
-    return together if members > 1 else partial(trainers[0].step, raw, 0, 0, labels), passes * len(raw) * members
+    return partial(trainer.step, raw, 0, 0, labels), passes * len(raw)
 
 
 def _evaluation(kind: str, cell: Cell, device: torch.device) -> Timed:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver import pages
-from ablations.driver.live import Live, watched_in, watching
+from ablations.driver.live import Live, watching
 from ablations.driver.pages import REST, WRITE_SECONDS, Ended
 from ablations.driver.plan import Plan, check_same_request
 from ablations.driver.progress import Following, bar
@@ -94,7 +94,8 @@ class Execution:
     @cached_property
     def live(self) -> Live | None:
         """The watcher that shows cells in the store while they run; None without a store."""
-        return Live.of(self.tracker, self.look, self.journal, self.folder) if self.tracker else None
+        look, tracker = self.look, self.tracker
+        return Live(tracker, self.journal, self.folder, look.here.data, look.runs) if tracker else None
 
     def run(self, missing: list[Stage]) -> None:
         """Run what is missing, which a bar follows."""
@@ -129,7 +130,7 @@ class Execution:
                 for first in (True, False):
                     self.scheduler.add([stage for stage in missing if (stage.cell.seed in alone) == first])
                 if self.live is not None:
-                    self.live.watched = watched_in(plan, self.journal, self.folder)
+                    self.live.runs = plan.runs
                 return missing
         return []
 
@@ -174,7 +175,6 @@ class Execution:
             "number": self.whole,
             "of": self.whole if over else (plan.grid.looks or [len(seeds)])[-1],
             "seeds": self.whole,
-            "rung": False,
             "preliminary": self.whole < len(seeds),
             "finished": len(replace(plan, runs=done).trainings),
             "trainings": len(plan.trainings),

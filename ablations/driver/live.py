@@ -1,6 +1,6 @@
 """Cells under way, shown in the store as runs that are RUNNING, with what their trainings have reported.
 
-    journal ─ every few seconds ─▶ losses, learned schedules, scores and samples at rungs; the machine's load
+    journal ─ every few seconds ─▶ losses, learned schedules, scores and samples at rungs
 
 The driver writes, between the events of its stages; workers write no database. Once a cell is over, its run is
 completed like any other that is published (`tracking.tracker`): there is never a second one. A run that another
@@ -10,20 +10,14 @@ command was stopped at is made anew, from all that its training has reported.
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-
-import psutil
-import torch
 
 from ablations.data.base import Data
 from ablations.data.tensors import read_tensors
-from ablations.driver.plan import Plan
 from ablations.engine.journal import Curves, Journal
 from ablations.engine.stage import Event
 from ablations.results.records import record, rung_curves
@@ -35,34 +29,11 @@ from ablations.stages.training import TrainingStage
 from ablations.tracking.runs import RUNNING, Key, Tracked, cell_run, head_in, key_of
 from ablations.tracking.store import TrackingError
 from ablations.tracking.tracker import Tracker
-from ablations.tracking.views import View, view_in
 from analysis.errors import InputError
 from analysis.schema import OVER_STEPS
 
 SECONDS, REST = 5.0, 10
 """The least seconds between two looks at what is under way, and the least multiple of what the last one took."""
-PATIENCE = 3.0
-"""Seconds that an interrupted command waits for the store."""
-
-
-@dataclass(frozen=True, eq=False)
-class Watched:
-    """A run that is updated while its `stages` are under way: `known` gives it as far as it is, and its curves over
-    steps."""
-
-    stages: Sequence[Stage]
-    known: Callable[[], tuple[Tracked, Curves]]
-
-
-def watched_in(plan: Plan, journal: Journal, folder: Path) -> list[Watched]:
-    """The cells of a plan."""
-
-    def known(item: Run) -> tuple[Tracked, Curves]:
-        row = {name: str(value) for name, value in record(item, journal).row().items()}
-        row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
-        return cell_run(row, item.name, folder), curves_of(item, journal)
-
-    return [Watched(item.stages, partial(known, item)) for item in plan.runs]
 
 
 def curves_of(item: Run, journal: Journal) -> Curves:
@@ -80,37 +51,19 @@ def curves_of(item: Run, journal: Journal) -> Curves:
     return curves | rung_curves(item, journal)
 
 
-def load() -> dict[str, float]:
-    """The use of this machine, under the names of MLflow's own system metrics; of GPUs where `nvidia-ml-py` is."""
-    memory = psutil.virtual_memory()
-    use = {"cpu_utilization_percentage": psutil.cpu_percent(), "system_memory_usage_percentage": memory.percent}
-    with suppress(ImportError, RuntimeError):
-        use |= {f"gpu_{i}_utilization_percentage": torch.cuda.utilization(i) for i in range(torch.cuda.device_count())}
-    return {f"system/{name}": float(value) for name, value in use.items()}
-
-
 @dataclass(eq=False)
 class Live:
-    """A watcher of stages: while one is running, it shows the runs that wait for it (`watched`). The experiment is
-    introduced by a `question` and the views that its links open. It knows the runs and rungs whose samples were
-    `shown`."""
+    """A watcher of stages: while one is running, it shows the `runs` that wait for it. The grid.json of their `folder`
+    introduces the experiment. It knows the runs and rungs whose samples were `shown`."""
 
     tracker: Tracker
     journal: Journal
+    folder: Path
     data: Data
-    question: str
-    views: dict[str, View]
-    watched: list[Watched] = field(default_factory=list)
+    runs: list[Run]
     running: set[str] = field(default_factory=set)
     shown: set[tuple[Key, int]] = field(default_factory=set)
     next_look: float = 0.0
-
-    @staticmethod
-    def of(tracker: Tracker, plan: Plan, journal: Journal, folder: Path) -> Live:
-        """The watcher of a plan whose grid.json stands in `folder`."""
-        head, judged = head_in(folder), [stage.rung for stage in plan.stages() if stage.kind == "samples"]
-        views = view_in(head, last=min(filter(None, judged), default=0))
-        return Live(tracker, journal, plan.here.data, head["question"], views)
 
     def note(self, event: Event[Stage]) -> None:
         """Take note of what happened to a stage, and now and then show what is under way."""
@@ -128,13 +81,19 @@ class Live:
 
     def look(self) -> None:
         """Show the state of everything under way; TrackingError where the store does not answer."""
-        self.tracker.introduce(self.question, self.views)
-        machine = load()
-        for watched in self.watched:
-            if self.running & {stage.id for stage in watched.stages}:
-                run, curves = watched.known()
-                if self.tracker.show(run, curves, machine):
-                    self._show_samples(key_of(run.tags), watched.stages)
+        judged = [stage.rung for item in self.runs for stage in item.stages if stage.rung and stage.kind == "samples"]
+        self.tracker.introduce(head_in(self.folder), min(judged, default=0))
+        for item in self.runs:
+            if self.running & {stage.id for stage in item.stages}:
+                run = self.run_of(item)
+                if self.tracker.show(run, curves_of(item, self.journal)):
+                    self._show_samples(key_of(run.tags), item.stages)
+
+    def run_of(self, item: Run) -> Tracked:
+        """A cell as far as it is."""
+        row = {name: str(value) for name, value in record(item, self.journal).row().items()}
+        row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
+        return cell_run(row, item.name, self.folder)
 
     def _show_samples(self, key: Key, stages: Sequence[Stage]) -> None:
         """Show the samples of each rung where some were judged, once there are any."""
@@ -146,20 +105,14 @@ class Live:
                 sheet = write_sheet(samples.with_name(f"samples_at_{stage.rung}"), images, self.data)
                 self.tracker.show_samples(key, sheet, stage.rung)
 
-    def leave(self) -> None:
-        """Mark the runs shown so far that are not over as run by nobody."""
-        with suppress(TrackingError):
-            self.tracker.leave()
-
 
 @contextmanager
 def watching(live: Live | None) -> Iterator[None]:
-    """Meanwhile runs are shown; whoever stops leaves them, but waits only a moment for the store."""
+    """Meanwhile runs are shown; whoever stops marks those that are not over as run by nobody."""
     try:
         yield
     except KeyboardInterrupt:
         if live is not None:
-            thread = threading.Thread(target=live.leave, daemon=True)
-            thread.start()
-            thread.join(PATIENCE)
+            with suppress(TrackingError):
+                live.tracker.leave()
         raise

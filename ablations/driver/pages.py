@@ -5,20 +5,16 @@ Where the store fails, a warning says how to deliver later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from rich.console import Console
 
-from ablations.driver.trained_cells import forgetting_damaged
-from ablations.engine.journal import Journal
 from ablations.results.records import Record
-from ablations.tracking.model import write_model
 from ablations.tracking.store import TrackingError, rescue
-from ablations.tracking.tracker import MODEL, Tracker
+from ablations.tracking.tracker import Tracker
 from analysis.files import read_json
 from analysis.labels import counted
 from analysis.links import without_password
@@ -102,17 +98,3 @@ def sent(act: Callable[[Tracker, Path], T], tracker: Tracker | None, folder: Pat
     except TrackingError as error:
         print(f"warning: {error}. Results are safe in {folder}; deliver later: {rescue(folder, tracker.uri)}")
         return None
-
-
-def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal) -> None:
-    """Give each run of a finished cell its weights as an MLflow model (`tracking.models=true`), unless it has them."""
-    for item in (item.run for item in records if item.status == "finished"):
-        parts, key = item.parts, (item.cell_id, str(item.cell.seed))
-        try:
-            if parts is not None and tracker.runs[key].tags.get(MODEL) != parts.training:
-                with TemporaryDirectory() as place, forgetting_damaged(journal):
-                    write_model(Path(place), item.cell, parts, journal)
-                    tracker.attach_model(key, Path(place), parts.training)
-        except TrackingError as error:
-            print(f"warning: {error}. Models are delivered when the same command is given again")
-            return

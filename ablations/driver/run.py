@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ablations.driver.command import Work, command
+from ablations.driver.command import command
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.grammar import listed
-from ablations.settings.request import Request
-
-if TYPE_CHECKING:
-    from ablations.driver.plan import Plan
-    from ablations.driver.sequential import Looks
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if a cell, or a metric that was asked for, failed; 2 for a wrong call; 130 if interrupted."""
-    return command(arguments, help_text, parse_run, _work)
-
-
-def _work() -> Work[Request, tuple[Plan, Looks | None]]:
-    from ablations.driver import carry_out
-
-    return carry_out
+    return command(arguments, help_text, parse_run, "ablations.driver.carry_out")
 
 
 def help_text() -> str:
@@ -50,7 +37,6 @@ HELP = """python -m ablations.run [grid=NAME] [key=value[,value…] …]
   name=NAME               the folder in results/ and the MLflow experiment
   device=auto             auto, cpu, cuda or cuda:N
   tracking.uri=URI        default sqlite:///results/mlflow.db
-  tracking.models=true    give runs in MLflow their models, which ablations.sample draws from
   results=DIR             default results
   journal=DIR             where stages are kept, default RESULTS/.stages
   configs=DIR             your own folder of choices, grids and studies; default configs, where there is one

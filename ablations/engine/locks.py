@@ -1,7 +1,8 @@
 """Locks: a stage is run by one process at a time, and a results folder is written by one command at a time.
 
     <journal>/<id>/.lock     the process that runs a stage
-    results/.locks/<grid>    the command that works on results/<grid>/; `.clean` is `ablations.clean`
+    results/.locks/<grid>    the command that works on results/<grid>/
+    results/.locks/.clean    `ablations.clean`, alone, or commands that work, which share it
 
 A lock's file holds the pid of its process. The kernel lets it go with the process, however that ends. Several hosts
 need a file system that passes locks on, such as NFS from version 4.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from analysis.errors import InputError
@@ -40,27 +41,23 @@ def tried(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[str]:
 @contextmanager
 def results_lock(folder: Path) -> Iterator[None]:
     """Hold a results folder for a whole command; InputError while another command works on it, or cleans."""
-    with _held(folder):
-        # Each takes its own lock before it tries the other's: of two that begin at once, one sees the other.
-        with _held(folder.with_name(CLEANING), fcntl.LOCK_SH):
-            pass
+    results = folder.parent
+    with (
+        _held(results, CLEANING, f"cleans {results}", fcntl.LOCK_SH),
+        _held(results, folder.name, f"works on {folder}"),
+    ):
         yield
 
 
-@contextmanager
-def cleaning_lock(results: Path) -> Iterator[None]:
+def cleaning_lock(results: Path) -> AbstractContextManager[None]:
     """Hold all results folders; InputError while a command works on one of them."""
-    with _held(results / CLEANING):
-        for path in sorted((results / LOCKS).glob("[!.]*")):
-            with _held(results / path.name):
-                pass
-        yield
+    return _held(results, CLEANING, f"works on a folder of {results}")
 
 
 @contextmanager
-def _held(folder: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
-    with tried(folder.parent / LOCKS / folder.name, kind) as pid:
+def _held(results: Path, name: str, works: str, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock; InputError, which says that another command `works`, where it cannot be had."""
+    with tried(results / LOCKS / name, kind) as pid:
         if pid:
-            works = f"cleans {folder.parent}" if folder.name == CLEANING else f"works on {folder}"
             raise InputError(f"another command {works} (process {pid}): wait until it has ended, or stop it")
         yield

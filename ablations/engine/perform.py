@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ablations.engine.files import CHECKPOINT, Damaged
-from ablations.engine.journal import STATUS, Failure, Journal
+from ablations.engine.journal import CHECKPOINT, STATUS, Damaged, Failure, Journal
 from ablations.engine.locks import STAGE_LOCK, tried
 from ablations.engine.side_by_side import Member, side_by_side
 from ablations.engine.stage import Bench, Stage

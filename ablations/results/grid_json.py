@@ -13,7 +13,6 @@ from ablations.metrics.judging import set_size
 from ablations.metrics.measured import SCALE
 from ablations.metrics.metric import MetricInfo
 from ablations.metrics.registry import column_of, is_default, shown_metrics
-from ablations.settings.choices import scored_unlabelled
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import parameters
 from ablations.stages.run import Run
@@ -46,7 +45,7 @@ def metrics_of(grid: Grid, runs: list[Run], n: int) -> list[MetricInfo]:
     extractor = runs[0].cell.data.extractor
     plans = [item.cell.evaluation for item in runs]
     asking = [name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)]
-    asking += ["dropout"] if any(scored_unlabelled(item.cell) for item in runs) else []
+    asking += ["dropout"] if any(item.cell.scored_unlabelled for item in runs) else []
     shown = shown_metrics(
         extractor,
         likelihoods=asking,

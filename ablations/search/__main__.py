@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-from ablations.driver.command import Work, command
+from ablations.driver.command import command
 from ablations.settings.arguments import parse_search
-from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
-from ablations.settings.request import SearchRequest
-
-if TYPE_CHECKING:
-    from ablations.search.trial import SearchPlan
+from analysis.shell import exit_code
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if no trial finished, or trials or cells failed; 2 for a wrong call; 130 if interrupted."""
-    return command(arguments, help_text, parse_search, _work)
-
-
-def _work() -> Work[SearchRequest, SearchPlan]:
-    from ablations.search import carry_out
-
-    return carry_out
+    return command(arguments, help_text, parse_search, "ablations.search.carry_out")
 
 
 def help_text() -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ablations.driver.live import Live, Watched, curves_of, watching
+from ablations.driver.live import curves_of
 from ablations.driver.pages import REST, WRITE_SECONDS, deliver
 from ablations.driver.progress import Bar, bar
 from ablations.engine.journal import Journal
@@ -32,9 +32,7 @@ from ablations.settings.identity import parameters
 from ablations.settings.registry import is_whole
 from ablations.stages.run import Run
 from ablations.stages.stage import Stage
-from ablations.tracking.runs import trial_run
 from ablations.tracking.tracker import Tracker
-from ablations.tracking.views import view_of_search
 from analysis.files import write_json, write_text
 from analysis.frames import write_curves
 from analysis.schema import SEARCH, TRIAL, TRIALS
@@ -44,9 +42,9 @@ STATUSES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialS
 
 @dataclass(eq=False)
 class Search:
-    """The trials of a plan, run until there are as many as were asked for, those `underway` shown `live`; `provenance`
-    names the command, the tracker is None once it has failed. The storage hears nothing of a trial `lost` by accident:
-    the next command takes it up again."""
+    """The trials of a plan, some `underway`, run until there are as many as were asked for; `provenance` names the
+    command, the tracker is None once it has failed. The storage hears nothing of a trial `lost` by accident: the next
+    command takes it up again."""
 
     plan: SearchPlan
     optimizer: Optimizer
@@ -54,7 +52,6 @@ class Search:
     folder: Path
     provenance: dict[str, Any]
     tracker: Tracker | None
-    live: Live | None = None
     underway: dict[int, Course] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     next_writing: float = 0.0
@@ -62,20 +59,15 @@ class Search:
     def run(self) -> None:
         """Run all trials; after KeyboardInterrupt, those under way can be taken up again."""
         here, limit = self.plan.here, self.plan.study.limit
-        if self.tracker is not None:
-            entry = self.entry()
-            self.live = Live(self.tracker, self.journal, here.data, entry["question"], view_of_search(entry))
         scheduler = Scheduler[Stage](self.journal, here.launcher.start(self.journal, here.devices))
         for trial in self.optimizer.trials():
             if not trial.state.is_finished():
                 self._begin(trial)
-        with watching(self.live), bar("trials", limit, counts=True) as shown:
+        with bar("trials", limit, counts=True) as shown:
             self._move(scheduler, shown)
             self.write()
             with closing(scheduler.run()) as events:
                 for event in events:
-                    if self.live is not None:
-                        self.live.note(event)
                     if event.kind == "ended":
                         for course in self.underway.values():
                             course.pending.discard(event.stage.id)
@@ -103,13 +95,8 @@ class Search:
         return [course for course in self.underway.values() if not course.pending]
 
     def _begin(self, trial: FrozenTrial) -> None:
-        """Take a trial up, and show it in the store while it is under way."""
-        course = self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
-        if self.live is not None and course.stages:
-            row = {name: str(value) for name, value in self.row(trial, course.runs).items()}
-            search = {"name": self.plan.study.name, "identity": self.plan.identity}
-            run = trial_run(row, search, self.folder)
-            self.live.watched.append(Watched(course.stages, lambda: (run, {})))
+        """Take a trial up."""
+        self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
 
     def write_one(self) -> None:
         """Write and deliver, if it is time to."""

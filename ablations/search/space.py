@@ -80,10 +80,10 @@ class StudyFile(BaseModel):
     parameters: dict[str, ParameterSpec]
     set: dict[str, Any] = {}
     objective: list[str] = Field(default=["nll"], min_length=1, max_length=2)
-    sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = "tpe"
+    sampler: Literal["tpe", "gp", "qmc", "random"] = "tpe"
     startup: int = Field(default=10, ge=0)
     seed: int = Field(default=0, ge=0)
-    pruner: Literal["none", "median", "halving", "hyperband", "wilcoxon"] = "none"
+    pruner: Literal["none", "median", "halving", "hyperband"] = "none"
     rungs: int = Field(default=4, ge=1)
     trials: int | None = Field(default=None, ge=1)
     seeds: int = Field(default=1, ge=1)
@@ -144,12 +144,11 @@ class Study:
     @property
     def limit(self) -> int:
         """The number of trials."""
-        every = math.prod(len(parameter.choices) for parameter in self.parameters.values())
-        return self.file.trials or (every if self.file.sampler == "grid" else 40)
+        return self.file.trials or 40
 
     def rungs(self, cell: Cell) -> list[int]:
         """The steps at which the training of a trial's first seed is judged on its way."""
-        return rungs(cell.training, self.file.rungs) if self.file.pruner not in ("none", "wilcoxon") else []
+        return rungs(cell.training, self.file.rungs) if self.file.pruner != "none" else []
 
 
 def said(value: Any) -> str:

@@ -7,7 +7,6 @@ where a choice is fixed. What judges the trials cannot be searched.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -53,7 +52,7 @@ def _asked(request: SearchRequest) -> tuple[StudyFile, dict[str, Any]]:
     several = {key: {"choices": values} for key, values in request.settings.items() if key not in one}
     for key, given in [*several.items(), *((key, vars(it)) for key, it in request.ranges.items())]:
         before = space.get(key, {})
-        log = before.get("log") and given.get("low", 0) > 0 and given["step"] is None
+        log = before.get("log") and given.get("low", 0) > 0
         space[key] = given | {"label": before.get("label", "")} | ({"log": True} if log else {})
     words = {name: value for name in StudyFile.model_fields if (value := getattr(request, name, None)) is not None}
     searched = {key: spec for key, spec in space.items() if key not in one}
@@ -110,20 +109,9 @@ def _check(study: Study) -> None:
             raise InputError(f"study.objective={name} judges samples on validation data: leave evaluation.quality out")
         if not judges and not cell.space.likelihood:
             raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
-    if file.sampler == "grid" and any(not it.choices or study.when(key) for key, it in study.parameters.items()):
-        raise InputError("study.sampler=grid combines choices that every trial has: give KEY=A,B,C of each parameter")
-    if file.sampler == "cmaes" and len(file.objective) > 1:
-        raise InputError("study.sampler=cmaes has one objective: take tpe or gp, or study.objective=nll")
-    if file.sampler == "cmaes" and find_spec("cmaes") is None:
-        raise InputError("study.sampler=cmaes is not installed: pip install cmaes, or take another sampler")
-    # A signed-rank test at 10 % tells nothing of fewer than four values: a trial of four seeds is over by then.
-    if file.pruner == "wilcoxon" and (len(file.objective) > 1 or len(study.seeds) < 5):
-        raise InputError(
-            "study.pruner=wilcoxon compares at least 5 seeds, by one objective: give seeds=5, or take none"
-        )
     searched = study.parameters.keys() & {"training.steps", "training.report_every", "horizon", "variance"}
     rungs = study.rungs(cell) and file.objective == ["nll"] and not searched and not isinstance(cell.variance, Fitted)
-    if file.pruner not in ("none", "wilcoxon") and not rungs:
+    if file.pruner != "none" and not rungs:
         raise InputError(
             f"study.pruner={file.pruner} compares bounds of trainings on their way: that needs study.objective=nll, "
             "one horizon=, one variance= that is not fitted, one training.steps= with reports on its way; or take none"

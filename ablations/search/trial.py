@@ -1,7 +1,6 @@
 """A study under the conditions that all its trials share; a trial's way through its stages to its outcome.
 
     the first seed up to each rung, as long as the pruner lets it go on ▸ all seeds to their ends, side by side
-    with the pruner `wilcoxon`: seed after seed, as long as it lets the trial go on
 
 A rung is a segment of the training and its bound on validation data; pruning is not asking for the next segment. What a
 trial asks for depends on the journal alone, so one that begins again after a kill comes to the same end.
@@ -89,7 +88,7 @@ def planned(request: SearchRequest) -> SearchPlan:
         raise InputError(f"what all trials share makes no sense: {reason}")
     devices = launcher.devices(request.device, default.threads)
     here = conditions([default], launcher, devices, judged=bool(default.evaluation.quality))
-    workers = max(1, len(devices) // (1 if study.file.pruner == "wilcoxon" else len(study.seeds)))
+    workers = max(1, len(devices) // len(study.seeds))
     objectives = [_column(name, default) for name in study.file.objective]
     plan, head = SearchPlan(study, here, objectives, workers + workers // 2), read_grid_json(request.folder)
     if head is not None and head.get(SEARCH, {}).get("identity") != plan.identity:
@@ -116,10 +115,6 @@ class Course:
         self.runs, self.reason = plan.runs(trial.params)
         self.stages = once(stage for run in self.runs for stage in run.stages)
         self.way, self.pending, self.accident = self._run(), set[str](), ""
-        self.by_seeds = plan.study.file.pruner == "wilcoxon"
-        self.steps, self.most = (
-            ("seed", len(self.runs)) if self.by_seeds else ("step", plan.study.default_cell.training.steps)
-        )
 
     def _run(self) -> Iterator[list[Stage]]:
         """Yield the stages that it waits for, and tell its outcome."""
@@ -134,15 +129,13 @@ class Course:
             value = self._metrics(ends).get(self.plan.objectives[0])
             # Where it has diverged it has none, and its end says so.
             if step and value is not None and self.optimizer.prunes(self.number, step, value):
-                self._tell(TrialState.PRUNED, f"{value:.4g} at {self.steps} {step} of {self.most}")
+                self._tell(TrialState.PRUNED, f"{value:.4g} at step {step} of {self.stages[0].cell.training.steps}")
                 return
         self._tell(TrialState.COMPLETE)
 
     def _judged(self) -> list[tuple[int, list[Stage]]]:
         """The steps at which it is judged, each with what comes before. A training that was finished without being
         judged on its way is not trained again for that."""
-        if self.by_seeds:
-            return [(place, run.stages) for place, run in enumerate(self.runs[:-1], 1)]
         over = any(it.kind == "training" and not it.rung and self.journal.result(it.id) for it in self.stages)
         rungs = (stage for stage in self.stages if stage.rung and stage.kind == "bound")
         return [(rung.rung, [rung]) for rung in rungs if not over or self.journal.result(rung.id) is not None]

@@ -26,7 +26,6 @@ R = TypeVar("R", bound=Common)
 OTHERWISE = {
     "most": "seeds.max",
     "tracking_uri": "tracking.uri",
-    "tracking_models": "tracking.models",
     **{name: f"study.{name}" for name in ("objective", "sampler", "pruner", "startup", "seed")},
 }
 """Field of a request → its key, where that has another name."""

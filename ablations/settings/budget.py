@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of, classes_of, scored_unlabelled
 from ablations.settings.evaluation import HeldOut
 from analysis.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 def training_passes(cell: Cell) -> int:
     """Passes of one example in a training step: a learned schedule adds backward passes of its own, and
     self-conditioning adds a forward pass."""
-    groups = 1 if not cell.schedule.learned else 3 if choices_of(cell).in_continuous_time else 2
+    groups = 1 if not cell.schedule.learned else 3 if cell.choices.in_continuous_time else 2
     return cell.conditioning.passes + 2 * groups
 
 
@@ -69,7 +68,7 @@ def bound_passes(cell: Cell, split: HeldOut = "test") -> tuple[int, int, int, in
     steps = plan.horizon or cell.horizon
     terms = Stratification(plan.exact, plan.strata).count(steps)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
-    each, unlabelled = cell.conditioning.passes, terms if scored_unlabelled(cell) and split == "test" else 0
+    each, unlabelled = cell.conditioning.passes, terms if cell.scored_unlabelled and split == "test" else 0
     bounds = each * (terms + plan.estimates), each * plan.continuous, each * flow, each * HALVES * plan.iwae * steps
     return *bounds, each * unlabelled
 
@@ -147,8 +146,7 @@ def matched_steps(cell: Cell) -> int:
 
     code = space.shape_of(data.shape)
     in_pixels, in_codes = (
-        train_flops(cell, _forward_at(choices_of(cell), shape, classes_of(cell)), plan.batch)
-        for shape in (data.shape, code)
+        train_flops(cell, _forward_at(cell.choices, shape, cell.classes), plan.batch) for shape in (data.shape, code)
     )
     encode, decode = _coding(space, data.encoding, data.shape)
     spent = autoencoder_train_flops(encode, decode, space.steps * space.batch, len(data.images["train"]))

@@ -95,6 +95,24 @@ class Cell:
         """True where its network is told labels; a chain of no steps has no network."""
         return self.conditioning.labelled and self.horizon > 0
 
+    @property
+    def classes(self) -> int:
+        """The number of classes of the data that its network is told; 0 where it is told no labels."""
+        return self.data.described().classes if self.told_labels else 0
+
+    @property
+    def scored_unlabelled(self) -> bool:
+        """True where its network is told labels and also has a bound without them: it has learned to do without labels,
+        and σ² is not fitted to its errors with labels, which are smaller."""
+        return self.told_labels and getattr(self.conditioning, "dropout", 0) > 0 and not self.variance.fitted
+
+    @property
+    def choices(self) -> diffusion_core.choices.Choices:
+        """The choices that a `Diffusion` is built from."""
+        from diffusion_core.choices import Choices
+
+        return Choices(**{choice.name: getattr(self, choice.name) for choice in fields(Choices)})
+
 
 def _fields(kind: str) -> dict[str, Field[Any]]:
     return {item.name: item for item in fields(Cell) if kind in item.metadata}

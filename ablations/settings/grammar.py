@@ -3,7 +3,6 @@
     schedule=linear,cosine                            several values
     network.multipliers=[1,2]                         a list: commas within brackets or quotes separate nothing
     schedule.beta_T=interval(0.005,0.05)              a range of a search; tag(log,interval(…)) is logarithmic
-    training.batch=range(16,64,16)                    one in steps: 16, 32, 48
 
 A folder of files has `<axis>/<name>.yaml`, `grid/<name>.yaml` and `study/<name>.yaml`: the one that ships, those beside
 the code of packages, and the user's own (`configs=DIR`, by default `configs/` where the command is run). Nothing here
@@ -54,13 +53,11 @@ MEANT = {
 
 @dataclass(frozen=True)
 class Range:
-    """A range that a search draws from: interval(low,high), tag(log,interval(low,high)), or range(low,end,step), which
-    stops before its end."""
+    """A range that a search draws from: interval(low,high), or tag(log,interval(low,high))."""
 
     low: float
     high: float
     log: bool = False
-    step: float | None = None
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -181,15 +178,15 @@ def texts(words: Iterable[str]) -> dict[str, str]:
     return found
 
 
-_FORM = re.compile(r"(tag\(log,\s*)?(interval|range)\(([^()]*)\)(?(1)\))")
-FORMS = "interval(low,high), tag(log,interval(low,high)) and range(low,end,step) of two numbers or more, upwards"
+_FORM = re.compile(r"(tag\(log,\s*)?interval\(([^()]*)\)(?(1)\))")
+FORMS = "interval(low,high) and tag(log,interval(low,high)) of two numbers"
 
 
 def values(key: str, text: str) -> list[Any] | Range:
     """The values of a key that a text gives, or the range to search; InputError where it is neither."""
     try:
         if form := _FORM.fullmatch(text):
-            return _range(bool(form[1]), form[2], read_yaml(f"[{form[3]}]"))
+            return _range(bool(form[1]), read_yaml(f"[{form[2]}]"))
         if re.match(r"\w+\(", text):
             raise InputError(f"there are {FORMS}")
         if text.endswith(","):
@@ -202,13 +199,8 @@ def values(key: str, text: str) -> list[Any] | Range:
     return found
 
 
-def _range(log: bool, form: str, ends: list[Any]) -> Range:
-    """A range, which ends before its end where it is one in steps, by default of 1."""
+def _range(log: bool, ends: list[Any]) -> Range:
     numbers = [end for end in ends if isinstance(end, int | float) and math.isfinite(end)]
-    if form == "interval" and len(ends) == len(numbers) == 2:
+    if len(ends) == len(numbers) == 2:
         return Range(numbers[0], numbers[1], log)
-    if form == "range" and len(ends) == len(numbers) in (2, 3) and not log:
-        low, end, step = (*numbers, 1)[:3]
-        if 0 < step < end - low:
-            return Range(low, low + step * (math.ceil((end - low) / step - 1e-9) - 1), step=step)
     raise InputError(f"there are {FORMS}")

@@ -16,7 +16,6 @@ from torch import Tensor
 from ablations.settings import grammar
 from ablations.settings.budget import rungs, sample_passes
 from ablations.settings.cell import WORDS, Cell
-from ablations.settings.choices import choices_of
 from ablations.settings.guidance import Guidance
 from ablations.settings.layers import check_key, fields_set, plain_value, values_of
 from ablations.settings.registry import build, field_names
@@ -152,8 +151,8 @@ def _rung_refusal(cell: Cell) -> str | None:
 
 def _guide_refusal(cell: Cell) -> str | None:
     guide, times = guiding_cell(cell), _times(cell)
-    between = times is not None and times.is_floating_point() and choices_of(cell).knows_between
-    if between and not choices_of(guide).knows_between:
+    between = times is not None and times.is_floating_point() and cell.choices.knows_between
+    if between and not guide.choices.knows_between:
         return (
             f"guidance.guide={list(cell.guidance.guide)} makes a guide that knows the times 1..T alone, and spacing="
             f"{choice_name(cell.spacing)} asks it between them: take spacing=uniform, or leave the guide its times"

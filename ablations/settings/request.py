@@ -63,7 +63,6 @@ class Request(Common):
 
     grid: str | None = None
     most: Annotated[int, Ge(0), Le(MOST_SEEDS)] | None = None
-    tracking_models: bool = False
     question: str | None = None
 
     @property

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ablations.settings.cell import NUMBERS, Cell
-from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.registry import field_names
@@ -29,9 +28,9 @@ def refusal(cell: Cell) -> str | None:
     if cell.horizon == 0:
         return _chainless_refusal(cell) or refusal(replace(cell, horizon=NUMBERS["horizon"]))
     reason = (
-        choices_refusal(choices_of(cell))
-        or chain_refusal(choices_of(cell), cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
-        or chain_refusal(choices_of(cell), cell.evaluation.horizon)
+        choices_refusal(cell.choices)
+        or chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+        or chain_refusal(cell.choices, cell.evaluation.horizon)
         or between_refusal(cell)
         or batch_refusal(cell)
         or cell.average.refusal(cell.training)
@@ -53,7 +52,7 @@ def _shape_refusal(cell: Cell) -> str | None:
         return str(error)
     shown = shape[0] * (2 if cell.conditioning.self_conditioning else 1), *shape[1:]
     channels = shape[0] * (2 if cell.variance.learned else 1)
-    reason = _misshapen(cell.network, shown, channels, classes_of(cell))
+    reason = _misshapen(cell.network, shown, channels, cell.classes)
     smaller = ", or a smaller space.f" if reason and cell.space.encoded and isinstance(cell.network, UNet) else ""
     return reason and reason + smaller
 
@@ -79,7 +78,7 @@ def _chainless_refusal(cell: Cell) -> str | None:
 
 def between_refusal(cell: Cell) -> str | None:
     """The reason why a sampler that evaluates the network between two times cannot do so."""
-    reason = level_refusal(choices_of(cell)) if cell.sampler.between_times else None
+    reason = level_refusal(cell.choices) if cell.sampler.between_times else None
     asked = f"sampler={choice_name(cell.sampler)} with these fields"
     return f"{asked} asks the network between two times, and {reason}" if reason else None
 
@@ -137,5 +136,5 @@ def continuous_refusal(cell: Cell) -> str | None:
             "space.regularization=kl, or leave it out"
         )
     in_time = [asked[name] for name in ("continuous", "ode") if name in asked]
-    reason = flow_refusal(choices_of(cell)) if in_time else None
+    reason = flow_refusal(cell.choices) if in_time else None
     return f"{in_time[0]} scores the cell in continuous time, and {reason}" if reason else None

@@ -20,7 +20,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.files import STAGE, Damaged
+from ablations.engine.journal import STAGE, Damaged
 from analysis.files import write_text
 
 WEIGHTS, HISTORY, FIT = "weights.safetensors", "metrics.jsonl", "fit.safetensors"
@@ -29,8 +29,6 @@ MOMENTS, TERMS = ("noise", "noise_se", "error", "alpha_bar", "data"), "terms"
 """The moments of the network, per t, that a fitted variance reads, and the terms of all steps for a fitted spacing."""
 SHOWN = 12
 """The number of test images whose reconstructions are kept, and of samples kept at a rung."""
-GUIDE = "guide.safetensors"
-"""In a model of a cell, the weights of the network that guides it."""
 PER_IMAGE = {
     "nll/test": "bound.safetensors",
     "nll_continuous/test": "continuous.safetensors",

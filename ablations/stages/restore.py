@@ -14,7 +14,6 @@ from torch import Tensor
 from ablations.data.base import Data, Split
 from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of, classes_of
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
@@ -62,7 +61,7 @@ def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> A
 
 def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion with the initial weights of its seed, ready for training."""
-    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell))
+    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape), cell.classes)
     learner.diffusion.clip = cell.evaluation.clip
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
@@ -132,7 +131,7 @@ def _moments(fitted: dict[str, Tensor]) -> Moments:
 
 def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
     """The labels int64 [N] of a split, −1 where an image has none; None where the network is told none."""
-    return data.labels[split] if classes_of(cell) else None
+    return data.labels[split] if cell.classes else None
 
 
 def given(model: M, labels: Tensor | None) -> M:

@@ -32,7 +32,6 @@ from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.settings.budget import forward_flops, sample_flops, sample_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.identity import average_read, content_hash, described
@@ -148,24 +147,13 @@ def settled(cell: Cell, journal: Journal, parts: Parts) -> Cell:
 
 def load_guided(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model | Guided:
     """The model of a cell, with its guide where that is another network; Damaged as `load`."""
-    return with_guide(cell, data, load(cell, data, journal, parts, device), guide_weights(cell, journal, parts))
-
-
-def guide_weights(cell: Cell, journal: Journal, parts: Parts) -> dict[str, Tensor] | None:
-    """The state of the learner whose network guides a cell's samples, None where no other network does."""
-    return None if parts.guide is None else averaged_weights(_guide_of(cell), journal.folder(parts.guide))
-
-
-def _guide_of(cell: Cell) -> Cell:
-    """The cell whose network guides a cell's samples; it is itself where that is of an earlier step."""
-    return guiding_cell(cell) if cell.guidance.by == "cell" else cell
-
-
-def with_guide(cell: Cell, data: Data, model: Model, weights: dict[str, Tensor] | None) -> Model | Guided:
-    """A cell's model with a guide of these weights."""
-    if weights is None or isinstance(model, Vae):
+    model = load(cell, data, journal, parts, device)
+    if parts.guide is None or isinstance(model, Vae):
         return model
-    return Guided(model, restore(_guide_of(cell), model.encoding, data, weights).to(model.device).diffusion)
+    # By a rung it is the cell's own network at an earlier step.
+    guide = guiding_cell(cell) if cell.guidance.by == "cell" else cell
+    weights = averaged_weights(guide, journal.folder(parts.guide))
+    return Guided(model, restore(guide, model.encoding, data, weights).to(device).diffusion)
 
 
 def draw_samples(
@@ -220,7 +208,7 @@ def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | N
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}
-    if cell.sampler.between_times and not choices_of(cell).knows_between:
+    if cell.sampler.between_times and not cell.choices.knows_between:
         # Before, its network was asked at times that it does not know.
         content["asked"] = "at known times"
     content |= guidance_content(cell, parts)

@@ -25,12 +25,10 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.engine.files import STATE
-from ablations.engine.journal import Result
+from ablations.engine.journal import STATE, Result
 from ablations.engine.stage import Bench
 from ablations.settings.budget import fork_of, forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of
 from ablations.settings.identity import content_hash, labels_read, read_by_id
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
@@ -198,7 +196,7 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
     """Everything that a training reads, the content of its autoencoder included."""
     unread = ("sampler", "spacing", "average", "guidance", "evaluation", "variance", "budget")
     read = {axis: value for axis, value in read_by_id(cell).items() if axis not in unread}
-    learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
+    learns_from_bound = cell.schedule.learned and not cell.choices.in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
     content = {"stage": "training", **read, **labels_read(cell), "digest": digest}

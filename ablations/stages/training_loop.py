@@ -11,8 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ablations.engine.files import CHECKPOINT, STATE, Damaged
-from ablations.engine.journal import Curves
+from ablations.engine.journal import CHECKPOINT, STATE, Curves, Damaged
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import History, read_artifact, snapshot_at, write_artifact, write_history
 from diffusion_core.batches import Labelled

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
@@ -40,8 +40,8 @@ from analysis.words import answers
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CONTENT, MODEL = "content", "model"
-"""The tags of a complete run with the digest of all that was logged, and of one with the id of its model's training."""
+CONTENT = "content"
+"""The tag of a complete run with the digest of all that was logged."""
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
 """MLflow's documented tags of a description, in Markdown, and of what made a run."""
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
@@ -67,7 +67,7 @@ class Tracker:
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         self.uri, self.experiment, self.artifacts = uri, experiment, artifacts
-        self.last, self.began = 0, time.monotonic()
+        self.last = 0
         self.lines: set[str] = set()
 
     @cached_property
@@ -158,12 +158,12 @@ class Tracker:
             picture = ImageOps.scale(small.convert("RGB"), max(1, SIDE // max(small.size)), Image.Resampling.NEAREST)
         self.client.log_image(there.run_id, picture, key="samples", step=step)
 
-    def show(self, run: Tracked, curves: Curves, machine: Mapping[str, float]) -> bool:
-        """Show a run that is under way, with its curves so far and the machine's load; False where it is over."""
+    def show(self, run: Tracked, curves: Curves) -> bool:
+        """Show a run that is under way, with its curves so far; False where it is over."""
         there = self.runs.get(key_of(run.tags))
         if there is not None and CONTENT in there.tags and there.tags["status"] not in ENDINGS:
             return False
-        points = {(name, int(time.monotonic() - self.began)): use for name, use in machine.items()}
+        points: Points = {}
         for name, xy in curves.items():
             # The digits of files, from which it is delivered at its end.
             points |= {(name.removeprefix(RUNG), int(x)): float(number(y)) for x, y in zip(*xy, strict=True)}
@@ -187,17 +187,12 @@ class Tracker:
                 self.client.set_tag(run.run_id, "status", INTERRUPTED)
                 self.client.set_terminated(run.run_id, ENDINGS[INTERRUPTED])
 
-    def attach_model(self, key: Key, folder: Path, training: str) -> None:
-        """Give a run the model in a folder, which this training made."""
-        with reachable(self.uri):
-            self.client.log_artifacts(self.runs[key].run_id, str(folder), MODEL)
-            self.client.set_tag(self.runs[key].run_id, MODEL, training)
-
-    def introduce(self, question: str, views: dict[str, View]) -> None:
-        """Describe the experiment by its question, unless something describes it already: answers stay."""
+    def introduce(self, head: Mapping[str, Any], last: int) -> None:
+        """Describe the experiment by the question of grid.json, unless something describes it already: answers stay.
+        The page shows the samples of step `last` first."""
         with reachable(self.uri):
             if NOTE not in self.client.get_experiment(self.experiment_id).tags:
-                self._describe(question, views)
+                self._describe(head["question"], view_in(head, last=last))
 
     def _describe(self, question: str, views: dict[str, View], found: Iterable[str] = ()) -> str:
         """Describe the experiment by the question in bold, the answers as a list, and links to the views within the UI,

@@ -22,7 +22,6 @@ from ablations.launchers.local import Local
 from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
-from ablations.tracking import tracker
 from ablations.tracking.tracker import Tracker
 from analysis import read
 from analysis.folders import search_alone
@@ -105,7 +104,8 @@ def without_pictures(monkeypatch):
 @pytest.fixture
 def alone(monkeypatch, without_pictures):
     """Nothing is drawn or delivered."""
-    monkeypatch.setattr(tracker, "open_tracker", lambda *place: None)
+    for command in ("driver", "search"):
+        monkeypatch.setattr(f"ablations.{command}.carry_out.open_tracker", lambda *place: None)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_it_says_first_and_frees_what_no_grid_names_when_it_is_told_to(results, 
 def test_while_a_command_is_at_work_nothing_goes(results, capsys):
     with results_lock(results / "another"):
         assert main([f"results={results}", "yes=true"]) == 2
-    assert f"works on {results / 'another'} (process {os.getpid()})" in capsys.readouterr().err
+    assert f"works on a folder of {results} (process {os.getpid()})" in capsys.readouterr().err
     assert left(results) == "abcde"
 
 

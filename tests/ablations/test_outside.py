@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from pathlib import Path
 
 import pytest
-import torch
 
 from ablations import export, publish
 from ablations.driver.progress import bar
 from ablations.settings.arguments import parse_run
-from ablations.tracking.model import read_model
 from analysis.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -42,20 +39,6 @@ def test_a_file_in_a_folder_of_grids_has_its_results_beside_all_others(configs):
     (configs / "grid" / "mine").mkdir()
     (configs / "grid" / "mine" / "first.yaml").write_text("question: q\naxes: []\nbaseline: {}\n")
     assert parse_run(["grid=mine/first"]).title == "mine-first"
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {"training": "../../x", "fit": None, "autoencoder": None},
-        {"training": "a", "fit": "/etc", "autoencoder": None},
-        {"training": "a", "other": "b"},
-    ],
-)
-def test_a_model_from_a_store_names_its_own_parts_alone(parts, tmp_path):
-    (tmp_path / "cell.json").write_text(json.dumps({"parameters": {}, "seed": 0, "parts": parts}))
-    with pytest.raises(InputError, match="names parts that lie elsewhere, or none"):
-        read_model(tmp_path, torch.device("cpu"))
 
 
 def test_what_a_cell_is_called_does_nothing_to_the_bar(capfd):

@@ -21,13 +21,13 @@ from ablations.engine.perform import perform
 from ablations.engine.version import code_version
 from ablations.engine.workers import ThisProcess
 from ablations.grids.grid import make
-from ablations.settings import exits
 from ablations.settings.arguments import parse_run
 from ablations.stages import training_loop
 from ablations.stages.bound import BoundStage
 from ablations.stages.training_loop import read_checkpoint
 from ablations.tracking.store import TrackingError
 from ablations.tracking.tracker import Tracker
+from analysis import shell
 from analysis.errors import InputError
 from analysis.frames import read_curves
 from analysis.reading import read_results
@@ -119,7 +119,7 @@ def test_a_damaged_file_is_made_anew_by_the_same_command_and_nothing_else_is(dam
     else:
         damage(min(stages.glob("*/samples.safetensors")))
     others = {path: path.stat().st_mtime_ns for path in stages.glob("*/samples.safetensors")}
-    if exits.outcome(run.main, again.arguments) != 0:
+    if shell.outcome(run.main, again.arguments) != 0:
         assert run.main(again.arguments) == 0
     assert sum(path.stat().st_mtime_ns != then for path, then in others.items()) <= (file == "samples")
     assert without_costs(rows(again.folder)) == without_costs(before)

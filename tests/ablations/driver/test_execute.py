@@ -9,7 +9,6 @@ import pytest
 from ablations.driver import execute, pages, run
 from ablations.engine.workers import ThisProcess
 from ablations.stages.training import TrainingStage
-from ablations.tracking import tracker
 from tests.ablations.conftest import head, over, rows, said, tracker_in
 from tests.ablations.driver.conftest import NLL, WORDS
 
@@ -84,7 +83,7 @@ def test_what_the_store_lacks_of_a_stopped_command_is_one_line_and_delivered_by_
     scored, drawn, tmp_path, store, capsys, monkeypatch
 ):
     shutil.copy(store, tmp_path / "mlflow.db")
-    monkeypatch.setattr(tracker, "open_tracker", lambda *given: tracker_in(tmp_path, "auto"))
+    monkeypatch.setattr("ablations.driver.carry_out.open_tracker", lambda *given: tracker_in(tmp_path, "auto"))
     monkeypatch.setattr(execute, "SHARE", 1e6)
     monkeypatch.setattr(execute, "DRAWN", 1.0)
     scored.stop = 14

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import threading
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -14,7 +12,7 @@ import torch
 
 from ablations.data.tensors import write_tensors
 from ablations.driver import live, run
-from ablations.driver.live import Live, watched_in
+from ablations.driver.live import Live
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Event
 from ablations.results.grid_json import head_of
@@ -52,8 +50,7 @@ def watched(tracker, journal, tmp_path):
     """A plan whose trainings are under way, and what watches them."""
     made = plan_of(*WORDS, *RUNGS)
     write_json(tmp_path / "seen" / "grid.json", head_of(made.grid, made.runs, made.here.data, None, {}))
-    watch = Live.of(tracker, made, journal, tmp_path / "seen")
-    watch.watched = watched_in(made, journal, tmp_path / "seen")
+    watch = Live(tracker, journal, tmp_path / "seen", made.here.data, made.runs)
     watch.next_look = math.inf  # but when a test looks
     for item in made.runs:
         watch.note(Event("started", training_of(item.stages)))
@@ -87,7 +84,6 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker
     for one in runs_of(tracker):
         assert steps(tracker, one) == steps(tracker, one, "schedule/gamma_0") == [20, 40]
         assert one.data.metrics["schedule/gamma_0"] == -40.0
-    assert all(steps(tracker, one, "system/system_memory_usage_percentage") for one in runs_of(tracker))
     watch.note(Event("ended", training_of(made.runs[0].stages), 1.0, "finished"))
     for item in made.runs:
         reported(journal, item, 20, 40, 60)
@@ -137,25 +133,6 @@ def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker, monkey
     assert {one.info.status for one in found} == {"RUNNING"}
     (one,) = [one for one in found if one.data.tags["cell_id"] == item.cell_id]
     assert steps(tracker, one) == [20, 40, 60]
-
-
-def test_who_stops_waits_a_moment_for_a_store_that_hangs_and_no_longer(watched, monkeypatch):
-    _, watch = watched
-    watch.look()
-    hangs, free = threading.Event(), threading.Event()
-    monkeypatch.setattr(live, "PATIENCE", 0.1)
-    monkeypatch.setattr(Tracker, "leave", lambda *given: hangs.set() or free.wait(60))
-
-    def stop():
-        with live.watching(watch):
-            raise KeyboardInterrupt
-
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        stop()
-    assert hangs.is_set()
-    assert time.monotonic() - began < 30
-    free.set()
 
 
 @pytest.fixture

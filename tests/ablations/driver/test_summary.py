@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from ablations.driver import estimate
 from ablations.driver.carry_out import beginning
@@ -11,7 +10,6 @@ from ablations.driver.estimate import JUDGE, estimated, key_of
 from ablations.driver.pages import NAMED, where
 from ablations.driver.sequential import Looks
 from ablations.engine.journal import Journal
-from ablations.stages.training import TrainingStage
 from ablations.tracking.tracker import Tracker
 from tests.ablations.conftest import TINY, over, plan_of
 
@@ -86,10 +84,3 @@ def test_passes_count_at_the_seconds_of_their_own_kind_and_are_shared_by_workers
     assert whole > trained
     expected = rest + sum(estimate.STAGE + 0.25 * stage.sets for stage in stages)
     assert whole == pytest.approx(expected + estimate.COMMAND)
-
-
-def test_trainings_of_one_network_are_timed_side_by_side():
-    stages = [s for s in plan_of(*TINY, "seeds=3").stages() if isinstance(s, TrainingStage)]
-    action, passes = estimate._training("training", stages[0].cell, torch.device("cpu"), 3)
-    action()
-    assert passes == 3 * 3 * 16

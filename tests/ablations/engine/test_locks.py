@@ -23,7 +23,7 @@ def test_a_second_command_on_a_folder_is_refused_and_names_the_first(tmp_path):
 
 def test_what_nobody_needs_is_deleted_only_while_no_command_works(tmp_path):
     folder = tmp_path / "grid"
-    with results_lock(folder), pytest.raises(InputError, match=f"works on {folder}"), cleaning_lock(tmp_path):
+    with results_lock(folder), pytest.raises(InputError, match="works on a folder of"), cleaning_lock(tmp_path):
         pass
     refusal = rf"cleans {tmp_path} \(process {os.getpid()}\)"
     with cleaning_lock(tmp_path), pytest.raises(InputError, match=refusal), results_lock(folder):

@@ -15,8 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.engine.files import Damaged
-from ablations.engine.journal import Journal, Result
+from ablations.engine.journal import Damaged, Journal, Result
 from ablations.engine.scheduler import Scheduler
 from ablations.engine.stage import Bench, Stage
 from ablations.engine.workers import Processes

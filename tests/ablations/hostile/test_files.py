@@ -10,8 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.engine.files import Damaged
-from ablations.engine.journal import Failure, Journal, Result
+from ablations.engine.journal import Damaged, Failure, Journal, Result
 from ablations.results.folder import read_grid_json
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.stages.training_loop import read_checkpoint

@@ -16,8 +16,8 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from ablations import clean, export, publish
-from ablations.driver import live, run
+from ablations import clean, export
+from ablations.driver import run
 from ablations.driver.trained_cells import find
 from ablations.engine.locks import results_lock
 from ablations.grids.grid import make
@@ -27,9 +27,7 @@ from ablations.search.search import Search
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, parameters
-from ablations.stages import training_loop
 from ablations.stages.bound import BoundStage
-from ablations.tracking.tracker import Tracker
 from analysis.errors import InputError
 from analysis.reading import read_results
 from analysis.search import optimism, read_search
@@ -222,53 +220,6 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
             if row["status"] == "finished":
                 assert logged.data.metrics["nll/val"] == pytest.approx(float(row["nll/val"]))
     assert counts == {"found": 9, CONFIRMED: 4}
-
-
-@pytest.mark.thorough
-def test_a_trial_is_a_run_while_it_runs_and_after_a_stop_and_the_one_that_publishing_makes(
-    store, tmp_path, without_pictures, monkeypatch
-):
-    """Its status and its final scores, whose curves over steps stay in the files."""
-    monkeypatch.setattr(live, "SECONDS", 0.05)
-    monkeypatch.setattr(training_loop, "HISTORY_SECONDS", 0.0)
-    for name in ("mlflow", "other"):
-        shutil.copy(store, tmp_path / f"{name}.db")
-    words = [word for word in POINTS if not word.startswith(("trials=", "study."))]
-    words += ["study.pruner=halving", "study.sampler=random", "trials=2", f"results={tmp_path}", "launcher=serial"]
-    shown, show, scored = [], Tracker.show, BoundStage.result
-
-    def stop(self, *rest):
-        deadline = time.monotonic() + 30
-        while not shown and time.monotonic() < deadline:
-            time.sleep(0.05)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Tracker, "show", lambda self, one, *rest: shown.append(one.tags) or show(self, one, *rest))
-    monkeypatch.setattr(BoundStage, "result", stop)
-    assert search.main(words) == 130
-    assert {tags["kind"] for tags in shown} == {"trial"}
-    monkeypatch.setattr(BoundStage, "result", scored)
-    assert search.main(words) == 0
-    assert publish.main(["grid=found", f"results={tmp_path}", f"tracking.uri=sqlite:///{tmp_path}/other.db"]) == 0
-    here, there = (points_in(tmp_path / f"{name}.db") for name in ("mlflow", "other"))
-    assert here == there
-    assert set(here) == {"0", "1"}
-
-
-def points_in(store):
-    """By trial: its status, and the steps at which its losses and its scores lie."""
-    client = MlflowClient(f"sqlite:///{store}")
-    experiment = client.get_experiment_by_name("found").experiment_id
-    runs = client.search_runs([experiment], "tags.kind = 'trial'")
-    names = ("train/network", "nll/val")
-    return {
-        run.data.tags["trial"]: (
-            run.info.status,
-            run.data.tags["status"],
-            *(tuple(point.step for point in client.get_metric_history(run.info.run_id, name)) for name in names),
-        )
-        for run in runs
-    }
 
 
 def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, configs, capsys):

@@ -88,7 +88,6 @@ def test_a_command_line_fixes_narrows_and_adds():
         "schedule.beta_T=interval(0.01,0.05)",
         "training.batch=64,128",
         "network.groups=interval(2,8)",
-        "training.warmup=range(0,101,50)",
         "training.learning_rate=tag(log,interval(1e-4,1e-2))",
         "horizon=50",
     )
@@ -97,7 +96,6 @@ def test_a_command_line_fixes_narrows_and_adds():
     assert here.parameters["schedule.beta_T"].log, "as in the file"
     assert here.parameters["training.batch"].choices == [64, 128]
     assert here.parameters["training.learning_rate"].log
-    assert (here.parameters["training.warmup"].ends, here.parameters["training.warmup"].step) == ((0, 100), 50)
     cell = here.cell({"schedule.beta_T": 0.03, "training.batch": 64}, 5)
     assert (cell.schedule.beta_1, cell.schedule.beta_T, cell.training.batch, cell.horizon) == (1e-4, 0.03, 64, 50)
 
@@ -135,9 +133,7 @@ WRONG = {
     "study=schedule study.objective=fd": "no study.objective called 'fd': there are .*did you mean 'fid'",
     "study=pareto study.objective=nll,fid,mmd": "study.objective is wrong: List should have at most 2 items",
     "study=schedule study.objective=fid": "bounds of trainings on their way: that needs study.objective=nll",
-    "study=schedule study.pruner=wilcoxon": "compares at least 5 seeds, by one objective: give seeds=5",
     "study=schedule sampler.eta=interval(0,1)": "no field of sampler=ancestral called 'eta': there are skip, steps",
-    "study=pareto study.sampler=cmaes": "cmaes has one objective",
     "study=schedule study.pruner=none study.objective=nll_ode": "where evaluation.ode= asks for it",
     "study=pareto evaluation.quality=[test]": "judges samples on validation data: leave evaluation.quality out",
     "space=latents space.regularization=vq space.f=1,2": "no likelihood to search by: take study.objective=fid",
@@ -146,7 +142,6 @@ WRONG = {
     "study=training variance=analytic": "needs .* one variance= that is not fitted",
     "study=schedule training.steps=400,800": "needs .* one training.steps= with reports on its way",
     "study=schedule schedule.beta_1=tag(log,interval(0,1))": "study.parameters.schedule.beta_1: .*low > 0. must hold",
-    "study=schedule study.sampler=grid": "grid combines choices that every trial has",
     "study=schedule horizon=10": "what all trials share makes no sense: .*must stay below 1",
 }
 

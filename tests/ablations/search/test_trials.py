@@ -115,19 +115,6 @@ def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
     assert further.optimizer.seen == [(100, 4.0), (200, 3.5)]
 
 
-def test_wilcoxon_sees_seed_after_seed_and_may_end_the_trial_between_two():
-    papers = Papers()
-    trial = course(papers, "study.pruner=wilcoxon", "seeds=5")
-    trial.optimizer.prunes = lambda number, step, value: (step, value) == (2, 3.0)
-    asked, told = answered(trial, good(papers))
-    assert [sorted(stages) for stages in asked] == [[("bound", 0, seed), ("training", 0, seed)] for seed in (0, 1)]
-    assert (told.state, told.values, told.reason) == (PRUNED, None, "3 at seed 2 of 5")
-    assert told.metrics["cost/steps"] == 800
-    whole = course(papers, "study.pruner=wilcoxon", "seeds=5")
-    assert answered(whole, good(papers))[1].values == [4.0]
-    assert whole.optimizer.seen == [(1, 2.0), (2, 3.0), (3, 4.0), (4, 5.0)], "and not after the last one"
-
-
 def test_what_the_journal_knows_is_not_asked_for_again():
     """Nor are the rungs of a training that was finished without being judged on its way."""
     papers = Papers()

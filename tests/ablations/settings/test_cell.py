@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.settings.choices import choices_of
 from ablations.settings.identity import read_by_id
 from ablations.settings.making import make_cell
 from diffusion_core.choices import Choices
@@ -22,7 +21,7 @@ NEW = {
 
 
 def test_what_is_not_said_is_the_same_in_a_cell_and_in_the_core():
-    assert choices_of(make_cell([{}], seed=0)) == Choices()
+    assert make_cell([{}], seed=0).choices == Choices()
 
 
 @pytest.mark.parametrize("axis", NEW)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.files import Damaged
+from ablations.engine.journal import Damaged
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.stages.training_loop import read_checkpoint, write_checkpoint
 from analysis.errors import InputError

@@ -17,7 +17,6 @@ from ablations.stages.bound import BoundStage
 from ablations.stages.graph import once, training_of
 from ablations.stages.restore import build, load_learner
 from ablations.stages.training import stored_of
-from ablations.tracking.model import read_model, write_model
 from analysis.errors import InputError
 from diffusion_core.averages import Power, Raw, kept_share
 from diffusion_core.batches import batch_indices
@@ -144,17 +143,6 @@ def test_raw_is_the_learner_and_tracked_what_its_file_holds(ended):
     assert all(torch.equal(state[name], value) for name, value in part(weights, "learner").items())
     _, state = restored(root, words, "tracked")
     assert all(torch.equal(state[name], value) for name, value in part(weights, "average").items())
-
-
-@pytest.mark.parametrize("average", ["raw", "0.08"])
-def test_its_model_is_the_average_that_the_cell_evaluates(average, ended, tmp_path):
-    root, words, _, _ = ended
-    (bound, *_) = bounds_of(words, average)
-    write_model(tmp_path, bound.cell, bound.parts, Journal(root))
-    cell, model = read_model(tmp_path, torch.device("cpu"))
-    assert cell == bound.cell
-    found = flat({f"diffusion.{name}": value for name, value in model.named_parameters()})
-    assert torch.equal(found, restored(root, words, average)[0])
 
 
 KEPT = over(POINTS, "training.steps=40", "training.report_every=5", "average=0.15", "training.snapshots=8")

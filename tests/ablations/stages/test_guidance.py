@@ -21,7 +21,6 @@ from ablations.stages.artifacts import SAMPLES
 from ablations.stages.graph import missing, needed_by, once, training_of
 from ablations.stages.restore import Parts, load_learner
 from ablations.stages.samples import GuidanceStage, draw_samples, load_guided
-from ablations.tracking.model import read_model, write_model
 from tests.ablations.cells import TINY, over, result_of, results_of, stages_of_cell
 
 CPU = torch.device("cpu")
@@ -206,13 +205,3 @@ def test_candidates_whose_samples_are_not_finite_are_none_and_all_of_them_diverg
     other = replace(stage, id="none")
     monkeypatch.setattr(sampling, "draw_samples", lambda *given: None)
     assert perform(other, Journal(tmp_path), "cpu") == "diverged"
-
-
-@pytest.mark.parametrize(("by", "scales"), [*((by, "[0,1,2,4]") for by in BY), ("cell", "[0,1,4]")])
-def test_its_model_draws_the_samples_of_the_cell(by, scales, root, tmp_path):
-    words = over(TUNED, *BY[by], f"guidance.scales={scales}")
-    wanted, stage = drawn(root, *words)
-    write_model(tmp_path, stage.cell, stage.parts, Journal(root))
-    cell, model = read_model(tmp_path, CPU)
-    assert cell.guidance.scale == Journal(root).result(stage.parts.tuned).metrics["guidance/scale"]
-    assert torch.equal(draw_samples(cell, model, 300, lambda share: None).double(), wanted)

@@ -13,12 +13,10 @@ from torch.distributions import Normal, kl_divergence
 
 from ablations.data.tensors import read_tensors
 from ablations.driver.trained_cells import forgetting_damaged
-from ablations.engine.files import Damaged
-from ablations.engine.journal import Journal
+from ablations.engine.journal import Damaged, Journal
 from ablations.engine.perform import perform
 from ablations.results import autoencoders
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
-from ablations.settings.choices import choices_of
 from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES
 from ablations.stages.autoencoder import collapse
 from ablations.stages.graph import missing, once
@@ -221,8 +219,8 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
     autoencoder = autoencoder_of(plain, data)
     encode, decode = autoencoder_flops(autoencoder, (1, 8, 8), (4, 4, 4))
     spent = 3 * (encode + decode) * 40 * 32 + encode * len(data.images["train"])
-    small = forward_flops(Diffusion(choices_of(plain), Continuous(), (4, 4, 4)))
-    large = forward_flops(Diffusion(choices_of(plain), Continuous(), (1, 8, 8)))
+    small = forward_flops(Diffusion(plain.choices, Continuous(), (4, 4, 4)))
+    large = forward_flops(Diffusion(plain.choices, Continuous(), (1, 8, 8)))
     budget = 400 * 64 * 3 * large
     step = 64 * 3 * small
     assert budget - step < spent + matched.training.steps * step <= budget

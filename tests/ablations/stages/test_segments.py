@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from ablations.data.tensors import read_tensors
-from ablations.engine.files import CHECKPOINT, STATE
-from ablations.engine.journal import Journal
+from ablations.engine.journal import CHECKPOINT, STATE, Journal
 from ablations.engine.perform import perform, perform_all
 from ablations.settings.budget import fork_of, rungs
 from ablations.stages import bound as bounds

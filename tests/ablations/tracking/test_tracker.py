@@ -121,23 +121,23 @@ def live(folder, **tags):
 
 
 def test_a_run_that_was_shown_is_the_one_that_is_delivered(tracker, folder):
-    assert tracker.show(live(folder), {LOSS: ([20.0], [0.5])}, {"system/cpu_utilization_percentage": 50.0})
-    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.25]), RUNG: ([20.0], [3.5])}, {})
+    assert tracker.show(live(folder), {LOSS: ([20.0], [0.5])})
+    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.25]), RUNG: ([20.0], [3.5])})
     (shown,) = runs_of(tracker)
     assert (shown.info.status, shown.data.metrics[LOSS], shown.data.metrics[VAL]) == ("RUNNING", 0.25, 3.5)
     assert tracker.publish(folder) == 2
     assert is_whole(tracker, folder) == shown.info.run_id
-    assert not again(tracker).show(live(folder), {}, {}), "it is over"
+    assert not again(tracker).show(live(folder), {}), "it is over"
 
 
 def test_a_run_that_was_left_is_made_anew_by_another_command(tracker, folder):
     """Its training went on from a checkpoint before the last report."""
-    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.7])}, {})
+    assert tracker.show(live(folder), {LOSS: ([20.0, 40.0], [0.5, 0.7])})
     tracker.leave()
     (left,) = runs_of(tracker)
     assert (left.info.status, left.data.tags["status"]) == ("KILLED", "interrupted")
     later, table = again(tracker), folder / "runs.csv"
-    assert later.show(live(folder), {LOSS: ([20.0], [0.5])}, {})
+    assert later.show(live(folder), {LOSS: ([20.0], [0.5])})
     text = table.read_text(encoding="utf-8")
     table.write_text(text.replace("finished,", "interrupted,the command was stopped", 1), encoding="utf-8")
     assert later.publish(folder) == 1, "what files call interrupted is left while it runs again"
@@ -168,17 +168,18 @@ def note_of(tracker):
 
 def test_the_experiment_says_its_question_and_later_the_answer_and_has_one_summary(tracker, folder):
     evil = Tracker(tracker.uri, "evil", tracker.artifacts)
-    evil.introduce("<img src=http://a.b> ![x](http://a.b) *bold*", {})
+    head = {"question": "<img src=http://a.b> ![x](http://a.b) *bold*", "name": "tiny", "metrics": [{"name": NLL}]}
+    evil.introduce(head, 0)
     assert note_of(evil).startswith(r"**&lt;img src=http://a.b> !\[x\](http://a.b) \*bold\***")
-    tracker.introduce("Which?", {"grid": {}})
-    assert note_of(tracker) == f"**Which?**\n\n[grid](#{tracker.summarise(folder).partition('#')[2]})"
+    tracker.introduce(head | {"question": "Which?"}, 0)
+    assert note_of(tracker).startswith(f"**Which?**\n\n[grid](#{tracker.summarise(folder).partition('#')[2]})")
     folder = make_folder(
         folder, {"μ": [2.1, 2.2, 2.0], "ε": [2.5, 2.6, 2.4]}, question="Which?", relevant={"nll": 0.01}
     )
     tracker.summarise(folder)
     answered = note_of(tracker)
     assert answered.startswith("**Which?**\n\n- NLL: μ is the best of 2")
-    again(tracker).introduce("Which?", {"grid": {}})
+    again(tracker).introduce(head, 0)
     assert note_of(tracker) == answered, "it stays while more is run"
     found = summary_of(tracker)
     assert found.data.tags["mlflow.note.content"] == answered
