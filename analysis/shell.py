@@ -14,6 +14,8 @@ from analysis.errors import InputError, line
 PACKAGE = "diffusion-ablations"
 HELP = {"--help", "-h", "help"}
 """The words that ask for a command's help."""
+REFUSED = 2
+"""The exit code of a wrong call."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 AGAIN = "what has finished is kept, the same command continues"
@@ -48,7 +50,7 @@ def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         return main(arguments)
     except InputError as error:
         print(f"error: {line(str(error))}", file=sys.stderr)
-        return 2
+        return REFUSED
     except BrokenPipeError:
         # Otherwise Python would find the broken pipe once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

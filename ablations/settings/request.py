@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlparse
 
 from annotated_types import Ge, Le, Lt
 
@@ -14,6 +15,7 @@ from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range
 from analysis.errors import InputError
 from analysis.folders import COMMITTED
+from analysis.links import without_password
 
 MOST_SEEDS = 10_000
 """More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
@@ -120,6 +122,18 @@ def check_title(title: str) -> None:
         raise InputError(
             f"name must be at most {LONGEST} letters, digits, '_', '-' and '.', the first no '.', and nothing that the "
             f"suite itself keeps in a results folder, got {title!r}: give another name=…"
+        )
+
+
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+
+
+def check_store(uri: str) -> None:
+    """InputError where an address is clearly none of a store."""
+    if urlparse(uri).scheme.partition("+")[0] not in SCHEMES:
+        shown = without_password(uri)
+        raise InputError(
+            f"tracking.uri={shown} is no store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
         )
 
 
