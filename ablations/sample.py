@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from ablations.settings.request import check_device
 from analysis.errors import InputError
 from analysis.options import Option, run
 
@@ -35,7 +34,6 @@ def sample(given: dict[str, Any]) -> None:
         raise InputError(f"n must be at least 1, got {n}")
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
-    check_device(given["device"])
     from ablations.driver.sampling import write_samples
 
     print(write_samples(given))

@@ -101,11 +101,14 @@ def go_on(analysis: Analysis) -> dict[str, str]:
     if len(steps) == 1:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
         commands["training twice as long"] = changed(command, longer)
-    for metric in analysis.deciding[-1:]:
+    committed, results = analysis.folder.parent.name == COMMITTED, analysis.folder.parent
+    # What is committed comes without its models.
+    for metric in [] if committed else analysis.deciding[-1:]:
         own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
         if len(own):
-            commands["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
-    where = f"grid={meta.name}" if analysis.folder.parent.name in ("results", COMMITTED) else f"runs={analysis.folder}"
+            best = {"cell": (metric.sign * own).idxmax(), "seed": meta.seeds[0], "results": results}
+            commands["a picture of the best cell"] = changed("python -m ablations.sample", best)
+    where = f"grid={meta.name}" if results.name in ("results", COMMITTED) else f"runs={analysis.folder}"
     commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"
     return commands
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -14,19 +13,9 @@ from analysis.errors import InputError, line
 PACKAGE = "diffusion-ablations"
 HELP = {"--help", "-h", "help"}
 """The words that ask for a command's help."""
-REFUSED = 2
-"""The exit code of a wrong call."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 AGAIN = "what has finished is kept, the same command continues"
-
-
-def exit_code(run: Callable[[], int]) -> int:
-    """Run a command; after an interruption, a further Ctrl-C ends the process at once."""
-    code = run()
-    if code == INTERRUPTED:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    return code
 
 
 def release() -> str:
@@ -37,7 +26,7 @@ def release() -> str:
         return f"{PACKAGE} of a checkout that is not installed: pip install -e . makes its version known"
 
 
-def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+def outcome(main: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
     """The exit code of a command on these arguments, after a line that says what stopped it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
@@ -47,10 +36,10 @@ def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         print(release())
         return 0
     try:
-        return main(arguments)
+        return main(list(arguments))
     except InputError as error:
         print(f"error: {line(str(error))}", file=sys.stderr)
-        return REFUSED
+        return 2
     except BrokenPipeError:
         # Otherwise Python would find the broken pipe once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

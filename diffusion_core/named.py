@@ -23,12 +23,9 @@ def choice_name(choice: object) -> str:
     It is the class's name in snake case, without the name of the axis's base class where it ends in that.
     """
     cls = choice if isinstance(choice, type) else type(choice)
-    return in_snake_case(cls.__name__, axis_of(cls).__name__)
-
-
-def in_snake_case(own: str, axis: str) -> str:
-    """The name of a choice by that of its class and of its axis's base class."""
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own if own == axis else own.removesuffix(axis)).lower()
+    axis = axis_of(cls)
+    own = cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__)
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
 
 
 def line_in(error: BaseException, classes: Iterable[type]) -> str:

@@ -16,17 +16,9 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
 from ablations.settings.grammar import Range, choice_file, no_such
 from ablations.settings.layers import check_key, plain_value
-from ablations.settings.plugins import REGISTERED, base_of, unnamed
-from ablations.settings.registry import checked, written, written_names
-from ablations.settings.request import (
-    Common,
-    Request,
-    SearchRequest,
-    check_device,
-    check_results,
-    check_store,
-    check_title,
-)
+from ablations.settings.plugins import REGISTERED, base_of, unnamed, written_numbers
+from ablations.settings.registry import checked
+from ablations.settings.request import Common, Request, SearchRequest, check
 from analysis.errors import InputError
 
 R = TypeVar("R", bound=Common)
@@ -57,8 +49,6 @@ def _keys(cls: type[Common]) -> dict[str, str]:
     return {OTHERWISE.get(name, name): name for name in _types(cls) if name not in INNER}
 
 
-READ = {"int": int, "int | None": int | None, "float": float, "bool": bool, "tuple[int, ...]": tuple[int, ...]}
-"""Types of fields, as source has them."""
 RUN, SEARCH = _keys(Request), _keys(SearchRequest)
 
 
@@ -81,12 +71,10 @@ def parse_search(arguments: list[str]) -> SearchRequest:
     request = _request(SearchRequest, arguments, {"command": _command("search", arguments), "ranges": {}})
     if request.study is not None:
         grammar.load("study", request.study)
-    for key in request.ranges:
-        if key in AXES or key in WORDS:
-            raise InputError(f"{key} takes names, not numbers: give those to choose from, {key}=A,B")
-    ends = {key: [_whole(range_.low), _whole(range_.high)] for key, range_ in request.ranges.items()}
-    for key, values in {**request.settings, **ends}.items():
+    for key, values in {**request.settings, **{key: [] for key in request.ranges}}.items():
         _check_setting(key, values, SEARCH, {})
+        if key in request.ranges and (key in AXES or key in WORDS):
+            raise InputError(f"{key} takes names, not numbers: give those to choose from, {key}=A,B")
     return request
 
 
@@ -111,11 +99,7 @@ def _request(cls: type[R], arguments: list[str], given: dict[str, Any]) -> R:
             raise InputError(f"{key}={text}: an interval is for a search: python -m ablations.search {key}=…")
     grammar.use(given.get("configs"))
     request = cls(**given, settings=settings, launcher_fields=launcher)
-    check_title(request.title)
-    check_results(Path(request.results))
-    check_device(request.device)
-    if request.tracking_uri is not None:
-        check_store(request.tracking_uri)
+    check(request)
     if request.launcher not in grammar.options_of("launcher"):
         raise no_such("launcher", request.launcher, grammar.options_of("launcher"))
     return request
@@ -133,11 +117,6 @@ def _one(key: str, values: list[Any] | Range) -> Any:
     if len(values) != 1:
         raise InputError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
     return values[0]
-
-
-def _whole(end: float) -> float:
-    """The end of a range, as a whole number where it is one."""
-    return int(end) if float(end).is_integer() else end
 
 
 def _command(program: str, arguments: list[str]) -> str:
@@ -179,28 +158,12 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
     for value in values:
         if key in PLAIN:
             plain_value(key, value)
-        elif field:
-            _check_field(axis, field, value)
-        elif str(value) not in axes.get(key, ()):
+        elif field and axis == "training":
+            # Each of its values is good or bad by itself.
+            checked(base_of(axis), {field: value}, axis)
+        elif field and axis in AT_ONCE:
+            checked(_types(base_of(axis))[field], value, key)
+        elif field and not unnamed(axis) and field in written_numbers(axis):
+            checked(float | None, value, key)
+        elif key in AXES and str(value) not in axes.get(key, ()):
             grammar.load(key, str(value))
-
-
-def _check_field(axis: str, field: str, value: Any) -> None:
-    """InputError where a field of an axis can be refused without torch; of classes from outside nothing is known."""
-    key = f"{axis}.{field}"
-    if axis == "training":
-        # Whatever else is set: by itself, beside the defaults of the others, no good value of a field is wrong.
-        checked(base_of(axis), {field: value}, axis)
-    elif axis in AT_ONCE:
-        checked(_types(base_of(axis))[field], value, key)
-    elif not unnamed(axis):
-        fields = written(axis)
-        if field not in fields:
-            raise no_such(f"field of {axis}", field, fields)
-        kind, *others = fields[field]
-        if kind in READ and not others:
-            checked(READ[kind], value, key)
-    if key == "evaluation.metrics" and not unnamed("metric"):
-        for name in value:
-            if name not in (names := written_names("metric")):
-                raise no_such("metric", name, names)

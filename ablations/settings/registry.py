@@ -6,13 +6,11 @@ values strictly against the constructor's annotations.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import json
 import re
 import typing
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -20,9 +18,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ablations.settings import grammar
 from ablations.settings.cell import NUMBERS
 from ablations.settings.grammar import no_such
-from ablations.settings.plugins import KINDS, SHIPPED, imported, origin_of, outside, shipped, unnamed
+from ablations.settings.plugins import imported, origin_of, outside, shipped, unnamed
 from analysis.errors import InputError, unknown, written_out
-from diffusion_core.named import choice_name, in_snake_case
+from diffusion_core.named import choice_name
 
 ORIGIN = "origin"
 """The key of a described choice for the origin of a class from outside."""
@@ -53,39 +51,6 @@ def fields_of(axis: str, option: str) -> set[str]:
 def all_fields(axis: str) -> set[str]:
     """The fields of all choices of an axis."""
     return {name for cls in classes(axis).values() for name in field_names(cls)}
-
-
-def written(axis: str) -> dict[str, set[str]]:
-    """The fields of all choices of an axis that ship, each with its types as their source has them."""
-    fields = dict[str, set[str]]()
-    for line in (line for cls in _family(axis) for line in cls.body):
-        if isinstance(line, ast.AnnAssign) and not (kind := ast.unparse(line.annotation)).startswith("ClassVar"):
-            fields.setdefault(ast.unparse(line.target), set()).add(kind)
-    return fields
-
-
-def written_names(axis: str) -> list[str]:
-    """The names of all choices of an axis that ship, as their source has them."""
-    base, *others = (cls.name for cls in _family(axis))
-    return sorted(in_snake_case(name, base) for name in others)
-
-
-@cache
-def _family(axis: str) -> list[ast.ClassDef]:
-    """The source of the base class of an axis and of all that derive from it: torch, which they need, takes seconds to
-    import."""
-    module, _, base = KINDS[axis].rpartition(".")
-    folder = SHIPPED.parents[1].joinpath(*module.split(".")).parent
-    trees = [ast.parse(path.read_bytes()) for path in folder.glob("*.py")]
-    rest = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
-    family = [cls for cls in rest if cls.name == base]
-    while more := [cls for cls in rest if cls not in family and _derives(cls, family)]:
-        family += more
-    return family
-
-
-def _derives(cls: ast.ClassDef, family: list[ast.ClassDef]) -> bool:
-    return not {ast.unparse(parent) for parent in cls.bases}.isdisjoint(other.name for other in family)
 
 
 def is_whole(key: str) -> bool:

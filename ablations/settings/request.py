@@ -15,7 +15,6 @@ from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range
 from analysis.errors import InputError
 from analysis.folders import COMMITTED
-from analysis.links import without_password
 
 MOST_SEEDS = 10_000
 """More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
@@ -115,8 +114,12 @@ OWN = rf"{COMMITTED}$|(mlflow|optuna)\.db"
 LONGEST = 100
 
 
-def check_title(title: str) -> None:
-    """InputError unless results can have a folder with this title."""
+def check(request: Common) -> None:
+    """InputError unless results can have a folder with its title, and its other words make sense."""
+    check_results(Path(request.results))
+    check_device(request.device)
+    check_store(request.tracking_uri or "sqlite:")
+    title = request.title
     # Some file systems do not tell capitals apart.
     if re.fullmatch(rf"(?i)(?!{OWN})\w[\w.-]{{,{LONGEST - 1}}}", title) is None:
         raise InputError(
@@ -125,16 +128,13 @@ def check_title(title: str) -> None:
         )
 
 
-SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
-
-
 def check_store(uri: str) -> None:
     """InputError where an address is clearly none of a store."""
-    if urlparse(uri).scheme.partition("+")[0] not in SCHEMES:
-        shown = without_password(uri)
-        raise InputError(
-            f"tracking.uri={shown} is no store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
-        )
+    if urlparse(uri).scheme.partition("+")[0] not in ("http", "https", "sqlite", "postgresql", "mysql", "mssql"):
+        from analysis.links import without_password
+
+        forms = "give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+        raise InputError(f"tracking.uri={without_password(uri)} is no store: {forms}")
 
 
 def check_results(results: Path) -> None:

@@ -108,8 +108,7 @@ def test_a_results_folder_that_cannot_be_written_is_named_in_one_line(where, cap
 LIGHT = (
     "--help -m",
     "grid=parametrization training.stepps=3 training.steps=0 training.precision=fp16 schedule.beta_1=abc",
-    "schedule.beta1=0.1 network.multipliers=2 sampler.steps=[ten] evaluation.sede=1 evaluation.n=many",
-    "evaluation.metrics=[fidd] horizon=10k tracking.uri=htp://x device=gpu",
+    "network.channels=many sampler.steps=ten evaluation.sede=1 evaluation.n=many horizon=10k tracking.uri=htp://x",
 )
 
 
