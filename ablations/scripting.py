@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.exits import outcome
 from ablations.settings.request import Request, SearchRequest
 from analysis.answers import Analysis, read
 from analysis.errors import InputError
 from analysis.search import Search, read_search
+from analysis.shell import outcome
 
 COMMANDS = {
     "run": "driver.run",

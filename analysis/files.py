@@ -50,8 +50,7 @@ def _beside(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
             os.fsync(file.fileno())
         yield temporary
     except OSError as error:
-        if error.errno is not None and error.filename is None:
-            # A full disk does not say which.
+        if error.errno is not None and error.filename is None:  # that of a full disk
             error.filename = str(path)
         raise
     finally:

@@ -101,9 +101,8 @@ def go_on(analysis: Analysis) -> dict[str, str]:
     if len(steps) == 1:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
         commands["training twice as long"] = changed(command, longer)
-    committed, results = analysis.folder.parent.name == COMMITTED, analysis.folder.parent
-    # What is committed comes without its models.
-    for metric in [] if committed else analysis.deciding[-1:]:
+    results = analysis.folder.parent
+    for metric in analysis.deciding[-1:] if results.name != COMMITTED else []:  # where there are no models
         own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
         if len(own):
             best = {"cell": (metric.sign * own).idxmax(), "seed": meta.seeds[0], "results": results}

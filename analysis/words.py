@@ -107,8 +107,7 @@ def evidence(row: Row) -> str:
 
 def seeds_needed(row: Row, seed_seconds: float = 0.0) -> list[str]:
     """The rough number of seeds that would show a difference of this size in 80 % of cases, by the textbook:
-    (2.8 SD/δ)², and the price of those that are missing where that of one is known. None where that is not more than
-    there are."""
+    (2.8 SD/δ)², with the price of those that are missing. None where that is not more than there are."""
     if not row["difference"] or not row["sd"] > 0:
         return []
     needed = math.ceil((2.8 * row["sd"] / row["difference"]) ** 2)

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from ablations.engine.locks import LOCKS
-from ablations.settings.exits import outcome
+from analysis.shell import outcome
 
 POINTS = (
     *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25", "training.warmup=10"),

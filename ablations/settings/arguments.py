@@ -158,8 +158,7 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
     for value in values:
         if key in PLAIN:
             plain_value(key, value)
-        elif field and axis == "training":
-            # Each of its values is good or bad by itself.
+        elif field and axis == "training":  # of which each value is good or bad by itself
             checked(base_of(axis), {field: value}, axis)
         elif field and axis in AT_ONCE:
             checked(_types(base_of(axis))[field], value, key)

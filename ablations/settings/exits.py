@@ -9,16 +9,14 @@ from collections.abc import Callable
 
 import psutil
 
-from analysis.shell import INTERRUPTED
-from analysis.shell import outcome as outcome
+from analysis.shell import INTERRUPTED, outcome
 
 
 def exit_code(main: Callable[[list[str]], int]) -> int:
-    """Run a command on the process's arguments; its exit code. A refused one ends at once, and so does an interrupted
-    one at a further Ctrl-C."""
+    """Run a command on the process's arguments; its exit code. A refused one ends at once, without the seconds that
+    imports take to end, here and for workers; and so does an interrupted one at a further Ctrl-C."""
     code = outcome(main, sys.argv[1:])
     if code == 2:
-        # What was imported, here and for workers, would take seconds to end.
         for child in psutil.Process().children(recursive=True):
             child.kill()
         print(end="", flush=True)

@@ -41,10 +41,7 @@ def test_a_help_that_nobody_reads_to_its_end_is_no_error():
 
 
 def test_a_command_whose_reader_has_gone_says_what_that_means():
-    code = (
-        "import os, sys\nfrom ablations.settings.exits import outcome\n"
-        "sys.exit(outcome(lambda _: print('x' * 100_000), []))"
-    )
+    code = "import os, sys\nfrom analysis.shell import outcome\nsys.exit(outcome(lambda _: print('x' * 100_000), []))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         line = process.stderr.read().decode()
