@@ -62,6 +62,6 @@ def test_what_is_no_model_is_refused(damage, tmp_path):
         read_model(tmp_path, torch.device("cpu"))
 
 
-def test_a_model_that_the_store_has_not_is_one_line(again, capsys, monkeypatch):
+def test_a_model_that_the_store_has_not_is_one_line(again, capsys):
     model = "model=runs:/0123456789abcdef0123456789abcdef/model"
-    assert model in one_line_error(sample.main, [model, f"results={again.results}"], capsys, monkeypatch)
+    assert model in one_line_error(sample.main, [model, f"results={again.results}"], capsys)
