@@ -69,6 +69,11 @@ def work_seconds(runs: pd.DataFrame) -> float:
     return float(sum(part.sum() for part in parts))
 
 
+def seed_seconds(results: Results) -> float:
+    """The seconds that workers spent on a seed of all cells, 0 where they are not known."""
+    return work_seconds(results.runs) / len(results.meta.seeds)
+
+
 def _besides(results: Results, axis: Axis) -> list[str]:
     """The columns of the other axes."""
     return [f"axis.{other.name}" for other in results.meta.axes if other is not axis]

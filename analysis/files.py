@@ -49,6 +49,10 @@ def _beside(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         yield temporary
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # that of a full disk
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -101,11 +101,13 @@ def go_on(analysis: Analysis) -> dict[str, str]:
     if len(steps) == 1:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
         commands["training twice as long"] = changed(command, longer)
-    for metric in analysis.deciding[-1:]:
+    results = analysis.folder.parent
+    for metric in analysis.deciding[-1:] if results.name != COMMITTED else []:  # where there are no models
         own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
         if len(own):
-            commands["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
-    where = f"grid={meta.name}" if analysis.folder.parent.name in ("results", COMMITTED) else f"runs={analysis.folder}"
+            best = {"cell": (metric.sign * own).idxmax(), "seed": meta.seeds[0], "results": results}
+            commands["a picture of the best cell"] = changed("python -m ablations.sample", best)
+    where = f"grid={meta.name}" if results.name in ("results", COMMITTED) else f"runs={analysis.folder}"
     commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"
     return commands
 

@@ -5,10 +5,16 @@ A "*" stands for bold, and the papers' numbers are left out.
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+
 from analysis import remarks, words
 from analysis.answers import Analysis
+from analysis.costs import seed_seconds
+from analysis.labels import width
 from analysis.layouts import table_of
-from analysis.sheet import Form, letter
+from analysis.sheet import Entry, Form, Head, Table, letter
 from analysis.writers import caption, grid, main_comparisons
 
 MOST = 3
@@ -19,11 +25,11 @@ TEXT = Form(str, "{}*", "[{}]", indent="  ")
 def terminal_table(analysis: Analysis) -> str:
     """The answer in short."""
     table = table_of(analysis, published=False)
-    sentences, more = main_comparisons(analysis, MOST)
+    sentences, more = main_comparisons(analysis, MOST, seed_seconds(analysis))
     blocks = [
         [words.banner(analysis), *words.answers(analysis)],
         caption(analysis),
-        grid(table, TEXT),
+        *_fitting(table),
         ["* stands for bold."] * bool(analysis.cells["bold"].any()),
         [f"[{letter(i)}] {note}" for i, note in enumerate(table.notes)],
         [f"• {sentence}" for sentence in sentences],
@@ -31,3 +37,19 @@ def terminal_table(analysis: Analysis) -> str:
         ["To go on:", *(f"  {what}: {command}" for what, command in remarks.go_on(analysis).items())],
     ]
     return "\n\n".join("\n".join(filter(None, lines)) for lines in blocks if any(lines))
+
+
+def _fitting(table: Table) -> list[list[str]]:
+    """The lines of the table, its labels in one column, in parts for which the terminal is wide enough."""
+    n = table.labels
+    lines = tuple(line._replace(entries=(_joined(line.entries[:n]), *line.entries[n:])) for line in table.lines)
+    label = _joined([Entry(head.label, mark=head.mark) for head in table.heads[:n]])
+    table = replace(table, labels=1, heads=(Head(label.text, mark=label.mark), *table.heads[n:]), lines=lines)
+    texts = zip(TEXT.heads(table), *(row for _, row in TEXT.rows(table)), strict=True)
+    room = shutil.get_terminal_size((120, 24)).columns - len("|  |")
+    parts = table.parts([max(map(width, column)) for column in texts], room, len(" | "))
+    return [grid(table.part(columns), TEXT) for columns in parts]
+
+
+def _joined(entries: Sequence[Entry]) -> Entry:
+    return Entry(" · ".join(e.text for e in entries if e.text), mark=",".join(e.mark for e in entries if e.mark))

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.answers import Analysis
 from analysis.claims import TOLD_APART
 from analysis.grid_json import KnownValue, MetricInfo
-from analysis.labels import Rounding, cell_name, listed, listed_names, probability
+from analysis.labels import Rounding, cell_name, duration, listed, listed_names, probability
 from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST, NOT_TESTED
 
 Row = Mapping[Any, Any] | pd.Series
@@ -73,7 +73,7 @@ def as_good(metric: MetricInfo) -> str:
     return "the same at every seed" if math.isnan(metric.margin) else f"worse by no more than {margin(metric)}"
 
 
-def comparison_sentence(analysis: Analysis, row: Row) -> str:
+def comparison_sentence(analysis: Analysis, row: Row, seed_seconds: float = 0.0) -> str:
     """The verdict on two cells with its numbers, and that it is exploratory if so."""
     metric, verdict = analysis.metric(row["metric"]), row["verdict"]
     a, b = (analysis.names[row[side]] for side in ("a", "b"))
@@ -91,7 +91,7 @@ def comparison_sentence(analysis: Analysis, row: Row) -> str:
     if verdict in TOLD_APART:
         return f"{start}{a} is {verdict} than {b} {end}."
     looks = "better" if metric.sign * difference > 0 else "worse"
-    more = "; ".join(["", *seeds_needed(row)])
+    more = "; ".join(["", *seeds_needed(row, seed_seconds)])
     return f"{start}cannot tell {a} from {b} at this budget: the former looks {looks} {end}{more}."
 
 
@@ -105,14 +105,16 @@ def evidence(row: Row) -> str:
     return how if row.get("declared", "beforehand") == "beforehand" else f"{how}, exploratory"
 
 
-def seeds_needed(row: Row) -> list[str]:
+def seeds_needed(row: Row, seed_seconds: float = 0.0) -> list[str]:
     """The rough number of seeds that would show a difference of this size in 80 % of cases, by the textbook:
-    (2.8 SD/δ)². None where that is not more than there are."""
+    (2.8 SD/δ)², with the price of those that are missing. None where that is not more than there are."""
     if not row["difference"] or not row["sd"] > 0:
         return []
     needed = math.ceil((2.8 * row["sd"] / row["difference"]) ** 2)
     number = f"roughly {needed}" if needed <= 1000 else "more than 1000"
-    return [f"{number} seeds would show a difference of this size"] if needed > row["n"] else []
+    more = duration((needed - row["n"]) * seed_seconds)
+    price = f" ({more} more of computing)" if seed_seconds and needed <= 1000 else ""
+    return [f"{number} seeds would show a difference of this size{price}"] if needed > row["n"] else []
 
 
 def claimed_difference(analysis: Analysis, row: Row) -> str:

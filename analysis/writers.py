@@ -51,7 +51,7 @@ def caption(analysis: Analysis) -> list[str]:
     return [f"Data: {words.setting(analysis)}", *([f"{MARKS}{within}."] if analysis.cells["bold"].any() else [])]
 
 
-def main_comparisons(analysis: Analysis, most: int = MOST) -> tuple[list[str], int]:
+def main_comparisons(analysis: Analysis, most: int = MOST, seed_seconds: float = 0.0) -> tuple[list[str], int]:
     """The most important comparisons of each metric in turn, declared ones first, then by verdict and size, each as a
     sentence; and the number of the others."""
     pairs, metrics = analysis.comparisons.query("kind == 'comparison'"), [m.name for m in analysis.deciding]
@@ -63,7 +63,8 @@ def main_comparisons(analysis: Analysis, most: int = MOST) -> tuple[list[str], i
         place=shown["metric"].map(metrics.index),
     ).sort_values(["later", "rank", "size"], kind="stable")
     turns = order.assign(turn=order.groupby("metric").cumcount()).sort_values(["turn", "place"]).head(most)
-    return [words.comparison_sentence(analysis, row) for row in turns.to_dict("records")], len(pairs) - len(turns)
+    sentences = [words.comparison_sentence(analysis, row, seed_seconds) for row in turns.to_dict("records")]
+    return sentences, len(pairs) - len(turns)
 
 
 def markdown(analysis: Analysis, table: Table) -> str:

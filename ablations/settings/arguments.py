@@ -16,9 +16,9 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
 from ablations.settings.grammar import Range, choice_file, no_such
 from ablations.settings.layers import check_key, plain_value
-from ablations.settings.plugins import REGISTERED, base_of
+from ablations.settings.plugins import REGISTERED, base_of, unnamed, written_numbers
 from ablations.settings.registry import checked
-from ablations.settings.request import Common, Request, SearchRequest, check_device, check_results, check_title
+from ablations.settings.request import Common, Request, SearchRequest, check
 from analysis.errors import InputError
 
 R = TypeVar("R", bound=Common)
@@ -98,9 +98,7 @@ def _request(cls: type[R], arguments: list[str], given: dict[str, Any]) -> R:
             raise InputError(f"{key}={text}: an interval is for a search: python -m ablations.search {key}=…")
     grammar.use(given.get("configs"))
     request = cls(**given, settings=settings, launcher_fields=launcher)
-    check_title(request.title)
-    check_results(Path(request.results))
-    check_device(request.device)
+    check(request)
     if request.launcher not in grammar.options_of("launcher"):
         raise no_such("launcher", request.launcher, grammar.options_of("launcher"))
     return request
@@ -143,8 +141,8 @@ def axis_levels(grid: str | None) -> dict[str, set[str]]:
             for axis in grammar.load("grid", grid)["axes"]
         }
     except (KeyError, TypeError) as error:
-        where = choice_file("grid", grid)
-        raise InputError(f"{where}: axes must be a list, each with its name and levels ({error!r})") from error
+        where, what = choice_file("grid", grid), f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{where}: axes must be a list, each with its name and levels: {what}") from error
 
 
 def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes: dict[str, set[str]]) -> None:
@@ -159,7 +157,11 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
     for value in values:
         if key in PLAIN:
             plain_value(key, value)
+        elif field and axis == "training":  # of which each value is good or bad by itself
+            checked(base_of(axis), {field: value}, axis)
         elif field and axis in AT_ONCE:
             checked(_types(base_of(axis))[field], value, key)
+        elif field and not unnamed(axis) and field in written_numbers(axis):
+            checked(float | None, value, key)
         elif key in AXES and str(value) not in axes.get(key, ()):
             grammar.load(key, str(value))

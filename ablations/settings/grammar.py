@@ -166,6 +166,8 @@ def texts(words: Iterable[str]) -> dict[str, str]:
     """The text of each key; InputError for a word that is not key=value, or a key that is given twice."""
     found: dict[str, str] = {}
     for word in words:
+        if word in ("-m", "--multirun"):
+            raise InputError(f"{word!r}: leave it out: values with commas between them make a grid")
         refuse_dashes(word)
         key, equals, text = word.partition("=")
         if not equals or re.fullmatch(r"\w[\w.]*", key) is None:

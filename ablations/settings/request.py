@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlparse
 
 from annotated_types import Ge, Le, Lt
 
@@ -112,14 +113,27 @@ OWN = rf"{COMMITTED}$|(mlflow|optuna)\.db"
 LONGEST = 100
 
 
-def check_title(title: str) -> None:
-    """InputError unless results can have a folder with this title."""
+def check(request: Common) -> None:
+    """InputError unless results can have a folder with its title, and its other words make sense."""
+    check_results(Path(request.results))
+    check_device(request.device)
+    check_store(request.tracking_uri or "sqlite:")
+    title = request.title
     # Some file systems do not tell capitals apart.
     if re.fullmatch(rf"(?i)(?!{OWN})\w[\w.-]{{,{LONGEST - 1}}}", title) is None:
         raise InputError(
             f"name must be at most {LONGEST} letters, digits, '_', '-' and '.', the first no '.', and nothing that the "
             f"suite itself keeps in a results folder, got {title!r}: give another name=…"
         )
+
+
+def check_store(uri: str) -> None:
+    """InputError where an address is clearly none of a store."""
+    if urlparse(uri).scheme.partition("+")[0] not in ("http", "https", "sqlite", "postgresql", "mysql", "mssql"):
+        from analysis.links import without_password
+
+        forms = "give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+        raise InputError(f"tracking.uri={without_password(uri)} is no store: {forms}")
 
 
 def check_results(results: Path) -> None:

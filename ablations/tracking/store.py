@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
 
+from ablations.settings.request import check_store
 from analysis.errors import InputError
 from analysis.files import make_file
 from analysis.links import reason_of, without_password
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
-SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -45,11 +44,7 @@ def default_uri(results: Path) -> str:
 
 def check_uri(uri: str) -> None:
     """InputError where an address is clearly none of a store, without a look at what is there."""
-    if urlparse(uri).scheme.partition("+")[0] not in SCHEMES:
-        shown = without_password(uri)
-        raise InputError(
-            f"tracking.uri={shown} is no store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
-        )
+    check_store(uri)
     if uri.startswith(SQLITE) and not (folder := Path(uri.removeprefix(SQLITE)).parent).is_dir():
         raise InputError(f"tracking.uri={uri}: {folder} is no folder")
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from analysis import remarks, words
 from analysis.answers import Analysis
-from analysis.costs import work_seconds
+from analysis.costs import seed_seconds, work_seconds
 from analysis.figures import FIGURES, caption_of
 from analysis.folders import pages_of
 from analysis.grid_json import MetricInfo
@@ -73,12 +73,13 @@ def figures(pages: Path) -> dict[str, Markup]:
 
 def _comparisons(analysis: Analysis) -> Part | None:
     """All comparisons as one table, with roughly the seeds that would tell what is not told."""
-    names, rows, decided = analysis.names, [], []
+    names, rows, decided, seconds = analysis.names, [], [], seed_seconds(analysis)
     for name, own in analysis.comparisons.query("kind == 'comparison' and n > 0").groupby("metric", sort=False):
         metric = analysis.metric(str(name))
         decided.append(f"{metric.label} {own['verdict'].isin(['better', 'worse', 'equal']).sum()} of {len(own)}")
         for _, row in own.iterrows():
-            seeds = "".join(words.seeds_needed(row)).partition(" seeds")[0] if row["verdict"] == "cannot tell" else ""
+            needed = words.seeds_needed(row, seconds) if row["verdict"] == "cannot tell" else []
+            seeds = "".join(needed).replace(" seeds would show a difference of this size", "")
             rest = [*_difference(metric, row), row["verdict"], seeds, row["declared"]]
             rows.append([metric.label, names[row["a"]], names[row["b"]], *rest])
     head = ("Metric", "a", "b", "a − b, or a/b", "p, or looks", "a is", "Seeds to tell", "Declared")
@@ -156,6 +157,8 @@ def _provenance(analysis: Analysis) -> Part | None:
 def _go_on(analysis: Analysis) -> Part | None:
     """The commands that go on from here."""
     rows = [(begun(what), f"`{way}`") for what, way in remarks.go_on(analysis).items()]
-    seconds = work_seconds(analysis.runs) / len(analysis.meta.seeds)
+    if analysis.tracking and not analysis.tracking.uri.startswith("http"):
+        rows.append(("The runs in MLflow", f"`mlflow ui --backend-store-uri {analysis.tracking.uri}`"))
+    seconds = seed_seconds(analysis)
     price = f"{duration(seconds)} of computing for a seed of all cells" if seconds else ""
     return _part("further", "How to go on", ("What", "Command"), rows, price)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from analysis import words
 from analysis.answers import Analysis
 from analysis.claims import contrast
+from analysis.costs import seed_seconds
 from analysis.grid_json import MetricInfo
 from analysis.labels import counted, listed, listed_names
 from analysis.report.page import figure, prose, table
@@ -69,7 +70,7 @@ def _beside(analysis: Analysis, metric: MetricInfo, best: pd.Series) -> list[str
         [],
     )
     its = own[own[["a", "b"]].eq(best["cell_id"]).any(axis=1)].sort_values("difference", key=abs)
-    sentences += [words.comparison_sentence(analysis, row) for _, row in its.head(1).iterrows()]
+    sentences += [words.comparison_sentence(analysis, row, seed_seconds(analysis)) for _, row in its.head(1).iterrows()]
     for floor in filter(None, [analysis.meta.floors.get(metric.name)]):
         ahead = metric.sign * (best["mean"] - floor.value) > 0
         caution = "; beyond that is not better than real" if ahead else ""

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
+
+import psutil
 
 HELP = [sys.executable, "-m", "ablations.run", "--help"]
 
@@ -13,6 +17,21 @@ def test_letters_that_a_terminal_has_not_are_written_out():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(HELP, capture_output=True, env=environment, check=True)
     assert b"[key=value[,value\\u2026] \\u2026]" in done.stdout
+
+
+def test_a_refused_command_leaves_nobody_behind():
+    code = (
+        "from multiprocessing import forkserver\nfrom ablations.engine.workers import warm_up\n"
+        "from analysis.shell import exit_code\nfrom analysis.errors import InputError\n"
+        "def main(_):\n warm_up()\n print(forkserver._forkserver._forkserver_pid)\n raise InputError('no')\n"
+        "exit_code(main)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: no\n")
+    with suppress(psutil.NoSuchProcess):
+        # Nobody may be there to reap it.
+        left = psutil.Process(int(done.stdout))
+        assert any(left.status() == psutil.STATUS_ZOMBIE or time.sleep(0.1) for _ in range(50))
 
 
 def test_a_help_that_nobody_reads_to_its_end_is_no_error():

@@ -83,13 +83,13 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
         ("cell={other} name=x", "has schedule=linear, which learns nothing"),
     ],
 )
-def test_what_cannot_be_kept_is_one_line(words, message, learned, configs, capsys, monkeypatch):
+def test_what_cannot_be_kept_is_one_line(words, message, learned, configs, capsys):
     results, (row, other) = learned
     (configs / "schedule" / "saved").mkdir(parents=True)
     taken = configs / "schedule" / "saved" / "taken.yaml"
     taken.write_text("# mine\nname: saved\nknots: [-1.0, 1.0]\n")
     call = words.format(learned=row["cell_id"], other=other["cell_id"]).split()
-    line = one_line_error(export.main, [*call, f"results={results}"], capsys, monkeypatch)
+    line = one_line_error(export.main, [*call, f"results={results}"], capsys)
     assert message in line
     assert [path.name for path in (configs / "schedule" / "saved").iterdir()] == ["taken.yaml"]
     assert taken.read_text().startswith("# mine")
@@ -99,10 +99,10 @@ def test_a_schedule_that_was_not_trained_here_or_is_flat_is_not_kept(learned, co
     results, (row, _) = learned
     shutil.copytree(results / "ends", tmp_path / "results" / "ends")
     arguments = [f"cell={row['cell_id']}", "name=x"]
-    line = one_line_error(export.main, [*arguments, f"results={tmp_path / 'results'}"], capsys, monkeypatch)
+    line = one_line_error(export.main, [*arguments, f"results={tmp_path / 'results'}"], capsys)
     assert "was not trained here" in line
     monkeypatch.setattr(exported, "knots_of", lambda diffusion: [0.0, 1.0, 1.0])
-    line = one_line_error(export.main, [*arguments, f"results={results}"], capsys, monkeypatch)
+    line = one_line_error(export.main, [*arguments, f"results={results}"], capsys)
     assert "is flat somewhere to 6 digits" in line
     assert not (configs / "schedule" / "saved").exists()
 

@@ -228,7 +228,7 @@ def test_more_seeds_continue_and_a_store_that_goes_away_costs_no_result_and_is_d
     assert "tiny: 8 runs published" in capsys.readouterr().out  # A folder that was copied is delivered anew.
 
 
-def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys, monkeypatch):
+def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys):
     target = tmp_path / "x.png"
     cell_id = rows(tiny.folder)[0]["cell_id"]
     assert sample.main([f"cell={cell_id[:8]}", "n=9", f"results={tiny.results}", f"out={target}"]) == 0
@@ -236,7 +236,7 @@ def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys, monkey
     with Image.open(target) as picture:
         assert picture.size == (8 * (8 * 9 + 1), 8 * (2 * 9 + 1))
     arguments = [f"cell={cell_id}", "seed=7", f"results={tiny.results}"]
-    assert "has no seed 7: it has 0" in one_line_error(sample.main, arguments, capsys, monkeypatch)
+    assert "has no seed 7: it has 0" in one_line_error(sample.main, arguments, capsys)
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 """What a terminal shows of a grid."""
 
+from analysis.labels import width
 from analysis.terminal import terminal_table
 from tests.analysis.small import FID, IS, NLL, crossed
 
@@ -22,4 +23,14 @@ def test_a_terminal_shows_the_table_with_a_star_for_bold_and_how_to_go_on(tmp_pa
     told = dict(line.strip().split(": ", 1) for line in shown.partition("To go on:\n")[2].splitlines())
     assert told["more seeds, for exploration"] == "python -m ablations.run grid=small seeds=6"
     assert told["training twice as long"].endswith("grid=small training.steps=8000 name=small-longer")
-    assert told["a picture of the best cell"] == "python -m ablations.sample cell=m-a"
+    assert told["a picture of the best cell"] == f"python -m ablations.sample cell=m-a seed=0 results={tmp_path}"
+
+
+def test_a_table_fits_the_terminal_in_as_many_parts_as_that_takes(tmp_path, monkeypatch):
+    grid = crossed(tmp_path / "g", AXES, {NLL: 2.5, FID: 20.0, IS: 7.0})
+    for columns, parts in {"120": 1, "60": 2, "48": 3}.items():
+        monkeypatch.setenv("COLUMNS", columns)
+        rows = [line for line in terminal_table(grid).splitlines() if line.startswith("| ")]
+        assert sum(row.startswith("| ---") for row in rows) == parts
+        assert max(map(width, rows)) <= int(columns)
+        assert rows[0].startswith("| Target · Objective")

@@ -30,6 +30,10 @@ def test_two_cells_that_cannot_be_told_apart_and_the_seeds_that_would(tmp_path):
         "NLL: cannot tell A from C at this budget: the former looks better by 0.01 ± 0.04 bits/dim (p = 0.56); roughly "
         "24 seeds would show a difference of this size."
     ]
+    row = {"difference": 0.1, "sd": 0.1, "n": 3}
+    assert words.seeds_needed(row, 60.0) == [
+        "roughly 8 seeds would show a difference of this size (5.0 min more of computing)"
+    ]
     # (2.8 · 0.02/δ)² is 0.31 and 3136.
     assert words.seeds_needed({"difference": 0.1, "sd": 0.02, "n": 3}) == []
     assert words.seeds_needed({"difference": 0.001, "sd": 0.02, "n": 3})[0].startswith("more than 1000 seeds")

@@ -98,18 +98,18 @@ ROUND = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True}
         ({"round": ROUND | {"number": 0}}, ["grid=steps"], "is at round 0 of 3"),
     ],
 )
-def test_what_is_no_run_that_is_over_is_refused_in_a_line(changes, words, message, results, monkeypatch, capsys):
+def test_what_is_no_run_that_is_over_is_refused_in_a_line(changes, words, message, results, capsys):
     change(results / "steps", **changes)
-    assert message in one_line_error(promote.main, words, capsys, monkeypatch)
+    assert message in one_line_error(promote.main, words, capsys)
     assert not (results / "committed").exists()
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
-def test_a_run_that_is_not_whole_is_refused_in_a_line(status, results, monkeypatch, capsys):
+def test_a_run_that_is_not_whole_is_refused_in_a_line(status, results, capsys):
     found = rows(results / "steps")
     found[0]["status"] = found[4]["status"] = status
     (results / "steps" / "runs.csv").write_text(csv_text(found[0], found), encoding="utf-8")
-    line = one_line_error(promote.main, ["grid=steps"], capsys, monkeypatch)
+    line = one_line_error(promote.main, ["grid=steps"], capsys)
     assert "results/steps is not whole (runs: " in line
     assert status in line
 

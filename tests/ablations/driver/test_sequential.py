@@ -153,8 +153,8 @@ def test_cells_outside_of_what_is_declared_have_the_first_look_only(scored, tmp_
         ("seeds.max=20", "seeds.max says how far seeds=auto goes: give both, or seeds=N alone"),
     ],
 )
-def test_a_wrong_word_is_one_line(call, message, capsys, monkeypatch, tmp_path):
-    line = one_line_error(run.main, [*call.split(), f"results={tmp_path}"], capsys, monkeypatch)
+def test_a_wrong_word_is_one_line(call, message, capsys, tmp_path):
+    line = one_line_error(run.main, [*call.split(), f"results={tmp_path}"], capsys)
     assert re.search(message, line), line
 
 

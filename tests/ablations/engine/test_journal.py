@@ -24,9 +24,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
     def broken(temporary):
         temporary.write_text("half")
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
         replace_file(path, broken)
     assert read_json(path) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

@@ -243,9 +243,9 @@ WRONG_EXPORT = {
 
 
 @pytest.mark.parametrize("words", WRONG_EXPORT)
-def test_a_wrong_call_of_export_is_one_line(words, searched, configs, capsys, monkeypatch):
+def test_a_wrong_call_of_export_is_one_line(words, searched, configs, capsys):
     arguments = [*words.split(), f"results={searched.results}"]
-    assert WRONG_EXPORT[words] in one_line_error(export.main, arguments, capsys, monkeypatch)
+    assert WRONG_EXPORT[words] in one_line_error(export.main, arguments, capsys)
 
 
 def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):

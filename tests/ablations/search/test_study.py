@@ -149,7 +149,7 @@ WRONG = {
 @pytest.mark.parametrize("words", WRONG)
 def test_a_wrong_call_is_one_line_and_exit_code_two(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    line = one_line_error(search.main, words.split(), capsys, monkeypatch)
+    line = one_line_error(search.main, words.split(), capsys)
     assert re.search(WRONG[words], line), line
     assert not (tmp_path / "results").exists()
 

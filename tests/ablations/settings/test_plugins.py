@@ -160,7 +160,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "line"), BROKEN.values(), ids=BROKEN)
-def test_a_class_that_is_none_is_one_line_when_it_is_asked_for(text, line, site, capsys, monkeypatch):
+def test_a_class_that_is_none_is_one_line_when_it_is_asked_for(text, line, site, capsys):
     offer(site, {"schedule.steep": SHIPS}, text)
-    said = one_line_error(run.main, ["schedule=steep", "dry_run=true"], capsys, monkeypatch)
+    said = one_line_error(run.main, ["schedule=steep", "dry_run=true"], capsys)
     assert re.search(line, said), said

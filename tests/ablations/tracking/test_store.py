@@ -64,10 +64,10 @@ def test_of_a_copied_results_folder_all_is_delivered_anew_and_the_first_is_left_
         ("http://me:secret@127.0.0.1:1", "the tracking store http://127.0.0.1:1 does not answer: "),
     ],
 )
-def test_a_store_that_is_not_there_is_one_line(uri, line, tmp_path, capsys, monkeypatch):
+def test_a_store_that_is_not_there_is_one_line(uri, line, tmp_path, capsys):
     make_folder(tmp_path / "tiny", {"μ": [2.5]})
     words = [f"results={tmp_path}", f"tracking.uri={uri}"]
-    assert line in one_line_error(publish.main, words, capsys, monkeypatch)
+    assert line in one_line_error(publish.main, words, capsys)
 
 
 def test_a_store_that_was_killed_while_it_was_made_is_made_anew(tmp_path):
