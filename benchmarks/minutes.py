@@ -6,6 +6,7 @@ to README.md and to docs/grids.md: so that all of them say the same.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,7 +55,7 @@ def row_of(name: str, workers: int) -> tuple[str, int, int, int, int]:
     """A grid that ships, with its size and the minutes it takes where nothing of it has been run."""
     grid = plan(make(parse_run([f"grid={name}"])), Local(workers=workers), ["cpu"] * workers)
     with TemporaryDirectory() as empty:
-        minutes = max(1, round(estimated(grid, Journal(Path(empty))) / 60))
+        minutes = math.ceil(estimated(grid, Journal(Path(empty))) / 60)
     trainings = sum(stage.kind == "training" and not stage.rung for stage in grid.stages())
     return name, len({item.cell_id for item in grid.runs}), len(grid.grid.seeds), trainings, minutes
 

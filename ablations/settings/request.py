@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlparse
 
 from annotated_types import Ge, Le, Lt
 
@@ -129,7 +128,8 @@ def check(request: Common) -> None:
 
 def check_store(uri: str) -> None:
     """InputError where an address is clearly none of a store."""
-    if urlparse(uri).scheme.partition("+")[0] not in ("http", "https", "sqlite", "postgresql", "mysql", "mssql"):
+    schemes = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+    if uri.partition(":")[0].partition("+")[0] not in schemes:
         from analysis.links import without_password
 
         forms = "give sqlite:///PATH, http://HOST:PORT, or a database's URL"
