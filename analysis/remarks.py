@@ -6,6 +6,8 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 
+import pandas as pd
+
 from analysis.answers import Analysis
 from analysis.drawing import drawing
 from analysis.folders import COMMITTED
@@ -53,6 +55,8 @@ def of_table(analysis: Analysis) -> list[str]:
     meta = analysis.meta
     seen = [m.label for m in meta.metrics if m.name.endswith(f"/{meta.extractor}") and m.part != "autoencoder"]
     sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
+    late = pd.to_numeric(analysis.runs.get("evaluation.checkpoints", pd.Series(dtype=float)), errors="coerce").max()
+    sets += f", in turn from the last {late:.0f} checkpoints" if late > 1 else ""
     accuracy = f" (accuracy {100 * meta.extractor_accuracy:.1f} %)" if meta.extractor_accuracy else ""
     by = f"{', '.join(seen)}: by {meta.extractor}{accuracy} on {meta.quality_n} generated images{sets}."
     texts = [by] * bool(seen) + [f"L₀ by the decoder: {meta.decoder}."] * bool(meta.decoder)

@@ -45,6 +45,11 @@ def rungs(plan: Training, count: int) -> list[int]:
     return [mark for mark in marks if mark >= plan.warmup] or marks[-1:]
 
 
+def checkpoints(plan: Training, count: int) -> list[int]:
+    """The steps of the last `count` checkpoints but for the end, from late to early: a tenth of all steps apart."""
+    return [max(1, round(plan.steps * (1 - k / 10))) for k in range(1, count)]
+
+
 def fork_of(plan: Training, steps: int) -> int:
     """The last report of a training of so many steps before its cooldown; 0 where the warm-up is not over by then."""
     before = trunk_steps(steps, plan.cooldown)

@@ -55,7 +55,8 @@ class Evaluation:
     A set is of `n` images or points, or of as many as are held out, and samples of the test split are held against
     `reference`, or, where it is not named, images against the training images and points against the test points.
     `weights` is the file of the extractor's weights where it is not one that ships, or `download`, which fetches it.
-    `metrics` names further metrics of the samples.
+    `metrics` names further metrics of the samples. Sets are drawn in turn from the averages at the last `checkpoints`
+    of a training, a tenth of its steps apart, since the noise of its seed changes on the way (docs/statistics.md).
 
     A training is scored on its way at `rungs`, a half, a quarter, … of its steps, by the bound on validation images, of
     fewer draws (`at_rung`); at the last `judged_rungs` of them one set of samples is drawn and judged as well.
@@ -80,11 +81,12 @@ class Evaluation:
     iwae: Several = 0
     n: Annotated[int, Ge(2), Le(100_000)] | None = None
     reference: Reference | None = None
+    checkpoints: Annotated[int, Ge(1), Le(5)] = 1
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
     unread: ClassVar[tuple[str, ...]] = ("metrics", "rungs", "judged_rungs")
     """Fields that only ask for more to be measured, and change no other number."""
-    younger: ClassVar[tuple[str, ...]] = ("iwae", "n", "reference")
+    younger: ClassVar[tuple[str, ...]] = ("iwae", "n", "reference", "checkpoints")
 
     @property
     def drawn_sets(self) -> int:
@@ -102,6 +104,11 @@ class Evaluation:
             raise ValueError(
                 f"{judged} must be at most evaluation.rungs={self.rungs}, and 0 where evaluation.quality has no test, "
                 "whose sets they stand beside"
+            )
+        if self.drawn_sets % self.checkpoints:
+            raise ValueError(
+                f"evaluation.checkpoints={self.checkpoints} have equally many sets each, and evaluation.sets="
+                f"{self.sets} cannot be shared among them: take evaluation.sets={self.checkpoints} or a multiple of it"
             )
         if self.metrics and not self.quality:
             raise ValueError("evaluation.metrics judges samples, and evaluation.quality=[] draws none: leave one out")

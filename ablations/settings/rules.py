@@ -13,6 +13,7 @@ from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.registry import field_names
+from diffusion_core.averages import Power
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class
@@ -34,6 +35,7 @@ def refusal(cell: Cell) -> str | None:
         or between_refusal(cell)
         or batch_refusal(cell)
         or cell.average.refusal(cell.training)
+        or checkpoints_refusal(cell)
         or continuous_refusal(cell)
         or flip_refusal(cell)
         or guidance_refusal(cell)
@@ -55,6 +57,18 @@ def _shape_refusal(cell: Cell) -> str | None:
     reason = _misshapen(cell.network, shown, channels, cell.classes)
     smaller = ", or a smaller space.f" if reason and cell.space.encoded and isinstance(cell.network, UNet) else ""
     return reason and reason + smaller
+
+
+def checkpoints_refusal(cell: Cell) -> str | None:
+    """The reason why a training leaves no such checkpoints."""
+    count, rate = cell.evaluation.checkpoints, cell.training.rate
+    if count > 1 and (rate == "wsd" or isinstance(cell.average, Power) or cell.training.steps < 10):
+        return (
+            f"evaluation.checkpoints={count} reads averages on the way of a training of 10 steps or more, which "
+            f"average={choice_name(cell.average)} or training.rate={rate} does not leave: take average=tracked, and "
+            "another rate than wsd, or evaluation.checkpoints=1"
+        )
+    return None
 
 
 @lru_cache(maxsize=64)

@@ -183,7 +183,15 @@ def parts_read(cell: Cell, parts: Parts, steps: int | None, reads_variance: bool
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     """Everything that a bound reads; `parts` are those of `parts_read`."""
     description = described(cell)
-    unread = ("quality", "sets", "n", "reference", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
+    unread = (
+        "quality",
+        "sets",
+        "n",
+        "reference",
+        "checkpoints",
+        "fit",
+        *([] if cell.evaluation.ode else ["ode_steps"]),
+    )
     read = {key: value for key, value in description["evaluation"].items() if key not in unread}
     content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
     if cell.horizon == 0:

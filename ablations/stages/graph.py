@@ -50,9 +50,12 @@ def stages_of(
         stages.append(AutoencoderStage(parts.autoencoder, cell))
     scored, judged = (tuple(rungs), ()) if rungs is not None and cell.horizon else asked_rungs(cell, parts)
     kept = [rung_step(cell)] if cell.guidance.guides and cell.guidance.by == "rung" else []
-    steps = {*scored, *judged, *kept}
+    late = budget.checkpoints(cell.training, cell.evaluation.checkpoints) if cell.horizon else []
+    steps = {*scored, *judged, *kept, *late}
     segments = cut(cell, digest, precision, parts.autoencoder, steps) if cell.horizon else []
     stages += segments
+    ends_at = {segment.rung: segment.id for segment in segments}
+    checkpoints = tuple(ends_at[step] for step in late)
     needs = tuple(dict.fromkeys(filter(None, (parts.autoencoder, parts.training))))
     if parts.fit is not None:
         stages.append(FitStage(parts.fit, cell, needs, parts=replace(parts, fit=None)))
@@ -72,9 +75,10 @@ def stages_of(
             needs = (*needs, bound)
         if split in cell.evaluation.quality:
             sets = cell.evaluation.drawn_sets
-            samples = content_hash(samples_content(cell, read, split, extractor, sets))
-            waits = (*needs, *guiding)
-            stages += [*guides, SamplesStage(samples, cell, waits, parts=read, held_out=split, sets=sets)]
+            content = samples_content(cell, read, split, extractor, sets)
+            samples = content_hash(content | ({"checkpoints": checkpoints} if checkpoints else {}))
+            own: dict[str, Any] = {"parts": read, "held_out": split, "sets": sets, "checkpoints": checkpoints}
+            stages += [*guides, SamplesStage(samples, cell, (*needs, *guiding, *checkpoints), **own)]
             guides, needs = [], (*needs, samples)
     if parts.autoencoder is not None:
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -57,11 +57,13 @@ class Guided(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class SamplesStage(Stage):
     """Samples of a trained network, judged: `sets` sets of the size that is asked for. A cell and seed have the same
-    sets however many are drawn. At a rung one set is judged by the metrics that decide."""
+    sets however many are drawn. They are drawn in turn from the training's end and from earlier `checkpoints`, which
+    are segments of it. At a rung one set is judged by the metrics that decide."""
 
     parts: Parts
     held_out: HeldOut
     sets: int
+    checkpoints: tuple[str, ...] = ()
     kind = "samples"
     work = "samples"
 
@@ -73,11 +75,17 @@ class SamplesStage(Stage):
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
         cell = settled(self.cell, bench.journal, self.parts)
-        model = load_guided(cell, data, bench.journal, self.parts, device)
-        began, n = time.monotonic(), set_size(cell, self.held_out, data)
-        samples = draw_samples(cell, model, n * self.sets, bench.progress)
-        if samples is None:
-            return ended({}, f"the {self.doing} are not finite")
+        sources = [replace(self.parts, training=one) for one in (self.parts.training, *self.checkpoints)]
+        models = [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
+        model, n, began = models[0], set_size(cell, self.held_out, data), time.monotonic()
+        together = n * self.sets if len(models) == 1 else n
+        drawn = list[Tensor]()
+        for first in range(0, n * self.sets, together):
+            own = draw_samples(cell, models[first // together % len(models)], together, bench.progress, first)
+            if own is None:
+                return ended({}, f"the {self.doing} are not finite")
+            drawn.append(own)
+        samples = torch.cat(drawn)
         seconds = time.monotonic() - began
         yardstick = yardstick_of(cell, self.held_out, data, samples.device)
         if self.rung:
