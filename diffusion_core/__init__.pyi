@@ -27,14 +27,13 @@ from .fitting import with_fitted_variance as with_fitted_variance
 from .fitting import with_optimal_spacing as with_optimal_spacing
 from .forward import Step as Step
 from .gamma import Gamma as Gamma
-from .guidance import guided as guided
 from .iwae import importance_weighted as importance_weighted
 from .learner import DiffusionLearner as DiffusionLearner
 from .likelihood import Bound as Bound
 from .likelihood import bound as bound
 from .likelihood import continuous_bound as continuous_bound
 from .networks.dit import Dit as Dit
-from .networks.mlp import Mlp as Mlp
+from .networks.network import Mlp as Mlp
 from .networks.network import Network as Network
 from .networks.unet import UNet as UNet
 from .objectives import P2 as P2
@@ -57,10 +56,10 @@ from .parameterizations import Mu as Mu
 from .parameterizations import Parameterization as Parameterization
 from .parameterizations import V as V
 from .parameterizations import Velocity as Velocity
-from .reverse import Reverse as Reverse
 from .samplers import Ancestral as Ancestral
 from .samplers import Ddim as Ddim
 from .samplers import Sampler as Sampler
+from .samplers import guided as guided
 from .samplers import sample as sample
 from .schedules import Cosine as Cosine
 from .schedules import LearnedLinear as LearnedLinear
@@ -85,6 +84,7 @@ from .spacings import Spacing as Spacing
 from .spacings import TrailingSpacing as TrailingSpacing
 from .spacings import UniformSpacing as UniformSpacing
 from .stratified import Stratification as Stratification
+from .terms import Reverse as Reverse
 from .timesteps import Importance as Importance
 from .timesteps import LogitNormal as LogitNormal
 from .timesteps import LogNormal as LogNormal

@@ -23,12 +23,12 @@ from diffusion_core.fitting import with_fitted_variance
 from diffusion_core.forward import Step, diffuse
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
-from diffusion_core.named import axis_of, choice_name, line_in
-from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Mlp
 from diffusion_core.objectives import Hybrid, Simple
 from diffusion_core.parameterizations import Epsilon, V
 from diffusion_core.problems import Function, GaussianData, denoiser_output, expected_bound
 from diffusion_core.randomness import seeded
+from diffusion_core.refusing import axis_of, choice_name, line_in
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import train

@@ -20,20 +20,17 @@ from torch import Tensor, nn
 from diffusion_core.batches import Data, Labelled
 from diffusion_core.chain import Chain, whole
 from diffusion_core.choices import Choices, level_refusal, sensible
-from diffusion_core.compilation import Compile, compile_network, resolve_compile
-from diffusion_core.conditioning import check_labels
+from diffusion_core.conditioning import Guide, check_labels
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Step, diffuse
 from diffusion_core.gamma import Gamma
-from diffusion_core.guide import Guide
-from diffusion_core.precision import Precision
+from diffusion_core.precision import Compile, Precision, compile_network, resolve_compile
 from diffusion_core.randomness import built, initialise
 from diffusion_core.refusing import refuse, require
-from diffusion_core.reverse import Reverse, noise_of
 from diffusion_core.spacings import Spacing
-from diffusion_core.terms import bound_term, prior_term
+from diffusion_core.terms import Reverse, bound_term, noise_of, prior_term
 from diffusion_core.variances import Variance
 
 Progress = Callable[[float], None]
@@ -48,7 +45,7 @@ class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.
 
     Var(x_0 | x_t) and the terms of the bound, which are fitted to a trained network, are not in it. `labels` are those
-    of a view (`with_labels`), and so is a `guide` (`guidance.guided`). If `clip`, x̂_0 of bounded data is held within
+    of a view (`with_labels`), and so is a `guide` (`samplers.guided`). If `clip`, x̂_0 of bounded data is held within
     their bounds (`with_clip`).
     """
 

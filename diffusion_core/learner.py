@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
-from diffusion_core.compilation import compile_network
 from diffusion_core.conditioning import TOLD
 from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
@@ -25,6 +24,7 @@ from diffusion_core.encodings import Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, per_example
+from diffusion_core.precision import compile_network
 from diffusion_core.randomness import Values, normal, uniform
 from diffusion_core.terms import mean_dims
 from diffusion_core.time_domains import Continuous, Discrete, TimeDomain, levels_of

@@ -26,8 +26,7 @@ from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
 from diffusion_core.refusing import refuse, require
-from diffusion_core.terms import sum_dims
-from diffusion_core.units import bits_per_nat
+from diffusion_core.terms import bits_per_nat, sum_dims
 
 BATCH = 512
 """The examples that go along the flow together, fewer if they are large (`PLACES_WITH_GRADIENT`)."""

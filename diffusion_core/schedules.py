@@ -5,7 +5,7 @@
     log_snr_linear, learned_linear, learned, saved      through γ(u), u = (t − 1)/(T − 1)
 
 A schedule is a choice without tensors; `gamma` turns it into a module (`gamma.py`). Any that learns nothing may be
-moved: to more noise by its `shift`, and to noise alone at T by `zero_terminal` (`moved.py`).
+moved: to more noise by its `shift`, and to noise alone at T by `zero_terminal`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,17 @@ import torch
 from torch import Tensor
 
 from diffusion_core.chain import FirstStep
-from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
-from diffusion_core.moved import Shifted, ZeroTerminal
-from diffusion_core.named import choice_name
-from diffusion_core.refusing import require
+from diffusion_core.gamma import (
+    Gamma,
+    GammaTable,
+    Knots,
+    LearnedGamma,
+    MonotoneNet,
+    Shifted,
+    StraightGamma,
+    ZeroTerminal,
+)
+from diffusion_core.refusing import choice_name, require
 
 
 @dataclass(frozen=True)

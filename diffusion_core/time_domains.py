@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from diffusion_core.forward import Step
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
-from diffusion_core.reverse import Reverse
-from diffusion_core.terms import bound_term
+from diffusion_core.terms import Reverse, bits_per_dim, bound_term
 from diffusion_core.timesteps import TimestepSampler
-from diffusion_core.units import bits_per_dim
 
 if TYPE_CHECKING:
     from diffusion_core.diffusion import Diffusion

@@ -20,15 +20,12 @@ from torch import Tensor
 
 from diffusion_core.averages import Averages, under
 from diffusion_core.batches import Data, batch_indices, fetched, flipped, flips, parts
-from diffusion_core.clipping import Clipping
-from diffusion_core.compilation import resolve_compile
 from diffusion_core.fast.population import Beside, Descent, Member, Piece, learn
-from diffusion_core.muon import Muon
-from diffusion_core.optimiser import AdamW
-from diffusion_core.precision import resolve_precision
+from diffusion_core.optimiser import AdamW, Muon
+from diffusion_core.precision import resolve_compile, resolve_precision
 from diffusion_core.randomness import Values, key, reseed, send
 from diffusion_core.refusing import require
-from diffusion_core.trainable import Learner
+from diffusion_core.trainable import Clipping, Learner
 from diffusion_core.training import Training
 
 Learned = TypeVar("Learned", bound=Learner)

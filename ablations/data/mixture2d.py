@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet
 from diffusion_core.encodings import Continuous
-from diffusion_core.units import bits_per_dim
+from diffusion_core.terms import bits_per_dim
 
 
 @dataclass(frozen=True)

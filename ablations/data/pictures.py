@@ -30,7 +30,7 @@ from ablations.data.tensors import read_tensors, write_tensors
 from ablations.engine.journal import Damaged
 from analysis.errors import InputError
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 Mode = Literal["grey", "colour"]
 MODES: dict[Mode, str] = {"grey": "L", "colour": "RGB"}

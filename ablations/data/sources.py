@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ablations.data.base import FEWEST, SPLITS, DataSet, Split
 from analysis.errors import InputError
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 Labelled = tuple[Tensor, Tensor]
 """Images uint8 [N, …] and their classes int64 [N]."""

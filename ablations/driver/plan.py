@@ -27,8 +27,7 @@ from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors,
 from ablations.stages.run import Run
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
-from diffusion_core.compilation import resolve_compile
-from diffusion_core.precision import Precision
+from diffusion_core.precision import Precision, resolve_compile
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from ablations.metrics.sets import Judged
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 Direction = Literal["min", "max", "none"]
 Part = Literal["autoencoder", "diffusion"]

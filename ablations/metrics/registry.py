@@ -21,7 +21,7 @@ from ablations.settings.evaluation import Reference, against_test
 from ablations.settings.plugins import origin_of
 from ablations.settings.registry import class_of, classes
 from analysis.errors import InputError
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 DEFAULT: tuple[Metric, ...] = (Fid(), Kid(), Is(), PrecisionMetric(), RecallMetric(), Memorisation(), EnergyDistance())
 """Metrics that every generated set is scored by, where they are for its kind of data."""

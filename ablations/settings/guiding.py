@@ -22,7 +22,7 @@ from ablations.settings.registry import build, field_names
 from analysis.errors import InputError
 from diffusion_core.averages import Tracked
 from diffusion_core.conditioning import Class
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 DIFFERS = (
     *("network", "training", "average", "conditioning", "parameterization", "objective"),

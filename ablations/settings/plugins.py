@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 
 from ablations.settings.cell import BASES
 from analysis.errors import InputError
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 C = TypeVar("C", bound=type)
 

@@ -20,7 +20,7 @@ from ablations.settings.cell import NUMBERS
 from ablations.settings.grammar import no_such
 from ablations.settings.plugins import imported, origin_of, outside, shipped, unnamed
 from analysis.errors import InputError, unknown, written_out
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 ORIGIN = "origin"
 """The key of a described choice for the origin of a class from outside."""

@@ -17,10 +17,10 @@ from diffusion_core.averages import Power
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class
-from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
+from diffusion_core.refusing import choice_name
 
 
 def refusal(cell: Cell) -> str | None:

@@ -35,7 +35,7 @@ from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.latents import LatentCode, Standard, standard
 from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.spaces import Latents
-from diffusion_core.units import bits_per_dim
+from diffusion_core.terms import bits_per_dim
 
 INACTIVE = 0.01
 """The least share of a channel's variance that must lie between the means of different images."""

@@ -29,7 +29,7 @@ from ablations.stages.artifacts import SAMPLES, read_artifact
 from ablations.stages.samples import sets_asked
 from ablations.stages.stage import Stage, scored
 from analysis.errors import InputError
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,11 +18,10 @@ from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifa
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.latents import LatentCode
+from diffusion_core.latents import LatentCode, Vae
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.spaces import Latents
 from diffusion_core.trainer import part
-from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted, Moments
 
 Model = Diffusion | Vae

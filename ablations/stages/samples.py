@@ -42,9 +42,9 @@ from ablations.stages.stage import Passes, Stage, ended, scored
 from analysis.schema import MOST_SETS, RUNG_SECONDS
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.guidance import guided
+from diffusion_core.latents import Vae
 from diffusion_core.precision import resolve_precision
-from diffusion_core.vae import Vae
+from diffusion_core.samplers import guided
 
 
 class Guided(NamedTuple):

@@ -6,8 +6,8 @@ does not read σ²; a fitted σ² is trained as β̃. Labels are read where the 
 A training is a chain of segments, cut where it is scored on its way, at rungs: initial weights ─▶ segment ─▶ segment ─▶
 end. Each begins where the one before it ended, so that the whole is the same bit by bit however it is cut.
 
-Of `training.rate=wsd`, whose first (1 − c) N steps do not depend on N (`diffusion_core/rates.py`), a rung at r steps is
-the training of r steps: it leaves a trunk that trainings of all lengths share, where the last report before its
+Of `training.rate=wsd`, whose first (1 − c) N steps do not depend on N (`diffusion_core/training.py`), a rung at r steps
+is the training of r steps: it leaves a trunk that trainings of all lengths share, where the last report before its
 cooldown is.
 
     ─▶ trunk ─┬─▶ trunk ─┬─▶ trunk

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from diffusion_core.batches import batch_indices, flipped, flips
-from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk_steps
+from diffusion_core.training import COOLDOWN, RATES, share_of_peak, trunk_steps
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (3, 8), (7, 7)])

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 import diffusion_core as dc
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.layers import Attention
-from diffusion_core.networks.mlp import Mlp
-from diffusion_core.networks.network import Network
+from diffusion_core.networks.network import Attention, Mlp, Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built, initialise, seeded
 from tests.axes import classes, name

@@ -32,9 +32,9 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
 from diffusion_core.gamma import Gamma
-from diffusion_core.named import choice_name
 from diffusion_core.precision import resolve_precision
 from diffusion_core.randomness import normal, uniform
+from diffusion_core.refusing import choice_name
 
 FRAMES = 11
 IMAGE = 0

@@ -23,8 +23,7 @@ from diffusion_core.chain import Chain, strided_times
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import uniform
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule, Sigmoid
-from diffusion_core.terms import prior_term
-from diffusion_core.units import bits_per_dim
+from diffusion_core.terms import bits_per_dim, prior_term
 
 HORIZON = 1000
 POINTS = 200

@@ -22,13 +22,13 @@ from ablations.results.deck.formulas import Curve
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
-from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Mlp
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.schedules import Cosine, Linear, Schedule
 from diffusion_core.stratified import Stratification
+from diffusion_core.terms import bits_per_dim
 from diffusion_core.timesteps import Uniform
-from diffusion_core.units import bits_per_dim
 from diffusion_core.variances import Beta, BetaTilde, Variance
 
 BETAS = tuple(np.geomspace(1e-3, 0.99, 25).tolist())

@@ -24,9 +24,8 @@ from ablations.stages.restore import autoencoder_of, load
 from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
-from diffusion_core.latents import LatentCode, Standard
+from diffusion_core.latents import LatentCode, Standard, Vae
 from diffusion_core.randomness import normal_blocks
-from diffusion_core.vae import Vae
 from tests.ablations.cells import TINY, cell_of, over, results_of, stages_of_cell
 
 CPU = torch.device("cpu")
