@@ -17,15 +17,14 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import noise_moments
+from diffusion_core.flow import Heun, flow_likelihood
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
-from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LearnedSchedule, Linear
-from diffusion_core.solvers import Heun
 from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.trainer import Trainer

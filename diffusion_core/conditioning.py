@@ -27,7 +27,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -111,6 +111,29 @@ class Class(Conditioning):
         if self.dropout:
             absent = absent | draws["dropped"]
         return super().told(draws, classes) | {"label": torch.where(absent, classes, label)}
+
+
+class Labelled(NamedTuple):
+    """Stored data [N, …] and the label of each, int64 [N]: its class 0..K − 1, or −1 where it has none."""
+
+    values: Tensor
+    labels: Tensor
+
+
+Data = Tensor | Labelled
+"""Stored data, with labels or without."""
+
+
+def parts(data: Data, classes: int) -> tuple[Tensor, Tensor | None]:
+    """Stored data [N, …], and their labels if K = `classes` > 0; ValueError where these are needed and missing."""
+    values, labels = data if isinstance(data, Labelled) else (data, None)
+    if not classes:
+        return values, None
+    if labels is None or len(labels) != len(values):
+        actual = "none" if labels is None else f"{len(labels)} for {len(values)} examples"
+        raise ValueError(f"a training with labels of {classes} classes takes Labelled(values, labels), got {actual}")
+    check_labels(labels, classes)
+    return values, labels
 
 
 def check_labels(labels: Tensor, classes: int) -> None:

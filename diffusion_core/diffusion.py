@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.batches import Data, Labelled
-from diffusion_core.chain import Chain, whole
+from diffusion_core.chain import Chain, Spacing, whole
 from diffusion_core.choices import Choices, level_refusal, sensible
-from diffusion_core.conditioning import Guide, check_labels
+from diffusion_core.conditioning import Data, Guide, Labelled, check_labels
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
@@ -29,7 +28,6 @@ from diffusion_core.gamma import Gamma
 from diffusion_core.precision import Compile, Precision, compile_network, resolve_compile
 from diffusion_core.randomness import built, initialise
 from diffusion_core.refusing import refuse, require
-from diffusion_core.spacings import Spacing
 from diffusion_core.terms import Reverse, bound_term, noise_of, prior_term
 from diffusion_core.variances import Variance
 

@@ -29,7 +29,7 @@ from torch import Tensor
 from diffusion_core.forward import expand
 from diffusion_core.randomness import SILVER, spread_uniforms, uniform
 from diffusion_core.refusing import refuse, require
-from diffusion_core.terms import bits_of, log_bin_probability, normal_nats, softmax_decoder, sum_dims
+from diffusion_core.terms import log_bin_probability, normal_nats, softmax_decoder, sum_dims
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class GreyLevels(Encoding):
 
     @property
     def offset_bits(self) -> float:
-        return -bits_of(self.width)
+        return -math.log2(self.width)
 
     @property
     def reads_noise(self) -> bool:
@@ -192,7 +192,7 @@ class GreyLevels(Encoding):
 
     @property
     def density_offset_bits(self) -> float:
-        return bits_of(127.5 / self.width)
+        return math.log2(127.5 / self.width)
 
     def decode(self, x: Tensor) -> Tensor:
         value = ((x.double() + 1) * 127.5).round().clamp(0, 255)

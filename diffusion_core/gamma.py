@@ -23,8 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from diffusion_core.refusing import require
-
 BISECTIONS = 60
 
 LARGEST = 160.0
@@ -250,14 +248,15 @@ class Shifted(Moved):
 
     def __init__(self, native: Gamma, shift: float) -> None:
         super().__init__(native)
-        require(0 < shift < math.inf, f"schedule.shift must be above 0 and finite (1 moves nothing), got {shift}")
+        if not 0 < shift < math.inf:
+            raise ValueError(f"schedule.shift must be above 0 and finite (1 moves nothing), got {shift}")
         self.register_buffer("added", torch.tensor(2 * math.log(shift), dtype=torch.float64))
         first, last = self(torch.tensor([1, self.horizon])).tolist()
-        require(
-            first >= -LARGEST and not LARGEST < last < math.inf,
-            f"schedule.shift={shift:g} makes γ go from {first:.4g} to {last:.4g}, beyond the ±{LARGEST:g} that float32 "
-            "can divide by: take a shift nearer to 1",
-        )
+        if first < -LARGEST or LARGEST < last < math.inf:
+            raise ValueError(
+                f"schedule.shift={shift:g} makes γ go from {first:.4g} to {last:.4g}, beyond the ±{LARGEST:g} that "
+                "float32 can divide by: take a shift nearer to 1"
+            )
 
     def at(self, t: Tensor) -> Tensor:
         return self.native.at(t) + self.added

@@ -31,8 +31,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.batches import Data
 from diffusion_core.chain import Chain
+from diffusion_core.conditioning import Data
 from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import diffuse, expand, posterior
 from diffusion_core.latents import Vae

@@ -23,12 +23,12 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.autoencoder import Autoencoder
-from diffusion_core.batches import Data, Labelled
+from diffusion_core.conditioning import Data, Labelled
 from diffusion_core.denoiser import PLACES, at_once
 from diffusion_core.encodings import Code, Density
 from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
 from diffusion_core.randomness import BLOCK, normal, normal_blocks
-from diffusion_core.terms import bits_of_scales, bits_per_dim, mean_dims
+from diffusion_core.terms import bits_per_dim, mean_dims
 
 CHUNK = 512
 """The images that go through an autoencoder at once, fewer if they are large (`denoiser.PLACES`)."""
@@ -91,7 +91,7 @@ class LatentCode(Density):
     @property
     def offset_bits(self) -> float:
         places = math.prod(self.code_shape[1:])
-        return places * bits_of_scales(self.scale) / math.prod(self.image_shape)
+        return places * float(torch.log2(self.scale.double()).sum()) / math.prod(self.image_shape)
 
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.code_shape

@@ -40,8 +40,8 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.batches import Data
 from diffusion_core.choices import flow_refusal
+from diffusion_core.conditioning import Data
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse

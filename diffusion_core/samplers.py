@@ -2,7 +2,7 @@
 
 x_K ~ N(0, I), then x_{k−1} from x_k for k = K..1. Noise belongs to a sample and a time, not to a batch or a chain:
 sample i of a seed starts from the same x_K, whatever is drawn beside it, in however many steps and by which sampler.
-Solvers of the probability flow are in `solvers.py`.
+Solvers of the probability flow are in `flow.py`.
 
 Guided samples amplify the difference between a diffusion and a guide, at the noise levels of an interval:
 

@@ -185,13 +185,3 @@ def bits_per_nat(dims: int = 1) -> float:
 def bits_per_dim(nats: Tensor, dims: int = 1) -> Tensor:
     """Nats per example of D = `dims` dimensions, in bits/dim."""
     return nats * bits_per_nat(dims)
-
-
-def bits_of(ratio: float) -> float:
-    """log2 of a number of values, or of the scale that one variable is stretched by."""
-    return math.log2(ratio)
-
-
-def bits_of_scales(scales: Tensor) -> float:
-    """Σ_c log2 s_c of the scales [c] that as many variables are stretched by, in float64."""
-    return float(torch.log2(scales.double()).sum())

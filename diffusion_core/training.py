@@ -25,19 +25,14 @@ RATES: tuple[Rate, ...] = get_args(Rate)
 COOLDOWN = 0.3
 """c, the share of a training's steps over which `wsd` falls, unless it is chosen."""
 
-SHAPES: dict[Rate, Callable[[int, int, int, float], float]] = {
-    "constant": lambda n, steps, warmup, cooldown: 1.0,
-    "linear": lambda n, steps, warmup, cooldown: 1 - n / steps,
-    "cosine": lambda n, steps, warmup, cooldown: (1 + math.cos(math.pi * n / steps)) / 2,
-    "inverse_sqrt": lambda n, steps, warmup, cooldown: math.sqrt(max(warmup, 1) / max(n, warmup, 1)),
-    "wsd": lambda n, steps, warmup, cooldown: 1.0 if n <= trunk_steps(steps, cooldown) else (1 - n / steps) / cooldown,
+SHAPES: dict[Rate, Callable[[Training, int], float]] = {
+    "constant": lambda plan, n: 1.0,
+    "linear": lambda plan, n: 1 - n / plan.steps,
+    "cosine": lambda plan, n: (1 + math.cos(math.pi * n / plan.steps)) / 2,
+    "inverse_sqrt": lambda plan, n: math.sqrt(plan.warmup / max(n, plan.warmup)),
+    "wsd": lambda plan, n: 1.0 if n <= plan.trunk_steps else (1 - n / plan.steps) / plan.cooldown,
 }
-"""Shape → its share of the peak at step n of `steps`, after a rise over `warmup`."""
-
-
-def share_of_peak(rate: Rate, n: int, steps: int, warmup: int, cooldown: float = COOLDOWN) -> float:
-    """The learning rate of step n = 0, 1, … as a share of its peak."""
-    return min(1.0, (n + 1) / max(1, warmup)) * SHAPES[rate](n, steps, warmup, cooldown)
+"""Shape → its share of the peak at step n of a plan, after its rise."""
 
 
 def trunk_steps(steps: int, cooldown: float = COOLDOWN) -> int:
@@ -68,7 +63,7 @@ class Training:
     averages, from which averages of any length follow later (`averages.py`).
 
     `clip` is the norm above which the gradient of the normalised objective is shortened (`trainable.py`), and `flips`
-    mirrors images at random (`batches.py`). `cooldown` is the share of its steps over which `rate=wsd` falls.
+    mirrors images at random (`trainer.py`). `cooldown` is the share of its steps over which `rate=wsd` falls.
     """
 
     steps: int = 1000
@@ -141,7 +136,7 @@ class Training:
 
     def share_of_peak(self, step: int) -> float:
         """The learning rate of step 0, 1, … as a share of its peak."""
-        return share_of_peak(self.rate, step, self.steps, self.warmup, self.cooldown)
+        return min(1.0, (step + 1) / max(1, self.warmup)) * SHAPES[self.rate](self, step)
 
     @property
     def trunk_steps(self) -> int:

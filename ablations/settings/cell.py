@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import ablations.settings.evaluation
     import ablations.settings.guidance
     import diffusion_core.averages
+    import diffusion_core.chain
     import diffusion_core.choices
     import diffusion_core.conditioning
     import diffusion_core.couplings
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import diffusion_core.samplers
     import diffusion_core.schedules
     import diffusion_core.spaces
-    import diffusion_core.spacings
     import diffusion_core.timesteps
     import diffusion_core.training
     import diffusion_core.variances
@@ -71,7 +71,7 @@ class Cell:
     timesteps: diffusion_core.timesteps.Timesteps = field(metadata={"axis": "uniform"})
     network: diffusion_core.networks.network.Network = field(metadata={"axis": "unet"})
     sampler: diffusion_core.samplers.Sampler = field(metadata={"axis": "ancestral"})
-    spacing: diffusion_core.spacings.Spacing = field(metadata={"axis": "uniform"})
+    spacing: diffusion_core.chain.Spacing = field(metadata={"axis": "uniform"})
     coupling: diffusion_core.couplings.Coupling = field(metadata={"axis": "independent"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})

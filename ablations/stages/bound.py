@@ -35,10 +35,10 @@ from ablations.stages.stage import Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.fitting import bound_terms, noise_moments
+from diffusion_core.flow import flow_likelihood
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.latents import Vae
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
-from diffusion_core.ode import flow_likelihood
 from diffusion_core.stratified import Stratification
 from diffusion_core.variances import Fitted
 

@@ -36,7 +36,7 @@ from ablations.stages.devices import placed
 from ablations.stages.restore import build, labels_of, load_encoding, restore
 from ablations.stages.stage import Passes, Stage, ended
 from ablations.stages.training_loop import Segment, Trained, finite, learn, write_checkpoint
-from diffusion_core.batches import Labelled
+from diffusion_core.conditioning import Labelled
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision

@@ -19,8 +19,7 @@ from ablations.stages.restore import build, load_learner
 from ablations.stages.training import stored_of
 from analysis.errors import InputError
 from diffusion_core.averages import Power, Raw, kept_share
-from diffusion_core.batches import batch_indices
-from diffusion_core.trainer import Trainer, part
+from diffusion_core.trainer import Trainer, batch_indices, part
 from tests.ablations.cells import (
     POINTS,
     TINY,
