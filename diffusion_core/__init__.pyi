@@ -46,6 +46,7 @@ from .likelihood import continuous_bound as continuous_bound
 from .networks.dit import Dit as Dit
 from .networks.network import Mlp as Mlp
 from .networks.network import Network as Network
+from .networks.published import Published as Published
 from .networks.unet import UNet as UNet
 from .objectives import P2 as P2
 from .objectives import EdmObjective as EdmObjective

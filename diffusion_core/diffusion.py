@@ -104,12 +104,15 @@ class Diffusion(nn.Module):
         return self.choices.network.build(shown, channels_out)
 
     def initialise(self, seed: int) -> None:
-        """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`).
+        """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`). Those of a
+        published network stay.
 
         A parameter or buffer that a constructor fills with noise, and no layer draws, is drawn as in a network built by
         the seed: it depends on the seed and on what the constructor drew before it. If networks with different outputs
         must agree in it, the module that holds it needs a `reset_parameters`.
         """
+        if self.choices.network.learned:
+            return
         self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)
 

@@ -74,20 +74,23 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """β_t linear from `beta_1` to `beta_T`, both multiplied by 1000/T where `rescale` is set.
+    """β_t from `beta_1` to `beta_T`, both multiplied by 1000/T where `rescale` is set; its n-th `root` is linear in t.
 
-    (Ho et al. 2020, arXiv:2006.11239, §4.)
+    (Ho et al. 2020, arXiv:2006.11239, §4, n = 1; Rombach et al. 2022, arXiv:2112.10752, n = 2.)
     """
 
     beta_1: float = 1e-4
     beta_T: float = 0.02
     rescale: bool = True
+    root: float = 1.0
 
     first_step = "beta_tilde_2"
+    younger = (*Schedule.younger, "root")
 
     def __post_init__(self) -> None:
         given = f"beta_1={self.beta_1} and beta_T={self.beta_T}"
         require(0 < self.beta_1 <= self.beta_T < 1, f"linear needs 0 < beta_1 <= beta_T < 1, got {given}")
+        require(self.root >= 1, f"linear needs root >= 1, got root={self.root}")
 
     def build(self, horizon: int) -> GammaTable:
         scale = 1000 / horizon if self.rescale else 1.0
@@ -96,8 +99,8 @@ class Linear(Schedule):
             f"linear rescaled to T={horizon} has beta_T={scale * self.beta_T:g}, which must stay below 1: "
             f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false",
         )
-        beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
-        return GammaTable.of_beta(beta)
+        first, last = ((scale * beta) ** (1 / self.root) for beta in (self.beta_1, self.beta_T))
+        return GammaTable.of_beta(torch.linspace(first, last, horizon, dtype=torch.float64) ** self.root)
 
 
 class Capped(Schedule):

@@ -42,6 +42,7 @@ def trunk_steps(steps: int, cooldown: float = COOLDOWN) -> int:
 
 
 Optimizer = Literal["adamw", "muon"]
+Start = Literal["seed", "published"]
 
 MOST_STEPS = 1_000_000_000
 """The most steps: at a millisecond each, they take twelve days."""
@@ -63,7 +64,8 @@ class Training:
     averages, from which averages of any length follow later (`averages.py`).
 
     `clip` is the norm above which the gradient of the normalised objective is shortened (`trainable.py`), and `flips`
-    mirrors images at random (`trainer.py`). `cooldown` is the share of its steps over which `rate=wsd` falls.
+    mirrors images at random (`trainer.py`). `cooldown` is the share of its steps over which `rate=wsd` falls. It begins
+    with weights that are drawn by the seed, or at `start`=published with those of a network that others trained.
     """
 
     steps: int = 1000
@@ -84,8 +86,19 @@ class Training:
     clip: float | None = None
     flips: bool = False
     cooldown: float = COOLDOWN
+    start: Start = "seed"
 
-    younger: ClassVar = ("micro_batch", "compile", "optimizer", "rate", "snapshots", "clip", "flips", "cooldown")
+    younger: ClassVar = (
+        "micro_batch",
+        "compile",
+        "optimizer",
+        "rate",
+        "snapshots",
+        "clip",
+        "flips",
+        "cooldown",
+        "start",
+    )
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -103,7 +116,7 @@ class Training:
             value = getattr(self, name)
             require(value >= 1, f"training.{name} must be at least 1, got {value}")
             require(value <= most, f"training.{name} must be at most {most}, got {value}")
-        for name, allowed in (("optimizer", get_args(Optimizer)), ("rate", RATES)):
+        for name, allowed in (("optimizer", get_args(Optimizer)), ("rate", RATES), ("start", get_args(Start))):
             value = getattr(self, name)
             require(value in allowed, f"training.{name} must be {' or '.join(allowed)}, got {value!r}")
         pieces = self.micro_batch is None or self.micro_batch >= 1

@@ -19,6 +19,7 @@ from ablations.settings.budget import TooDear
 from ablations.settings.cell import Cell
 from ablations.settings.layers import Layer
 from ablations.settings.making import make_cell
+from ablations.settings.published import overridden
 from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError
@@ -83,7 +84,10 @@ def make(request: Request) -> Grid:
         "footnotes": [*file.footnotes, *footnotes.terms_footnote(list(terms)), *not_compared],
     }
     every = list(range(request.first_seed, request.first_seed + seeds))
-    return Grid(request.title, file.model_copy(update=update), points, every, looks, (*not_compared, *not_tested))
+    notes = (*not_compared, *not_tested)
+    if common.get("network") == "published":
+        notes = (*overridden(str(common.get("network.path", "")), fixed | common, varied), *notes)
+    return Grid(request.title, file.model_copy(update=update), points, every, looks, notes)
 
 
 def _question(axes: list[AxisSpec]) -> str:

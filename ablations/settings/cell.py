@@ -91,6 +91,11 @@ class Cell:
     they existed."""
 
     @property
+    def imported(self) -> bool:
+        """True where its network is taken as others trained it."""
+        return self.network.learned and self.training.start == "seed"
+
+    @property
     def told_labels(self) -> bool:
         """True where its network is told labels; a chain of no steps has no network."""
         return self.conditioning.labelled and self.horizon > 0

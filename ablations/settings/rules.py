@@ -13,7 +13,7 @@ from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.registry import field_names
-from diffusion_core.averages import Power
+from diffusion_core.averages import Power, Tracked
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class
@@ -36,6 +36,7 @@ def refusal(cell: Cell) -> str | None:
         or batch_refusal(cell)
         or cell.average.refusal(cell.training)
         or checkpoints_refusal(cell)
+        or published_refusal(cell)
         or continuous_refusal(cell)
         or flip_refusal(cell)
         or guidance_refusal(cell)
@@ -67,6 +68,22 @@ def checkpoints_refusal(cell: Cell) -> str | None:
             f"evaluation.checkpoints={count} reads averages on the way of a training of 10 steps or more, which "
             f"average={choice_name(cell.average)} or training.rate={rate} does not leave: take average=tracked, and "
             "another rate than wsd, or evaluation.checkpoints=1"
+        )
+    return None
+
+
+def published_refusal(cell: Cell) -> str | None:
+    """The reason why a published network cannot be read, or begun from, as this cell asks."""
+    begins, name = cell.training.start == "published", choice_name(cell.network)
+    if not cell.network.learned:
+        return f"training.start=published begins with network=published, got network={name}" if begins else None
+    if cell.space.encoded or cell.time_input != "t":
+        return f"network={name} is told pixels and an index of time: take space=pixels and time_input=t"
+    guided = cell.guidance.guides and cell.guidance.by != "class"
+    if cell.imported and (guided or not isinstance(cell.average, Tracked)):
+        return (
+            f"network={name} has one set of weights, and no other average, rung or cell to guide it: take "
+            "average=tracked and guidance.by=class, or train it further by training.start=published"
         )
     return None
 

@@ -50,7 +50,8 @@ def stages_of(
         stages.append(AutoencoderStage(parts.autoencoder, cell))
     scored, judged = (tuple(rungs), ()) if rungs is not None and cell.horizon else asked_rungs(cell, parts)
     kept = [rung_step(cell)] if cell.guidance.guides and cell.guidance.by == "rung" else []
-    late = budget.checkpoints(cell.training, cell.evaluation.checkpoints) if cell.horizon else []
+    trains = cell.horizon and not cell.imported
+    late = budget.checkpoints(cell.training, cell.evaluation.checkpoints) if trains else []
     steps = {*scored, *judged, *kept, *late}
     segments = cut(cell, digest, precision, parts.autoencoder, steps) if cell.horizon else []
     stages += segments
@@ -92,7 +93,7 @@ def asked_rungs(cell: Cell, parts: Parts) -> tuple[tuple[int, ...], tuple[int, .
     """The steps at which a cell asks for the bound, and for samples. There are none where that reads a fit, which
     belongs to the whole training, nor where the cell evaluates other weights than the average that is tracked."""
     plan = cell.evaluation
-    if not cell.horizon or not isinstance(cell.average, Tracked):
+    if not cell.horizon or not isinstance(cell.average, Tracked) or cell.imported:
         return (), ()
     steps = tuple(budget.rungs(cell.training, plan.rungs))
     scored = cell.space.likelihood and parts_read(cell, parts, plan.horizon).fit is None

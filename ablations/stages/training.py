@@ -107,6 +107,31 @@ class TrainingStage(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportStage(TrainingStage):
+    """A network that others trained, in the place of a training: it is read where its files lie, and nothing is copied.
+    Cells and seeds share it."""
+
+    trains = False
+    work = "reading a published network"
+
+    def shape_key(self, device: str) -> str:
+        return ""
+
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        return "scoring", 0.0
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        learner = build(self.cell, data.encoding, data, device)
+        network = learner.diffusion.network
+        metrics = {
+            "cost/flops_per_image": float(forward_flops(learner.diffusion)),
+            "cost/parameters": float(sum(p.numel() for p in network.parameters())),
+            "noise/beta_max": float(learner.curves()["beta"].max()),
+        }
+        return ended(metrics, metadata={"precision": resolve_precision(self.cell.training.precision, device)})
+
+
+@dataclass(frozen=True, kw_only=True)
 class GuideStage(TrainingStage):
     """The training of a cell that guides another one."""
 
@@ -120,6 +145,10 @@ def segment_of(
     """The segment of a cell's training `until` a step, or the whole in one piece; `digest` is the data's. Its line is
     its own, or a trunk: where the rate is `wsd`, and no snapshots are taken at shares of all its steps."""
     plan, content = cell.training, training_content(cell, digest, precision)
+    if cell.imported:
+        content = {key: content[key] for key in ("stage", "network", "schedule", "horizon", "digest", "precision")}
+        own = content_hash(content | {"learned": cell.variance.learned})
+        return ImportStage(own, cell, until=plan.steps, line=own)
     trunk = content
     if plan.rate == "wsd":
         shared = {name: value for name, value in content["training"].items() if name not in ("steps", "cooldown")}

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,9 @@ MOST_BESIDE = 2**19
 
 
 class Network(ABC):
-    """A network's architecture."""
+    """A network's architecture. Of one that is `learned`, `build` gives the weights that others have trained."""
+
+    learned: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:

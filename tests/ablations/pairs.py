@@ -61,9 +61,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 """Values of an axis beside its files."""
 
-KINDS = {"data": ("digits", "mixture2d"), "training": ("default",)}
+KINDS = {"data": ("digits", "mixture2d"), "training": ("default",), "network": ("unet", "dit", "mlp")}
 """Axes of which some values stand for all: digits for images, patches for those that may be mirrored, the mixture for
-points, one recipe for its lengths."""
+points, one recipe for its lengths. A published network is a file's, and has tests of its own."""
 
 TRIPLES = [("schedule", "objective", "time_input"), ("schedule", "time", "time_input")]
 """Axes whose values a rule reads three at a time."""
