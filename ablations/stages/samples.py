@@ -28,7 +28,7 @@ from ablations.data.base import Data
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Bench, Progress
 from ablations.metrics.judging import set_size, yardstick_of
-from ablations.metrics.measured import SCALE
+from ablations.metrics.metric import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.settings.budget import forward_flops, sample_flops, sample_passes
 from ablations.settings.cell import Cell

@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking._tracking_service import utils
 
 from ablations.data import base
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.driver import pages, run
 from ablations.driver.plan import Plan, plan
 from ablations.grids.grid import make

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from ablations.data.mixture2d import Mixture2d
+from ablations.data.shipped import Mixture2d
 from ablations.results.deck.formulas import Curve
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion

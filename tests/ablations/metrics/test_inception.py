@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations.data.download import MIRROR
+from ablations.data.published import MIRROR
 from ablations.metrics import extractors
-from ablations.metrics.extractors.architectures import features
-from ablations.metrics.extractors.inception import InceptionV3Compat
+from ablations.metrics.extractors.architectures import InceptionV3Compat, features
 from ablations.metrics.judging import extractor_identity, extractor_of
 from ablations.settings.identity import cell_id
 from ablations.settings.making import make_cell

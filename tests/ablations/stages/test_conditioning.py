@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from ablations.data import base
-from ablations.data.digits import Digits
-from ablations.data.mixture2d import Mixture2d
+from ablations.data.shipped import Digits, Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform_all

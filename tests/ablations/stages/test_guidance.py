@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations.data.mixture2d import Mixture2d
+from ablations.data.shipped import Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform

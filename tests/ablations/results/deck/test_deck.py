@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.driver import pages
 from ablations.driver.run import main
 from ablations.results.deck import mixture
