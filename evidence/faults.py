@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from ablations.engine.locks import LOCKS
+from ablations.engine.journal import LOCKS
 from analysis.shell import outcome
 
 POINTS = (

@@ -52,7 +52,7 @@ def measure(given: dict[str, Any]) -> str:
         ablations.run(*one)
         copy = copying(one, Journal(Path(temporary) / ".stages"))
         (results := Path(temporary) / "many").mkdir()
-        with patch("ablations.engine.perform.perform", copy):
+        with patch("ablations.engine.workers.perform", copy):
             seconds = seconds_of([*many, f"results={results}"])
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     row = (cells, *(f"{taken:.2f}" for taken in seconds), f"{sum(seconds) / cells:.3f}", f"{memory:.0f}")

@@ -10,9 +10,8 @@ from ablations.driver.pages import NAMED, finish, where
 from ablations.driver.plan import Plan, check_same_request, plan
 from ablations.driver.progress import minutes
 from ablations.driver.sequential import Looks
-from ablations.engine.journal import Journal
-from ablations.engine.locks import results_lock
-from ablations.engine.version import code_version
+from ablations.engine.journal import Journal, results_lock
+from ablations.engine.stage import code_version
 from ablations.grids.footnotes import words
 from ablations.grids.grid import make
 from ablations.launchers.protocol import launcher_of

@@ -16,9 +16,8 @@ from ablations.driver.execute import execute
 from ablations.driver.plan import Plan
 from ablations.driver.plan import plan as plan_grid
 from ablations.driver.progress import minutes
-from ablations.engine.journal import Journal
-from ablations.engine.locks import results_lock
-from ablations.engine.version import code_version
+from ablations.engine.journal import Journal, results_lock
+from ablations.engine.stage import code_version
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
 from ablations.results.folder import read_grid_json

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from ablations import clean, export
 from ablations.driver import run
 from ablations.driver.trained_cells import find
-from ablations.engine.locks import results_lock
+from ablations.engine.journal import results_lock
 from ablations.grids.grid import make
 from ablations.search import __main__ as search
 from ablations.search.optimizer import Optimizer

@@ -9,7 +9,7 @@ import torch
 
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
+from ablations.engine.workers import perform
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as read_back
 from ablations.stages.artifacts import WEIGHTS, snapshot_at

@@ -12,7 +12,7 @@ from ablations.data import base
 from ablations.data.shipped import Digits, Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform_all
+from ablations.engine.workers import perform_all
 from ablations.settings.budget import bound_passes
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as read_back

@@ -14,7 +14,7 @@ from torch.distributions import Normal, kl_divergence
 from ablations.data.tensors import read_tensors
 from ablations.driver.trained_cells import forgetting_damaged
 from ablations.engine.journal import Damaged, Journal
-from ablations.engine.perform import perform
+from ablations.engine.workers import perform
 from ablations.results import autoencoders
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
 from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES

@@ -11,7 +11,7 @@ import torch
 from ablations.data.shipped import Digits
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
+from ablations.engine.workers import perform
 from ablations.metrics import extractors
 from ablations.metrics.discrepancies import Mmd
 from ablations.metrics.fid import Fid, FidInfinity
