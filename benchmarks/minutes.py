@@ -17,7 +17,7 @@ from ablations.driver.estimate import estimated
 from ablations.driver.plan import plan
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
-from ablations.launchers.local import Local
+from ablations.launchers.launcher import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.devices import processor
 from analysis import options

@@ -12,9 +12,8 @@ from ablations.driver.progress import minutes
 from ablations.driver.sequential import Looks
 from ablations.engine.journal import Journal, results_lock
 from ablations.engine.stage import code_version
-from ablations.grids.footnotes import words
-from ablations.grids.grid import make
-from ablations.launchers.protocol import launcher_of
+from ablations.grids.grid import make, words
+from ablations.launchers.launcher import launcher_of
 from ablations.results.deck.files import write_deck
 from ablations.settings.request import Request
 from ablations.tracking.tracker import open_tracker

@@ -15,13 +15,12 @@ import torch
 
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
-from ablations.grids.footnotes import words
-from ablations.grids.grid import Grid, Point
-from ablations.launchers.protocol import Launcher
+from ablations.grids.grid import Grid, Point, words
+from ablations.launchers.launcher import Launcher
 from ablations.metrics.judging import extractor_identity
 from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.settings.cell import Cell
-from ablations.settings.identity import cell_id
+from ablations.settings.registry import cell_id
 from ablations.stages.graph import missing, once, stages_of
 from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors, metric_stages
 from ablations.stages.run import Run

@@ -12,7 +12,7 @@ import torch
 
 from ablations.driver.progress import bar
 from ablations.engine.journal import Damaged, Journal, journal_of
-from ablations.launchers.protocol import found_devices
+from ablations.launchers.launcher import found_devices
 from ablations.metrics.metric import SCALE
 from ablations.results.csv_text import rows_of
 from ablations.results.sample_sheets import write_sheet

@@ -23,7 +23,7 @@ from pydantic import Field
 from ablations.engine.journal import Journal
 from ablations.engine.stage import PACKAGES, ROOT, Stage
 from ablations.engine.workers import DIED, Workers, end_if_lost, perform
-from ablations.launchers.protocol import Launcher
+from ablations.launchers.launcher import Launcher
 from ablations.settings import plugins
 from ablations.settings.request import check_device
 from ablations.stages.stage import Stage as CellStage

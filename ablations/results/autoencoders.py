@@ -16,7 +16,7 @@ from ablations.engine.journal import Curves, Journal
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_strip
-from ablations.settings.identity import parameters
+from ablations.settings.registry import parameters
 from ablations.stages.artifacts import RECONSTRUCTIONS, read_artifact
 from ablations.stages.stage import Stage
 from analysis.files import write_text

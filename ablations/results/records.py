@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.engine.journal import Curves, Failure, Journal, Result
-from ablations.settings.identity import parameters
+from ablations.settings.registry import parameters
 from ablations.stages.graph import needed_by
 from ablations.stages.run import Run
 from ablations.stages.stage import FINISHED_AT, Stage

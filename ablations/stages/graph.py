@@ -15,7 +15,7 @@ from ablations.settings import budget
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT
 from ablations.settings.guiding import guiding_cell, rung_step
-from ablations.settings.identity import content_hash
+from ablations.settings.registry import content_hash
 from ablations.stages.autoencoder import AutoencoderStage, autoencoder_content, reconstruction_of
 from ablations.stages.bound import BoundStage, FitStage, bound_content, fit_of, parts_read
 from ablations.stages.restore import Parts

@@ -18,7 +18,7 @@ from ablations.data.shipped import Digits
 from ablations.driver import pages, run
 from ablations.driver.plan import Plan, plan
 from ablations.grids.grid import make
-from ablations.launchers.local import Local
+from ablations.launchers.launcher import Local
 from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run

@@ -25,7 +25,7 @@ from ablations.results.deck.formulas import HORIZON, SCHEDULES
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_strip
 from ablations.settings.cell import Cell
-from ablations.settings.identity import parameters
+from ablations.settings.registry import parameters
 from ablations.stages.restore import load
 from analysis.files import write_text
 from diffusion_core.diffusion import Diffusion

@@ -26,7 +26,7 @@ from ablations.search.optimizer import Optimizer
 from ablations.search.search import Search
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
-from ablations.settings.identity import cell_id, parameters
+from ablations.settings.registry import cell_id, parameters
 from ablations.stages.bound import BoundStage
 from analysis.errors import InputError
 from analysis.reading import read_results

@@ -17,7 +17,7 @@ from ablations.metrics.discrepancies import Mmd
 from ablations.metrics.fid import Fid, FidInfinity
 from ablations.metrics.neighbours import DensityMetric
 from ablations.metrics.sets import Examined, Judged
-from ablations.settings.identity import cell_id
+from ablations.settings.registry import cell_id
 from ablations.stages.artifacts import SAMPLES, write_artifact
 from ablations.stages.metrics import MetricStage, floor_of, metric_floors
 from analysis.errors import InputError
