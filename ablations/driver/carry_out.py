@@ -14,7 +14,7 @@ from ablations.engine.journal import Journal, results_lock
 from ablations.engine.stage import code_version
 from ablations.grids.grid import make, words
 from ablations.launchers.launcher import launcher_of
-from ablations.results.deck.files import write_deck
+from ablations.results.deck import write_deck
 from ablations.settings.request import Request
 from ablations.tracking.tracker import open_tracker
 from analysis.errors import alternatives, line

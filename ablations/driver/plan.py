@@ -21,9 +21,8 @@ from ablations.metrics.judging import extractor_identity
 from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.settings.cell import Cell
 from ablations.settings.registry import cell_id
-from ablations.stages.graph import missing, once, stages_of
+from ablations.stages.graph import Run, missing, once, stages_of
 from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors, metric_stages
-from ablations.stages.run import Run
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from diffusion_core.compilation import resolve_compile

@@ -32,8 +32,7 @@ from ablations.settings.evaluation import SHORT
 from ablations.settings.making import refusal
 from ablations.settings.registry import content_hash
 from ablations.settings.request import SearchRequest
-from ablations.stages.graph import missing, needed_by, once
-from ablations.stages.run import Run
+from ablations.stages.graph import Run, missing, needed_by, once
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.schema import SEARCH, TRIALS
