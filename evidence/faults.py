@@ -46,7 +46,7 @@ HASTENED: dict[str, dict[str, Any]] = {
     "ablations.driver.live": {"SECONDS": 0.2},
     "ablations.engine.workers": {"CONTEXT": get_context("fork")},
     "ablations.launchers.launcher": {"warm_up": lambda: None},
-    "ablations.driver.command": {"warm_up": lambda: None},
+    "ablations.driver.run": {"warm_up": lambda: None},
     "ablations.driver.execute": {"WRITE_SECONDS": 0.5, "REST": 3, "DRAWN": 0.02},
     "ablations.search.search": {"WRITE_SECONDS": 0.5, "REST": 3},
     "ablations.driver.pages": {"write_pages": lambda folder: ""},
