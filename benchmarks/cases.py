@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablations.launchers.protocol import found_devices
+from ablations.launchers.launcher import found_devices
 from analysis.options import Option
 from benchmarks.timing import machine
 from diffusion_core.choices import Choices

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.settings.evaluation import Evaluation
 from benchmarks.cases import Workload
 from benchmarks.peer_cases import HORIZON

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ablations.grids.footnotes import equal_terms, terms_footnote
+from ablations.grids.grid import equal_terms, terms_footnote
 from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.space import FIXED, ParameterSpec, Study, StudyFile
 from ablations.settings import grammar

@@ -19,7 +19,6 @@ from annotated_types import Ge, Le
 if TYPE_CHECKING:
     import ablations.data.base
     import ablations.settings.evaluation
-    import ablations.settings.guidance
     import diffusion_core.averages
     import diffusion_core.chain
     import diffusion_core.choices
@@ -76,7 +75,7 @@ class Cell:
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})
     conditioning: diffusion_core.conditioning.Conditioning = field(metadata={"axis": "unconditional"})
-    guidance: ablations.settings.guidance.Guidance = field(metadata={"axis": "default"})
+    guidance: ablations.settings.evaluation.Guidance = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: Horizon = field(metadata={"number": 1000, "type": Horizon})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})

@@ -16,7 +16,7 @@ from torch import Tensor
 from ablations.settings import grammar
 from ablations.settings.budget import rungs, sample_passes
 from ablations.settings.cell import WORDS, Cell
-from ablations.settings.guidance import Guidance
+from ablations.settings.evaluation import Guidance
 from ablations.settings.layers import check_key, fields_set, plain_value, values_of
 from ablations.settings.registry import build, field_names
 from analysis.errors import InputError

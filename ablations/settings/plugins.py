@@ -40,7 +40,7 @@ SHIPPED = Path(__file__).parents[1] / "configs"
 OURS = ("diffusion_core", "ablations", "analysis")
 """Packages whose classes ship: NUMERICS stands for their source."""
 KINDS = BASES | {
-    "launcher": "ablations.launchers.protocol.Launcher",
+    "launcher": "ablations.launchers.launcher.Launcher",
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",
 }

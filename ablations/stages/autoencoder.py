@@ -24,8 +24,7 @@ from ablations.metrics.fid import Fid
 from ablations.metrics.judging import yardstick_of
 from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
-from ablations.settings.identity import content_hash
-from ablations.settings.registry import describe
+from ablations.settings.registry import content_hash, describe
 from ablations.stages.artifacts import RECONSTRUCTIONS, SHOWN, WEIGHTS, write_artifact
 from ablations.stages.devices import placed
 from ablations.stages.restore import autoencoder_of, load_encoding, restore_autoencoder

@@ -27,8 +27,7 @@ from ablations.engine.stage import Bench
 from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
-from ablations.settings.identity import average_read, content_hash, described
-from ablations.settings.registry import describe
+from ablations.settings.registry import average_read, content_hash, describe, described
 from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, write_artifact
 from ablations.stages.restore import Model, Parts, diverged_before, given, labels_of, load, load_learner, remark_on_fit
 from ablations.stages.stage import Passes, Stage, ended

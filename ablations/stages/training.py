@@ -29,8 +29,7 @@ from ablations.engine.journal import STATE, Result
 from ablations.engine.stage import Bench
 from ablations.settings.budget import fork_of, forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.identity import content_hash, labels_read, read_by_id
-from ablations.settings.registry import describe
+from ablations.settings.registry import content_hash, describe, labels_read, read_by_id
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.devices import placed
 from ablations.stages.restore import build, labels_of, load_encoding, restore

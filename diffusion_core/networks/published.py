@@ -104,7 +104,7 @@ def of_diffusers(config: Mapping[str, Any], files: Files, path: str) -> nn.Modul
         raise ValueError(f"network.path={path} holds a {name}: it must be a {ARCHITECTURE}")
 
     def of_state(state: Mapping[str, Tensor]) -> nn.Module:
-        network: nn.Module = diffusers.UNet2DModel.from_config(config)
+        network: nn.Module = diffusers.UNet2DModel.from_config(config)  # type: ignore[no-untyped-call]
         network.load_state_dict(state, assign=True)
         return network
 

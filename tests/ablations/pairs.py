@@ -17,7 +17,7 @@ from typing import Any
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.grammar import options_of
 from ablations.settings.making import make_cell
-from ablations.settings.rules import refusal as cell_refusal
+from ablations.settings.making import refusal as cell_refusal
 
 HORIZON, STEPS = 25, 5
 TRIES = 60

@@ -9,9 +9,9 @@ import torch
 
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
-from ablations.settings.identity import parameters
+from ablations.engine.workers import perform
 from ablations.settings.making import cell_of as read_back
+from ablations.settings.registry import parameters
 from ablations.stages.artifacts import WEIGHTS, snapshot_at
 from ablations.stages.bound import BoundStage
 from ablations.stages.graph import once, training_of

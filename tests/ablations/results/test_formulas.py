@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from ablations.data.base import Data
-from ablations.results.deck import formulas
+from ablations.results import deck
 from diffusion_core.encodings import Continuous
 
 T = 1000
@@ -21,7 +21,7 @@ def x0():
 
 @pytest.fixture(scope="module")
 def drawn(x0):
-    return formulas.figures(Data({"train": x0, "validation": x0, "test": x0}, {}, Continuous()))
+    return deck.formula_figures(Data({"train": x0, "validation": x0, "test": x0}, {}, Continuous()))
 
 
 def linear(horizon, scale=1.0):
@@ -98,7 +98,7 @@ def test_every_objective_that_weighs_by_t_is_shown(drawn):
     from ablations.settings.registry import classes
     from diffusion_core.objectives import Hybrid, Simple
 
-    shown = {type(objective) for objective in formulas.OBJECTIVES.values()} | {Hybrid}
+    shown = {type(objective) for objective in deck.OBJECTIVES.values()} | {Hybrid}
     assert shown == set(classes("objective").values())
     assert Simple in shown
-    assert drawn["eps_weight"].keys() == formulas.OBJECTIVES.keys()
+    assert drawn["eps_weight"].keys() == deck.OBJECTIVES.keys()

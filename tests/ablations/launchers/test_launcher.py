@@ -9,8 +9,7 @@ import pytest
 
 from ablations.engine.journal import Journal
 from ablations.engine.scheduler import Scheduler
-from ablations.launchers.local import Local, Serial
-from ablations.launchers.protocol import launcher_of
+from ablations.launchers.launcher import Local, Serial, launcher_of
 from ablations.settings.arguments import parse_run
 from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes

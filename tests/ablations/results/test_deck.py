@@ -11,12 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.driver import pages
 from ablations.driver.run import main
-from ablations.results.deck import mixture
-from ablations.results.deck.files import FRAMES, forward
-from ablations.results.deck.formulas import SCHEDULES
+from ablations.results import mixture
+from ablations.results.deck import FRAMES, SCHEDULES, forward
 from ablations.results.sample_sheets import sheet
 from analysis.frames import read_csv
 from tests.ablations.conftest import said

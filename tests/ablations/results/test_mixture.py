@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from ablations.data.mixture2d import Mixture2d
-from ablations.results.deck import mixture
+from ablations.data.shipped import Mixture2d
+from ablations.results import mixture
 from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.variances import Beta
 

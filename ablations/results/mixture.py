@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from ablations.data.mixture2d import Mixture2d
-from ablations.results.deck.formulas import Curve
+from ablations.data.shipped import Mixture2d
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
@@ -30,6 +29,9 @@ from diffusion_core.stratified import Stratification
 from diffusion_core.terms import bits_per_dim
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, Variance
+
+Curve = tuple[list[float], list[float]]
+"""x and y."""
 
 BETAS = tuple(np.geomspace(1e-3, 0.99, 25).tolist())
 LEVELS = (1.0, 0.9, 0.5)

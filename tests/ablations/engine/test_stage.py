@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import threading
 import time
 
 import pytest
 
-from ablations.engine.side_by_side import side_by_side
+from ablations.engine.stage import code_version, side_by_side
 
 TIMEOUT = 30.0
 """Seconds after which a group has come to a standstill: each is over in milliseconds."""
@@ -101,7 +103,7 @@ def test_whose_share_is_an_exception_does_its_own_again_and_the_others_have_thei
 def clock(monkeypatch):
     """A clock that goes on when it is told to."""
     now = [0.0]
-    monkeypatch.setattr("ablations.engine.side_by_side.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ablations.engine.stage.time.monotonic", lambda: now[0])
     return now
 
 
@@ -119,3 +121,27 @@ def test_seconds_of_all_add_up_to_those_that_passed_and_each_has_its_own(clock):
     ends = [end.result() for end in side_by_side(3, sit)]
     assert ends == [1 + 3 + 10, 2 + 3 + 10, 3 + 3 + 10]
     assert sum(ends) == clock[0]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A repository with one commit."""
+    for name in ("ablations", "diffusion_core", "results"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("before")
+    for words in ("init -q", "add .", "-c user.name=x -c user.email=x@example.org commit -q -m one"):
+        subprocess.run(["git", *words.split()], cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("path", "dirty"), [("ablations", True), ("diffusion_core", True), ("results", False)])
+def test_a_checkout_is_dirty_where_its_code_differs_and_not_for_its_results(checkout, path, dirty):
+    clean = code_version.__wrapped__(checkout)
+    assert re.fullmatch(r"[\d.]+\+[0-9a-f]{8}", clean)
+    (checkout / path / "file").write_text("after")
+    assert code_version.__wrapped__(checkout) == (f"{clean}-dirty" if dirty else clean)
+
+
+def test_where_git_does_not_say_there_is_no_commit(tmp_path):
+    (tmp_path / ".git").write_text("no repository")
+    assert re.fullmatch(r"[\d.]+", code_version(tmp_path))

@@ -1,4 +1,5 @@
-"""Where shipped sets come from: scikit-learn's folder of samples, and sets published as training and test images.
+"""Published files that come by themselves where a person asks for them, fetched once, verified and put in place whole;
+and sets that were published as training and test images.
 
     published training images ─▶ fixed permutation ─▶ validation pool | training pool     published test images
                                                         first n          first m               first n
@@ -9,26 +10,68 @@ splits have equally many images, because FID compares only at one n.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import FEWEST, SPLITS, DataSet, Split
 from analysis.errors import InputError
+from analysis.files import replace_file
 from diffusion_core.refusing import choice_name
 
 Labelled = tuple[Tensor, Tensor]
 """Images uint8 [N, …] and their classes int64 [N]."""
 
+MIRROR = "DIFFUSION_ABLATIONS_MIRROR"
+"""The environment variable for another place, http(s):// or file://, where all files lie under their own names."""
 
-def samples() -> Path:
-    """The folder of the data that scikit-learn ships: to import it takes a second, which every process would spend."""
-    spec = find_spec("sklearn")
-    assert spec is not None, "scikit-learn is installed with this package"
-    return Path(spec.origin or "").parent / "datasets"
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file at its official address, and the digest, in hex, that tells it from any other."""
+
+    url: str
+    algorithm: Literal["md5", "sha256"]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The name of the file, at its address and here."""
+        return self.url.rpartition("/")[2]
+
+    def is_at(self, path: Path) -> bool:
+        """True where this very file lies there."""
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, self.algorithm).hexdigest() == self.digest
+
+
+def fetch(file: PublishedFile, folder: Path) -> Path:
+    """FOLDER/NAME, fetched unless that very file is there already; InputError where it cannot be had."""
+    path, mirror = folder / file.name, os.environ.get(MIRROR)
+    address = f"{mirror.rstrip('/')}/{file.name}" if mirror else file.url
+
+    def receive(temporary: Path) -> None:
+        torch.hub.download_url_to_file(address, str(temporary), progress=sys.stderr.isatty())
+        if not file.is_at(temporary):
+            raise ValueError(f"what came was cut, or is another file: its {file.algorithm} is not {file.digest}")
+
+    try:
+        if not file.is_at(path):
+            replace_file(path, receive)
+    except (OSError, HTTPException, ValueError) as error:
+        raise InputError(
+            f"{address} cannot be fetched into {folder} ({error}): put it there, or name a mirror by {MIRROR}"
+        ) from error
+    return path
 
 
 class Published(DataSet):
