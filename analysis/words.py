@@ -213,7 +213,8 @@ def beside_codes(analysis: Analysis, metric: MetricInfo) -> tuple[str, str]:
         return "", ""
     who = f"{worse[code]} of {len(own)} cells {'has' if worse[code] == 1 else 'have'} a worse mean"
     who = ("Every cell is worse" if len(own) > 1 else "It is worse") if every else who
-    why = ": it was trained too little, or the bound was taken in too few steps." if unlearnt else None
+    cause = "it knows other data" if analysis.trained_elsewhere else "it was trained too little"
+    why = f": {cause}, or the bound was taken in too few steps." if unlearnt else None
     article = "" if code.label.startswith("one ") else "a "
     return f"{who} than {article}{code.label}", f" ({amount(metric, code.value)}){why or ', which needs no network.'}"
 

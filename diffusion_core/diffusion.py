@@ -111,7 +111,7 @@ class Diffusion(nn.Module):
         the seed: it depends on the seed and on what the constructor drew before it. If networks with different outputs
         must agree in it, the module that holds it needs a `reset_parameters`.
         """
-        if self.choices.network.learned:
+        if self.choices.network.pretrained:
             return
         self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)

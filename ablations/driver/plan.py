@@ -128,7 +128,8 @@ class Plan:
     @property
     def trainings(self) -> set[str]:
         """The ids of the cells' trainings: diffusions, and autoencoders without one."""
-        return {parts.training for item in self.runs if (parts := item.parts) is not None}
+        trained = (item for item in self.runs if not item.cell.imported)
+        return {parts.training for item in trained if (parts := item.parts) is not None}
 
 
 def plan_of_grid(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:

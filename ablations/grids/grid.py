@@ -91,8 +91,9 @@ def make(request: Request) -> Grid:
     }
     every = list(range(request.first_seed, request.first_seed + seeds))
     notes = (*not_compared, *not_tested)
-    if common.get("network") == "published":
-        notes = (*overridden(str(common.get("network.path", "")), fixed | common, varied), *notes)
+    given = fixed | common
+    if given.get("network") == "published":
+        notes = (*overridden(str(given.get("network.path", "")), given, varied), *notes)
     return Grid(request.title, file.model_copy(update=update), points, every, looks, notes)
 
 

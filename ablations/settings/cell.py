@@ -92,7 +92,7 @@ class Cell:
     @property
     def imported(self) -> bool:
         """True where its network is taken as others trained it."""
-        return self.network.learned and self.training.start == "seed"
+        return self.network.pretrained and self.training.start == "seed"
 
     @property
     def told_labels(self) -> bool:

@@ -146,7 +146,7 @@ def checkpoints_refusal(cell: Cell) -> str | None:
 def published_refusal(cell: Cell) -> str | None:
     """The reason why a published network cannot be read, or begun from, as this cell asks."""
     begins, name = cell.training.start == "published", choice_name(cell.network)
-    if not cell.network.learned:
+    if not cell.network.pretrained:
         return f"training.start=published begins with network=published, got network={name}" if begins else None
     if cell.space.encoded or cell.time_input != "t":
         return f"network={name} is told pixels and an index of time: take space=pixels and time_input=t"

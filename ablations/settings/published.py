@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from analysis.errors import InputError
-from diffusion_core.networks.files import Files, found
+from diffusion_core.networks.files import Files, files_at
 
 TARGETS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
 VARIANCES = {
@@ -27,7 +27,7 @@ def published_settings(path: str) -> dict[str, Any]:
     """The settings that a published network suggests; InputError where its files cannot be read, or its chain is one
     that no choices here make."""
     try:
-        files = found(path)
+        files = files_at(path)
         said = {} if files.scheduler is None else chain_of(files.scheduler)
     except ValueError as error:
         raise InputError(str(error)) from error
@@ -74,7 +74,7 @@ def labels_of(files: Files) -> dict[str, Any]:
 def overridden(path: str, settings: dict[str, Any], varied: Collection[str]) -> list[str]:
     """A line for each setting that is for all cells, and other than their published network's."""
     return [
-        f"{key}={settings[key]}, and the published network was trained with {key}={value}"
+        f"{key}={settings[key]} in place of {value}, which the files of the published network stand for"
         for key, value in published_settings(path).items()
         if key in settings and key not in varied and settings[key] != value
     ]

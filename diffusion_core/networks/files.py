@@ -25,16 +25,16 @@ class Files:
     digest: str
 
 
-def found(path: str) -> Files:
+def files_at(path: str) -> Files:
     """The files at a path; ValueError, in one line, where no network lies there."""
     place = Path(path).expanduser()
     if not path or not place.exists():
         raise ValueError(f"network.path={path} is missing: give the folder of a diffusers pipeline, or a .pt file")
-    stamp = tuple(sorted((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in all_of(place)))
-    return _found(place, stamp)
+    stamp = tuple(sorted((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in candidates(place)))
+    return _read(place, stamp)
 
 
-def all_of(place: Path) -> list[Path]:
+def candidates(place: Path) -> list[Path]:
     """The files that may matter to a network."""
     if place.is_file():
         return [place]
@@ -43,7 +43,8 @@ def all_of(place: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=8)
-def _found(place: Path, stamp: tuple[tuple[str, int, int], ...]) -> Files:
+def _read(place: Path, stamp: tuple[tuple[str, int, int], ...]) -> Files:
+    """The files at a place; read again where their `stamp` (names, times, sizes) has changed."""
     if place.is_file():
         return Files(None, None, (place,), digest_of({}, (place,)))
     folder = next((place / name for name in PLACES if (place / name / "config.json").is_file()), None)

@@ -24,9 +24,9 @@ MOST_BESIDE = 2**19
 
 
 class Network(ABC):
-    """A network's architecture. Of one that is `learned`, `build` gives the weights that others have trained."""
+    """A network's architecture. Of one that is `pretrained`, `build` gives the weights that others trained."""
 
-    learned: ClassVar[bool] = False
+    pretrained: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:

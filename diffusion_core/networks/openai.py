@@ -135,9 +135,7 @@ class OpenAIUNet(nn.Module):
         self.label_emb = nn.Embedding(*state["label_emb.weight"].shape) if "label_emb.weight" in state else None
         ends = [int(found[1]) for name in state if (found := UP.fullmatch(name))]
         level = min(ends) + 1 if ends else 0
-        first = state["input_blocks.0.0.weight"].shape
-        blocks = layers_of("input_blocks", state, heads, level)
-        self.input_blocks = nn.ModuleList([nn.ModuleList([Stem(first[1], first[0], 3, padding=1)]), *blocks[1:]])
+        self.input_blocks = nn.ModuleList(layers_of("input_blocks", state, heads, level))
         (self.middle_block,) = layers_of("middle_block", state, heads, 0)
         self.output_blocks = nn.ModuleList(layers_of("output_blocks", state, heads, level))
         last = state["out.2.weight"].shape
@@ -193,4 +191,6 @@ def layer_of(own: Mapping[str, Tensor], heads: Heads, resample: Resample) -> nn.
     for name in ("op", "conv"):
         if f"{name}.weight" in own:
             return Resampling(own[f"{name}.weight"].shape[0], name)
-    return nn.Identity()
+    if "weight" in own:
+        return Stem(own["weight"].shape[1], own["weight"].shape[0], 3, padding=1)
+    raise ValueError(f"no layer has the tensors {', '.join(sorted(own))}")

@@ -17,12 +17,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from diffusion_core.networks.files import Files, found
+from diffusion_core.denoiser import TIME_SCALE
+from diffusion_core.networks.files import Files, files_at
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.openai import Heads, OpenAIUNet
 
-LONGEST = 1000.0
-"""The time that a network is told at t = T, ours and that of a `.pt` file."""
 ARCHITECTURE = "UNet2DModel"
 """That of diffusers which is told x_t, the time and perhaps a class, and works on pixels."""
 N = TypeVar("N", bound=nn.Module)
@@ -43,36 +42,37 @@ class Published(Network):
     split_heads: bool = False
 
     where: ClassVar[tuple[str, ...]] = ("path",)
-    learned = True
+    pretrained = True
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return self.labelled(shape, channels_out, 0)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
-        files = found(self.path)
+        files = files_at(self.path)
         if self.digest and files.digest != self.digest:
             says = f"network.path={self.path} holds other weights than network.digest={self.digest}"
             raise ValueError(f"{says} ({files.digest}): take the digest away, or give the path of those weights")
         network: nn.Module
         if files.config is None:
             heads = Heads(self.heads, self.head_channels, self.split_heads)
-            network = filled(lambda state: OpenAIUNet(state, heads), files, self.path)
+            network = with_tensors(lambda state: OpenAIUNet(state, heads), files, self.path)
         else:
             network = of_diffusers(files.config, files, self.path)
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         if shape[0] != first.in_channels:
             says = f"network.path={self.path} takes {first.in_channels} channels"
             raise ValueError(f"{says}, and these data have {shape[0]}")
-        rows = classes_of(network)
+        rows = label_rows(network)
         if rows not in ((classes, classes + 1) if classes else (0,)):
             says = f"network.path={self.path} knows {rows} classes, and is to be told {classes}"
             raise ValueError(f"{says}: take data and conditioning that fit (conditioning=class for its labels)")
-        grown(network, channels_out)
-        told = LONGEST / self.horizon if files.config is None else 1.0
-        return Told(network.eval(), self.horizon, told, channels_out, rows)
+        widen(network, channels_out)
+        # A `.pt` file's index of time is spread over 0 to 1000, whatever its T.
+        scale = TIME_SCALE / self.horizon if files.config is None else 1.0
+        return Adapted(network.eval(), self.horizon, scale, channels_out, rows)
 
 
-class Told(nn.Module):
+class Adapted(nn.Module):
     """A network of others under our calls: its index of time from ours, and the channels that are asked for. It knows
     `rows` labels, of which the last may be none."""
 
@@ -85,7 +85,7 @@ class Told(nn.Module):
         if label is not None and (label >= self.rows).any():
             says = "this published network has no row for no label"
             raise ValueError(f"{says}: take data that are all labelled, conditioning.dropout=0, and no guidance")
-        index = (time * (self.horizon / LONGEST) - 1) * self.scale
+        index = (time * (self.horizon / TIME_SCALE) - 1) * self.scale
         if isinstance(self.network, OpenAIUNet):
             out: Tensor = self.network(x, index, label)
         else:
@@ -108,10 +108,10 @@ def of_diffusers(config: Mapping[str, Any], files: Files, path: str) -> nn.Modul
         network.load_state_dict(state, assign=True)
         return network
 
-    return filled(of_state, files, path)
+    return with_tensors(of_state, files, path)
 
 
-def filled(build: Callable[[Mapping[str, Tensor]], N], files: Files, path: str) -> N:
+def with_tensors(build: Callable[[Mapping[str, Tensor]], N], files: Files, path: str) -> N:
     """The network that `build` makes of the tensors in files, in float32; ValueError where they are not its own."""
     state = tensors(files.weights)
     try:
@@ -135,12 +135,12 @@ def tensors(paths: tuple[Path, ...]) -> dict[str, Tensor]:
     return state
 
 
-def classes_of(network: nn.Module) -> int:
+def label_rows(network: nn.Module) -> int:
     """The rows of a network's table of classes, of which one may be for none; 0 where it is told no class."""
     return next((layer.num_embeddings for layer in network.modules() if isinstance(layer, nn.Embedding)), 0)
 
 
-def grown(network: nn.Module, channels_out: int) -> None:
+def widen(network: nn.Module, channels_out: int) -> None:
     """Give the last convolution further channels, which are zero: those of a variance that is still to be learned."""
     last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
     if last.out_channels >= channels_out:

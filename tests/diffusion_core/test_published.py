@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.networks.files import found
+from diffusion_core.networks.files import files_at
 from diffusion_core.networks.openai import Heads, OpenAIUNet
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -96,24 +96,24 @@ def test_our_sampler_and_their_pipeline_give_the_same_images_of_the_same_noise(p
 
 
 def test_our_bound_is_a_plain_loop_over_t_with_their_posterior(pipeline):
-    """Terms t = 2..T, one draw of noise each: KL of two Gaussians whose means are two steps of their scheduler without
-    noise, from the true x_0 and from the network's."""
+    """Terms t = 2..T, one draw of noise each: the KL of two Gaussians. Two steps of their scheduler with the same
+    noise, one by the true ε and one by the network's, differ as their means do; the variances are the scheduler's."""
     made, folder = pipeline
     scheduler, model = made.scheduler, ours(folder)
     x_0 = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(2)) * 2 - 1
     eps = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(3))
     scheduler.set_timesteps(T)
-    alpha_bar = scheduler.alphas_cumprod
-    for t in (T - 1, 7, 1):
+
+    def stepped(output: Tensor, t: int, x_t: Tensor) -> Tensor:
+        return scheduler.step(output, t, x_t, generator=torch.Generator().manual_seed(4)).prev_sample
+
+    for t in range(T - 1, 0, -1):
         x_t = scheduler.add_noise(x_0, eps, torch.tensor([t]))
         with torch.no_grad():
             output = made.unet(x_t, t).sample
             term = model.term(x_0, eps, model.chain(), torch.full((3,), t + 1))
-        beta = 1 - alpha_bar[t] / alpha_bar[t - 1]
-        true = beta * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])
-        x_hat = ((x_t - (1 - alpha_bar[t]).sqrt() * output) / alpha_bar[t].sqrt()).clamp(-1, 1)
-        # Means of q and p differ by the posterior's coefficient of x_0.
-        apart = alpha_bar[t - 1].sqrt() * beta / (1 - alpha_bar[t]) * (x_0 - x_hat)
+        apart = stepped(eps, t, x_t) - stepped(output, t, x_t)
+        true, beta = (scheduler._get_variance(t, variance_type=kind) for kind in ("fixed_small", "fixed_large"))
         kl = 0.5 * (torch.log(beta / true) + true / beta - 1 + apart**2 / beta)
         torch.testing.assert_close(term.float(), kl.flatten(1).sum(1), rtol=2e-4, atol=1e-4)
 
@@ -127,6 +127,15 @@ def test_a_network_is_told_the_index_of_time_and_gives_further_channels_zero(pip
             both = grown(x, torch.full((2,), 1000.0 * t / T))
             torch.testing.assert_close(both[:, :1], made.unet(x, t - 1).sample)
             assert not both[:, 1:].any()
+
+
+def test_of_a_learned_variance_the_mean_alone_is_read_where_another_is_asked_for(tmp_path):
+    unet(channels_out=2).save_pretrained(tmp_path / "two")
+    network, x, time = dc.Published(str(tmp_path / "two"), horizon=T), torch.randn(2, 1, 8, 8), torch.full((2,), 100.0)
+    with torch.no_grad():
+        one, two = (network.build((1, 8, 8), channels)(x, time) for channels in (1, 2))
+    assert two.shape[1] == 2
+    assert torch.equal(one, two[:, :1])
 
 
 def test_labels_are_its_classes_and_none_is_refused_where_it_has_no_row(tmp_path):
@@ -145,11 +154,11 @@ def test_labels_are_its_classes_and_none_is_refused_where_it_has_no_row(tmp_path
 def test_a_digest_follows_weights_and_config_and_not_the_folder(pipeline, tmp_path):
     made, folder = pipeline
     made.save_pretrained(tmp_path / "copy")
-    assert found(str(folder)).digest == found(str(tmp_path / "copy")).digest
+    assert files_at(str(folder)).digest == files_at(str(tmp_path / "copy")).digest
     made.unet.conv_out.bias.data[0] += 1
     made.save_pretrained(tmp_path / "other")
     made.unet.conv_out.bias.data[0] -= 1
-    assert found(str(folder)).digest != found(str(tmp_path / "other")).digest
+    assert files_at(str(folder)).digest != files_at(str(tmp_path / "other")).digest
     with pytest.raises(ValueError, match=r"holds other weights than network\.digest=0123"):
         dc.Published(str(folder), digest="0123").build((1, 8, 8), 1)
 

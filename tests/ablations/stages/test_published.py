@@ -45,7 +45,7 @@ def test_what_is_said_otherwise_holds_and_is_told(folder):
     grid = make(parse_run(words))
     assert {type(point.cell.schedule).__name__ for point in grid.points} == {"Sigmoid"}
     said = [note for note in grid.notes if "published" in note]
-    assert said == ["schedule=sigmoid, and the published network was trained with schedule=cosine"]
+    assert said == ["schedule=sigmoid in place of cosine, which the files of the published network stand for"]
 
 
 def test_seeds_and_variances_share_its_import_and_differ_in_what_reads_them(folder, tmp_path, few_digits):
