@@ -85,7 +85,7 @@ def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.dev
     data = cell.data.load()
     parts = parts_of(cell, data.digest, cast("Precision", row["precision"]))
     weights = journal.folder(parts.training) / WEIGHTS
-    if not weights.exists():
+    if not weights.exists() and not cell.imported:
         raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
     with forgetting_damaged(journal):
         return load_guided(cell, data, journal, parts, device)

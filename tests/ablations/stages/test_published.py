@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 
@@ -75,6 +76,17 @@ def test_a_training_begins_with_its_weights(folder, tmp_path, few_digits):
     name = next(name for name in learned if name.endswith("conv_out.weight"))
     torch.testing.assert_close(learned[name][:1], theirs["conv_out.weight"])
     assert not learned[name][1:].abs().max() > 1e-9
+
+
+def test_a_finished_cell_is_found_again_and_drawn_from(folder, tmp_path, few_digits, monkeypatch):
+    import ablations
+
+    monkeypatch.chdir(tmp_path)
+    words = [*SMALL, f"network.path={folder}", "name=published", "launcher=serial"]
+    assert ablations.main(["run", *words]) == 0
+    runs = pd.read_csv(tmp_path / "results" / "published" / "runs.csv", dtype=str)
+    assert ablations.main(["sample", f"cell={runs['cell_id'][0]}", "n=2", "out=drawn"]) == 0
+    assert (tmp_path / "drawn.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize(
