@@ -16,9 +16,9 @@ import torch
 from diffusion_core.chain import Spacing, UniformSpacing
 from diffusion_core.conditioning import Conditioning, Unconditional
 from diffusion_core.couplings import Coupling, Independent
-from diffusion_core.denoiser import TIME_SCALE, TimeInput
+from diffusion_core.denoiser import TimeInput
 from diffusion_core.forward import Step
-from diffusion_core.networks.network import Network
+from diffusion_core.networks.network import TIME_SCALE, Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import NoiseLevels, Objective, Simple
 from diffusion_core.parameterizations import Epsilon, Parameterization

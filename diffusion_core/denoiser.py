@@ -17,14 +17,12 @@ from torch import Tensor, nn
 
 from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
+from diffusion_core.networks.network import TIME_SCALE
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, is_compiled, network_call
 from diffusion_core.randomness import Values
 
 TimeInput = Literal["t", "log_snr"]
-
-TIME_SCALE = 1000.0
-"""The largest time that a network is told: 1000 t/T, or γ on about that scale. One embedding serves every horizon."""
 
 PLACES = 2**21
 """The most pixels, of all examples together, in a call of a network without a gradient.

@@ -19,6 +19,8 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 from diffusion_core.refusing import require
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TIME_SCALE = 1000.0
+"""The largest time that a network is told: 1000 t/T, or γ on about that scale. One embedding serves every horizon."""
 MOST_BESIDE = 2**19
 """The values in the widest feature map, of all examples, above which networks gain nothing from others beside them."""
 

@@ -17,9 +17,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from diffusion_core.denoiser import TIME_SCALE
 from diffusion_core.networks.files import Files, files_at
-from diffusion_core.networks.network import Network
+from diffusion_core.networks.network import TIME_SCALE, Network
 from diffusion_core.networks.openai import Heads, OpenAIUNet
 
 ARCHITECTURE = "UNet2DModel"
