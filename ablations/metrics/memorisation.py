@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric, MetricInfo
-from ablations.metrics.sets import Judged, chunks
+from ablations.metrics.metric import Judged, Metric, MetricInfo, chunks
 
 MEMORISED = 0.05
 FEWEST = math.ceil(1 / MEMORISED)

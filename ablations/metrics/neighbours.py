@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric, MetricInfo
-from ablations.metrics.sets import CHUNK, Examined, Judged, checked, chunks, distances
+from ablations.metrics.metric import CHUNK, Examined, Judged, Metric, MetricInfo, checked, chunks, distances
 
 THIRD, FIFTH = 3, 5
 """The neighbours that balls reach to."""
