@@ -16,9 +16,8 @@ from ablations.data.shipped import Digits, Mixture2d
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.metrics.judging import Yardstick
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Examined, Metric
 from ablations.metrics.registry import metric_of
-from ablations.metrics.sets import Examined
 from ablations.settings import grammar
 from ablations.settings.layers import values_of
 from ablations.settings.plugins import EXTENSIBLE

@@ -2,7 +2,13 @@
 
 A set is a choice without tensors; `load` reads it. Training images teach, validation images select and declare
 divergence, test images are read once. Each set also says what the simplest codes score on its test images, so that a
-bits/dim can be judged.
+bits/dim can be judged. Of a set that was published as training and test images
+
+    published training images ─▶ fixed permutation ─▶ validation pool | training pool     published test images
+                                                        first n          first m               first n
+
+the pools stand whatever the budget is, so that no image moves from one split to another with it, and the two held-out
+splits have equally many images, because FID compares only at one n.
 """
 
 from __future__ import annotations
@@ -22,11 +28,13 @@ from torch import Tensor
 
 from analysis.errors import InputError
 from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.refusing import line_in
+from diffusion_core.refusing import choice_name, line_in
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+Labelled = tuple[Tensor, Tensor]
+"""Images uint8 [N, …] and their classes int64 [N]."""
 CODE_BATCH = 1000
 """Examples that are counted at once."""
 CODE_VALUES = CODE_BATCH * 3 * 32**2
@@ -149,6 +157,35 @@ class DataSet(ABC):
     @abstractmethod
     def read(self) -> Data:
         """Read or make it."""
+
+
+class Published(DataSet):
+    """A set of which the first `train_images` and `held_out_images` of its pools are taken."""
+
+    root: str
+    train_images: int
+    held_out_images: int
+
+    where: ClassVar[tuple[str, ...]] = ("root",)
+    unread: ClassVar[tuple[str, ...]] = ("download",)
+
+    def __post_init__(self) -> None:
+        if min(self.train_images, self.held_out_images) < FEWEST:
+            raise ValueError(f"{choice_name(self)} needs train_images and held_out_images of at least {FEWEST}")
+
+    def split(self, train: Labelled, test: Labelled, one_in: int) -> tuple[dict[Split, Tensor], dict[Split, Tensor]]:
+        """Images and labels per split, where one in so many training images validates; InputError where there are not
+        as many as are asked for."""
+        order = torch.randperm(len(train[0]), generator=torch.Generator().manual_seed(0))
+        validation, training = torch.split(order, [pool := len(order) // one_in, len(order) - pool])
+        for key, most in (("train_images", len(training)), ("held_out_images", min(pool, len(test[0])))):
+            if (asked := getattr(self, key)) > most:
+                name = choice_name(self)
+                raise InputError(f"{name} has {most} images for data.{key}, got {asked}: ask for {most} or fewer")
+        taken = training[: self.train_images], validation[: self.held_out_images], torch.arange(self.held_out_images)
+        chosen = list(zip(SPLITS, (train, train, test), taken, strict=True))
+        images, labels = ({split: source[i][index] for split, source, index in chosen} for i in (0, 1))
+        return images, labels
 
 
 @lru_cache(maxsize=KEPT)

@@ -16,8 +16,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from ablations.data.base import Data, image_data
-from ablations.data.published import Labelled, Published, PublishedFile, fetch
+from ablations.data.base import Data, Labelled, Published, image_data
+from ablations.data.download import PublishedFile, fetch
 from analysis.errors import InputError
 
 FOLDER = "cifar-10-batches-bin"

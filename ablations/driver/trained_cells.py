@@ -1,6 +1,6 @@
 """A cell that was trained here, from its row of `results/<grid>/runs.csv` to the model that was evaluated; to samples
-of it (`ablations.sample`); and to a schedule to keep (`ablations.export`): the one that it learned, by knots of its
-γ, or one that a search found, by its own parameters.
+of it (`ablations.sample`); and to a schedule to keep (`ablations.export`): the one that it learned, by knots of its γ,
+or one that a search found, by its own parameters.
 """
 
 from __future__ import annotations

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric, MetricInfo
-from ablations.metrics.sets import Examined, Judged, checked, chunks, distances
+from ablations.metrics.metric import Examined, Judged, Metric, MetricInfo, checked, chunks, distances
 
 SUBSETS, SUBSET_SIZE = 20, 1000
 SEED = 2020

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from ablations.metrics.extractors import architecture_of
-from ablations.metrics.metric import Metric, MetricInfo
-from ablations.metrics.sets import Examined, Judged, checked
+from ablations.metrics.metric import Examined, Judged, Metric, MetricInfo, checked
 
 Statistics = dict[str, npt.NDArray[np.float64]]
 

@@ -16,9 +16,8 @@ from torch import Tensor
 from ablations.data.base import Data, DataSet, Split
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Extractor
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Examined, Judged, Metric
 from ablations.metrics.registry import DEFAULT, kind_of
-from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
 from diffusion_core.encodings import GreyLevels

@@ -11,9 +11,8 @@ from dataclasses import replace
 
 from ablations.metrics.discrepancies import EnergyDistance, Kid
 from ablations.metrics.fid import Fid, Is
-from ablations.metrics.memorisation import Memorisation
 from ablations.metrics.metric import LOOSENESS, MEASURED, Kind, Metric, MetricInfo
-from ablations.metrics.neighbours import PrecisionMetric, RecallMetric
+from ablations.metrics.neighbours import Memorisation, PrecisionMetric, RecallMetric
 from ablations.settings.evaluation import Reference, against_test
 from ablations.settings.plugins import origin_of
 from ablations.settings.registry import class_of, classes

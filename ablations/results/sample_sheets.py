@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.metrics.memorisation import nearest_of
+from ablations.metrics.neighbours import nearest_of
 from analysis.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 

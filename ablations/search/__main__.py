@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
 def help_text() -> str:
     """Usage, the objectives, samplers, pruners and studies."""
     from ablations.metrics.registry import objectives
-    from ablations.search.space import StudyFile
+    from ablations.search.study import StudyFile
 
     allowed = {name: get_args(StudyFile.model_fields[name].annotation) for name in ("sampler", "pruner")}
     words = [f"  study.{name + '=':13} {', '.join(of)}" for name, of in {"objective": objectives(), **allowed}.items()]

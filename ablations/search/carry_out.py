@@ -21,7 +21,7 @@ from ablations.grids.grid import Grid, Point
 from ablations.results.folder import read_grid_json
 from ablations.search.optimizer import Optimizer, guarded
 from ablations.search.search import Search
-from ablations.search.space import said
+from ablations.search.study import said
 from ablations.search.trial import SearchPlan
 from ablations.search.trial import planned as planned
 from ablations.settings.request import SearchRequest

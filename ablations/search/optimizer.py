@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from ablations.metrics.registry import fact_of
-from ablations.search.space import Study
+from ablations.search.study import Study
 from ablations.tracking.store import make_whole
 from analysis.errors import InputError
 from analysis.labels import within

@@ -26,7 +26,7 @@ from ablations.engine.scheduler import Scheduler
 from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.search.optimizer import Optimizer
-from ablations.search.space import said
+from ablations.search.study import said
 from ablations.search.trial import Course, SearchPlan
 from ablations.settings.registry import is_whole, parameters
 from ablations.stages.graph import Run

@@ -25,8 +25,7 @@ from ablations.results.csv_text import union
 from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.results.records import failure_of, own_metrics, record
 from ablations.search.optimizer import Optimizer
-from ablations.search.space import FIXED, Study
-from ablations.search.study import make
+from ablations.search.study import FIXED, Study, make
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT
 from ablations.settings.making import refusal

@@ -18,9 +18,8 @@ from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
 from ablations.metrics.judging import against, set_size, yardstick_of
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Examined, Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
-from ablations.metrics.sets import Examined
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
 from ablations.settings.registry import content_hash, describe

@@ -13,9 +13,8 @@ import torch
 from ablations import check
 from ablations.data.base import Data, DataSet, image_data
 from ablations.metrics import extractors
-from ablations.metrics.metric import Metric, MetricInfo
+from ablations.metrics.metric import Judged, Metric, MetricInfo
 from ablations.metrics.registry import metric_of, names
-from ablations.metrics.sets import Judged
 from analysis.errors import InputError
 
 

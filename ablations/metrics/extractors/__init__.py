@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ablations.data.published import fetch
+from ablations.data.download import fetch
 from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, Extractor, FashionCnn, InceptionV3Compat
 from ablations.settings.plugins import imported, origin_of, unnamed
 from analysis.errors import unknown

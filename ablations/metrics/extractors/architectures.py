@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ablations.data.published import PublishedFile
+from ablations.data.download import PublishedFile
 from diffusion_core.precision import exact
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ablations.metrics.metric import Metric, MetricInfo
-from ablations.metrics.sets import Judged
+from ablations.metrics.metric import Judged, Metric, MetricInfo
 
 TOLERANCE = 3
 

@@ -10,7 +10,7 @@ from ablations.data.shipped import Digits
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Extractor
 from ablations.metrics.judging import Yardstick
-from ablations.metrics.sets import Examined
+from ablations.metrics.metric import Examined
 
 
 @pytest.fixture(scope="session")

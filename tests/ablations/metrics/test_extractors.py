@@ -13,7 +13,7 @@ import torch
 from ablations.data.shipped import Digits
 from ablations.metrics import discrepancies, extractors
 from ablations.metrics.extractors.architectures import Extractor, features
-from ablations.metrics.sets import Examined, Judged
+from ablations.metrics.metric import Examined, Judged
 
 DIGITS, FASHION, INCEPTION = extractors.ARCHITECTURES
 HERE = Path(extractors.__file__).parent

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ablations.metrics import fid as metric
 from ablations.metrics.fid import Fid, FidHeldOut, FidInfinity, fid_infinity, fid_statistics, shuffled
-from ablations.metrics.sets import Examined, Judged
+from ablations.metrics.metric import Examined, Judged
 from tests.ablations.metrics.conftest import normal, with_moments
 
 

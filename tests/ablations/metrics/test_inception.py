@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations.data.published import MIRROR
+from ablations.data.download import MIRROR
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import InceptionV3Compat, features
 from ablations.metrics.judging import extractor_identity, extractor_of

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.metrics import sets as sets_module
+from ablations.metrics import metric as sets_module
 from ablations.metrics.discrepancies import EnergyDistance, energy_distance
 from ablations.metrics.extractors.architectures import features
 from ablations.metrics.fid import Fid, FidPooled, fid, fid_statistics
 from ablations.metrics.judging import Yardstick
+from ablations.metrics.metric import Examined
 from ablations.metrics.registry import metric_of, names
-from ablations.metrics.sets import Examined
 from ablations.stages.stage import scored
 from tests.ablations.metrics.conftest import normal
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ablations.data.shipped import Digits
-from ablations.metrics.memorisation import ClassMemorisation, memorisation_rate
-from ablations.metrics.sets import Examined, Judged
+from ablations.metrics.metric import Examined, Judged
+from ablations.metrics.neighbours import ClassMemorisation, memorisation_rate
 
 
 def test_the_memorisation_rate(images):

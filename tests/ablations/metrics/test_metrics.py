@@ -10,11 +10,11 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from ablations.metrics import sets
+from ablations.metrics import metric as sets
 from ablations.metrics.discrepancies import Mmd, energy_distance, kid, mmd
 from ablations.metrics.fid import FidHeldOut, FidInfinity, FidPooled, fid_statistics, inception_score
+from ablations.metrics.metric import Examined, Judged
 from ablations.metrics.neighbours import FIFTH, THIRD, CoverageMetric, DensityMetric, precision_recall
-from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.conftest import normal
 
 

@@ -11,8 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ablations.search.optimizer import Optimizer, guarded, pruner_of
-from ablations.search.space import StudyFile
-from ablations.search.study import make
+from ablations.search.study import StudyFile, make
 from ablations.settings.arguments import parse_search
 from analysis.errors import InputError
 

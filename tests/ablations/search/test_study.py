@@ -9,8 +9,7 @@ import re
 import pytest
 
 from ablations.search import __main__ as search
-from ablations.search.space import ParameterSpec
-from ablations.search.study import make
+from ablations.search.study import ParameterSpec, make
 from ablations.search.trial import planned
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_search

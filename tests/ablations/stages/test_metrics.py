@@ -15,8 +15,8 @@ from ablations.engine.workers import perform
 from ablations.metrics import extractors
 from ablations.metrics.discrepancies import Mmd
 from ablations.metrics.fid import Fid, FidInfinity
+from ablations.metrics.metric import Examined, Judged
 from ablations.metrics.neighbours import DensityMetric
-from ablations.metrics.sets import Examined, Judged
 from ablations.settings.registry import cell_id
 from ablations.stages.artifacts import SAMPLES, write_artifact
 from ablations.stages.metrics import MetricStage, floor_of, metric_floors
