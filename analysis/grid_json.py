@@ -1,4 +1,5 @@
-"""A grid's own description: grid.json as frozen classes, which pydantic checks the file against.
+"""A grid's own description, grid.json, and its place in a tracking store, tracking.json, as frozen classes, which
+pydantic checks the files against.
 
 Keys that they lack are ignored, so that files of newer versions stay readable.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -268,3 +270,22 @@ def parse_meta(text: str | bytes, source: str) -> Meta:
             f"{source} is not the description of a grid: {where}: {first['msg']}; "
             "delete it and run the grid again, its finished stages are not repeated"
         ) from error
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """A grid in a tracking store, as tracking.json has it: the store's `uri` without passwords, MLflow's id of its
+    `experiment`, the `link` that opens the grid's page, and cell_id → seed → run id."""
+
+    uri: str
+    experiment: str
+    link: Annotated[str, Field(pattern="^https?://")]
+    runs: dict[str, dict[int, str]]
+
+
+def read_tracking(path: Path) -> Tracking | None:
+    """The tracking.json of a delivery; None where there was none, InputError where it is damaged."""
+    try:
+        return TypeAdapter(Tracking).validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError as error:
+        raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.files import write_text
-from analysis.folders import SOURCE, folder_of
-from analysis.options import Option, run
+from analysis.places import SOURCE, folder_of
 from analysis.schema import LAYOUTS
+from analysis.shell import Option, run
 
 if TYPE_CHECKING:
     from analysis.answers import Analysis

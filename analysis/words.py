@@ -11,11 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.answers import Analysis
+from analysis.answers import AS_GOOD, BEST, MAY_BE_BEST, NOT_TESTED, Analysis
 from analysis.claims import TOLD_APART
 from analysis.grid_json import KnownValue, MetricInfo
 from analysis.labels import Rounding, cell_name, duration, listed, listed_names, probability
-from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST, NOT_TESTED
 
 Row = Mapping[Any, Any] | pd.Series
 

@@ -15,9 +15,9 @@ from ablations.results.folder import read_grid_json
 from ablations.settings.registry import describe
 from ablations.stages.samples import Guided
 from analysis.errors import InputError, unknown
-from analysis.folders import COMMITTED, holds_results, trials_of
-from analysis.options import folder_name
+from analysis.places import COMMITTED, holds_results, trials_of
 from analysis.schema import SEARCH, TRIAL
+from analysis.shell import folder_name
 from diffusion_core.diffusion import Diffusion
 
 KNOTS = 101

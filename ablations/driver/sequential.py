@@ -4,7 +4,7 @@
     seeds=auto    at each look, which of the comparisons that the grid declares (`Meta.declared`) are over; a comparison
                   that is over stays so, and cells that no open comparison needs stop
 
-A decision is read from files like those of the grid's results (`analysis.sequential`), and depends only on the journal:
+A decision is read from files like those of the grid's results (`analysis.looks`), and depends only on the journal:
 so a command that is given again decides the same, and so does whoever reads its results.
 """
 
@@ -26,7 +26,7 @@ from ablations.results.records import record
 from analysis.errors import InputError
 from analysis.grid_json import Meta, parse_meta
 from analysis.labels import some
-from analysis.sequential import Progress, progress
+from analysis.looks import Progress, progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from ablations.stages.graph import parts_of
 from ablations.stages.restore import Model
 from ablations.stages.samples import Guided, draw_samples, load_guided
 from analysis.errors import InputError
-from analysis.folders import COMMITTED
+from analysis.places import COMMITTED
 from diffusion_core.precision import Precision
 
 

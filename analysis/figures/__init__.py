@@ -13,9 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import options
+from analysis import shell
 from analysis.files import replace_file, write_text
-from analysis.folders import SOURCE, folder_of, pages_of, search_alone
+from analysis.places import SOURCE, folder_of, pages_of, search_alone
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "pictures": "samples strips reconstructions",
-    "rows": "metrics differences",
-    "numbers": "lines cost compute",
+    "values": "metrics differences lines cost compute",
     "curves": "training budget weights schedules bound forward noise variances objectives reverse",
     "search": "history slices pareto",
 }
@@ -70,7 +69,7 @@ def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
 
 def write(figure: Figure, stem: Path) -> Path:
     """Write a figure's PDF, PNG and the data of its lines, if it has such; the PNG's path."""
-    from analysis.figures.data import data_of
+    from analysis.figures.style import data_of
 
     for suffix, dates in (("pdf", ("CreationDate", "Producer", "Creator")), ("png", ("Software",))):
         save = partial(figure.savefig, format=suffix, metadata=dict.fromkeys(dates))
@@ -91,4 +90,4 @@ def main(arguments: list[str] | None = None) -> int:
         subject = read_search(folder) if search_alone(folder) else read(folder)
         print(*write_figures(subject, pages_of(folder) / "figures").values(), sep="\n")
 
-    return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)
+    return shell.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)

@@ -2,8 +2,8 @@
 
 import sys
 
-from analysis import options
-from analysis.folders import SOURCE, folder_of, pages_of
+from analysis import shell
+from analysis.places import SOURCE, folder_of, pages_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_pages(folder)
         print(pages_of(folder) / FILE)
 
-    return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)
+    return shell.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)
 
 
 if __name__ == "__main__":

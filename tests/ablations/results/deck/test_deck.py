@@ -18,7 +18,7 @@ from ablations.results.deck import mixture
 from ablations.results.deck.files import FRAMES, forward
 from ablations.results.deck.formulas import SCHEDULES
 from ablations.results.sample_sheets import sheet
-from analysis.frames import read_csv
+from analysis.results import read_csv
 from tests.ablations.conftest import said
 from tests.made_once import made_once
 
