@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from ablations.data.base import SPLITS, DataSet
-from ablations.data.digits import Digits
-from ablations.data.mixture2d import Mixture2d
+from ablations.data.shipped import Digits, Mixture2d
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.metrics.judging import Yardstick

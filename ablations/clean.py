@@ -36,8 +36,7 @@ def clean(given: dict[str, Any]) -> None:
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
     from rich.filesize import decimal
 
-    from ablations.engine.journal import FOLDER, bytes_of
-    from ablations.engine.locks import STAGE_LOCK, cleaning_lock, tried
+    from ablations.engine.journal import FOLDER, STAGE_LOCK, bytes_of, cleaning_lock, tried
 
     with cleaning_lock(results):
         needed, stages = named_in(results), sorted((results / FOLDER).glob("[!.]*"))

@@ -44,7 +44,7 @@ def export(given: dict[str, Any]) -> None:
         what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
     path = place(given["name"], given["configs"])
-    from ablations.driver.exported import learned, searched
+    from ablations.driver.trained_cells import learned, searched
 
     source, fields = (searched if given["search"] else learned)(given, Path(given["results"]))
     lines = [f"# {line(source)}", *(f"{key}: {json.dumps(value)}" for key, value in fields.items())]

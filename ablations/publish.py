@@ -31,7 +31,7 @@ def publish(given: dict[str, Any]) -> None:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     check_results(folders[0].parent)
     from ablations.driver.pages import write_pages
-    from ablations.engine.locks import results_lock
+    from ablations.engine.journal import results_lock
     from ablations.tracking.runs import head_in
     from ablations.tracking.store import TrackingError
     from ablations.tracking.tracker import open_tracker

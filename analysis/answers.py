@@ -91,6 +91,12 @@ class Analysis(Results):
         """The metrics that give verdicts, likelihoods first."""
         return sorted(super().deciding, key=lambda metric: metric.decides != LIKELIHOOD)
 
+    @property
+    def trained_elsewhere(self) -> bool:
+        """True where every network is a published one, taken as it is."""
+        network, start = (self.runs.get(name, pd.Series(dtype=str)) for name in ("network", "training.start"))
+        return not network.empty and set(network) == {"published"} and "published" not in set(start)
+
     def best(self, metric: str, row: str = "") -> str | None:
         """The cell with the best mean among those that may be the best; None where no cell has a value."""
         own = self.cells[(self.cells["metric"] == metric) & (self.cells["row"] == row) & (self.cells["place"] == BEST)]

@@ -123,7 +123,7 @@ def go_on(analysis: Analysis) -> dict[str, str]:
         trials, seeds = {"trials": 2 * len(analysis.search.trials)}, {"confirm": 2 * len(meta.seeds)}
         commands = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
     steps = set(analysis.runs.get("training.steps", [])) - {""}
-    if len(steps) == 1:
+    if len(steps) == 1 and not analysis.trained_elsewhere:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
         commands["training twice as long"] = changed(command, longer)
     results = analysis.folder.parent

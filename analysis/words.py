@@ -234,6 +234,7 @@ def setting(analysis: Analysis) -> str:
     number = f"{meta.trained_on:,} {shape}training {meta.examples}" if meta.trained_on else shape.strip()
     chain = f"T = {span('horizon') or meta.horizon}" if meta.horizon else ""
     steps = f"{span('training.steps')} training steps of batch {span('training.batch')}"
+    steps = "a network that others trained" if analysis.trained_elsewhere else steps
     data = ", ".join(text for text in (meta.data, number, chain, steps) if text)
     seeds = sorted(set(meta.auto.stopped.values()) if meta.auto else {len(meta.seeds)})
     if seeds[-1] == 1:

@@ -10,22 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablations.launchers.protocol import found_devices
+from ablations.launchers.launcher import found_devices
 from analysis.shell import Option
 from benchmarks.timing import machine
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import noise_moments
+from diffusion_core.flow import Heun, flow_likelihood
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
-from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LearnedSchedule, Linear
-from diffusion_core.solvers import Heun
 from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.trainer import Trainer

@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 import torch
 
 from ablations.driver.estimate import estimated
-from ablations.driver.plan import plan
+from ablations.driver.plan import plan_of_grid
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
-from ablations.launchers.local import Local
+from ablations.launchers.launcher import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.devices import processor
 from analysis import shell
@@ -52,7 +52,7 @@ def write_all(given: dict[str, int]) -> None:
 
 def row_of(name: str, workers: int) -> tuple[str, int, int, int, int]:
     """A grid that ships, with its size and the minutes it takes where nothing of it has been run."""
-    grid = plan(make(parse_run([f"grid={name}"])), Local(workers=workers), ["cpu"] * workers)
+    grid = plan_of_grid(make(parse_run([f"grid={name}"])), Local(workers=workers), ["cpu"] * workers)
     with TemporaryDirectory() as empty:
         minutes = math.ceil(estimated(grid, Journal(Path(empty))) / 60)
     trainings = sum(stage.kind == "training" and not stage.rung for stage in grid.stages())

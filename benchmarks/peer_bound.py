@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.settings.evaluation import Evaluation
 from benchmarks.cases import Workload
 from benchmarks.peer_cases import HORIZON
@@ -28,9 +28,9 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.stratified import Stratification
+from diffusion_core.terms import bits_per_nat
 from diffusion_core.trainer import train
 from diffusion_core.training import Training
-from diffusion_core.units import bits_per_nat
 from evidence.page_command import table
 
 TIMES = Stratification(Evaluation.exact, Evaluation.strata)

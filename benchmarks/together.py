@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ablations.engine.side_by_side import Member, side_by_side
+from ablations.engine.stage import Member, side_by_side
 from ablations.stages.devices import claim
 from analysis.shell import exit_code
 from benchmarks import cases

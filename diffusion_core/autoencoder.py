@@ -4,7 +4,7 @@
     vq   z_q = the nearest of K codes to z(x) at each place,
          loss = −log P(x | z_q) + ‖sg z − z_q‖²/d + c ‖z − sg z_q‖²/d     (van den Oord et al. 2017, eq. 3)
 
-with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`decoders.py`), with
+with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`terms.py`), with
 one learned s for all pixels (Rybkin et al. 2021), and bits are per dimension of the image. With w = 1 the loss of kl is
 the negative evidence bound. As in Rombach et al., the z of a vector-quantised code is diffused, and the decoder
 quantises it.
@@ -20,11 +20,10 @@ from torch import Tensor, nn
 
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
-from diffusion_core.networks.autoencoder import Decoder, Encoder
+from diffusion_core.networks.unet import Decoder, Encoder
 from diffusion_core.randomness import Values, draw, initialise, normal, send
-from diffusion_core.terms import kl_normal, mean_dims, normal_nats, sum_dims
+from diffusion_core.terms import bits_per_dim, kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.trainable import Learner
-from diffusion_core.units import bits_per_dim
 
 HASTE = 10.0
 """The ratio of log s² to its trained parameter: s must fall from 1 to a grey level's width, farther than weights

@@ -13,18 +13,17 @@ from typing import Literal
 
 import torch
 
+from diffusion_core.chain import Spacing, UniformSpacing
 from diffusion_core.conditioning import Conditioning, Unconditional
 from diffusion_core.couplings import Coupling, Independent
 from diffusion_core.denoiser import TIME_SCALE, TimeInput
 from diffusion_core.forward import Step
-from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import NoiseLevels, Objective, Simple
 from diffusion_core.parameterizations import Epsilon, Parameterization
-from diffusion_core.refusing import refuse
+from diffusion_core.refusing import choice_name, refuse
 from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.timesteps import Timesteps, Uniform
 from diffusion_core.variances import Beta, Variance
 

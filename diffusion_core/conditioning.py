@@ -23,13 +23,16 @@ For bounded data, x̂_0' is shown clipped to the bounds. For others its part in 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from diffusion_core.forward import expand
 from diffusion_core.randomness import GOLDEN, Values, uniform
 from diffusion_core.refusing import require
 
@@ -110,6 +113,29 @@ class Class(Conditioning):
         return super().told(draws, classes) | {"label": torch.where(absent, classes, label)}
 
 
+class Labelled(NamedTuple):
+    """Stored data [N, …] and the label of each, int64 [N]: its class 0..K − 1, or −1 where it has none."""
+
+    values: Tensor
+    labels: Tensor
+
+
+Data = Tensor | Labelled
+"""Stored data, with labels or without."""
+
+
+def parts(data: Data, classes: int) -> tuple[Tensor, Tensor | None]:
+    """Stored data [N, …], and their labels if K = `classes` > 0; ValueError where these are needed and missing."""
+    values, labels = data if isinstance(data, Labelled) else (data, None)
+    if not classes:
+        return values, None
+    if labels is None or len(labels) != len(values):
+        actual = "none" if labels is None else f"{len(labels)} for {len(values)} examples"
+        raise ValueError(f"a training with labels of {classes} classes takes Labelled(values, labels), got {actual}")
+    check_labels(labels, classes)
+    return values, labels
+
+
 def check_labels(labels: Tensor, classes: int) -> None:
     """ValueError unless these are labels int64 [N] of `classes` classes: 0..K − 1, and −1 or K for none."""
     listed = labels.dtype == torch.int64 and labels.ndim == 1
@@ -130,3 +156,28 @@ def sample_labels(shares: Tensor, count: int, seed: int) -> Tensor:
     place = (torch.arange(count, dtype=torch.float64) * GOLDEN + uniform(seed, 0, "sample/label", (1,), HOST)) % 1
     cumulative = shares.cumsum(0)
     return torch.searchsorted(cumulative / cumulative[-1], place, right=True)
+
+
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True, eq=False)
+class Guide(Generic[Model]):
+    """A `diffusion`, without clipping, that guides with w = `scale` at the noise levels `low` < σ ≤ `high`."""
+
+    diffusion: Model
+    scale: float
+    low: float
+    high: float
+
+    def x0(self, own: Tensor, gamma: Tensor, of_guide: Callable[[Model], Tensor]) -> Tensor:
+        """The guided x̂_0, from the diffusion's `own` [B, …] at noise levels γ [B] and the guide's, which is asked only
+        if one of these is in the interval."""
+        everywhere = self.low == 0 and self.high == math.inf
+        sigma = torch.exp(0.5 * gamma)
+        inside = (sigma > self.low) & (sigma <= self.high)
+        if not (everywhere or bool(inside.any())):
+            return own
+        guide = of_guide(self.diffusion)
+        guided = guide + self.scale * (own - guide)
+        return guided if everywhere else torch.where(expand(inside, own).bool(), guided, own)

@@ -12,8 +12,8 @@ flow
     dx/du = (d√ᾱ/du) E[x_0|x] + (d√(1 − ᾱ)/du) E[ε|x]
 
 along which the law of x_t goes from that of ε to that of x_0 whatever the coupling (Pooladian et al. 2023), straighter
-the less its paths cross: samplers that add no noise follow it, and its likelihood (`ode.py`) is its own. The bound of a
-model stays that of the chain whose noise is independent.
+the less its paths cross: samplers that add no noise follow it, and its likelihood (`flow.py`) is its own. The bound of
+a model stays that of the chain whose noise is independent.
 
 A network that is told labels learns a flow for each class, all of which start from N(0, I). So each class is paired by
 itself: within a whole batch the law of ε given the label would be another (Cheng & Schwing 2025, arXiv:2503.10636).

@@ -15,11 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.compilation import is_compiled
 from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
-from diffusion_core.precision import Precision, network_call
+from diffusion_core.precision import Precision, is_compiled, network_call
 from diffusion_core.randomness import Values
 
 TimeInput = Literal["t", "log_snr"]
@@ -49,7 +48,7 @@ class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
     `halves` says that the output's channels are two halves, the second for a learned variance. `precision` is that of
-    the network alone, which may be compiled (`compilation.py`). `classes` is K if the network is told labels, else 0.
+    the network alone, which may be compiled (`precision.py`). `classes` is K if the network is told labels, else 0.
     `own` says that it is shown its own estimate of x_0, as that of `bounded` data or of others.
     """
 

@@ -17,23 +17,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.batches import Data, Labelled
-from diffusion_core.chain import Chain, whole
+from diffusion_core.chain import Chain, Spacing, whole
 from diffusion_core.choices import Choices, level_refusal, sensible
-from diffusion_core.compilation import Compile, compile_network, resolve_compile
-from diffusion_core.conditioning import check_labels
+from diffusion_core.conditioning import Data, Guide, Labelled, check_labels
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Step, diffuse
 from diffusion_core.gamma import Gamma
-from diffusion_core.guide import Guide
-from diffusion_core.precision import Precision
+from diffusion_core.precision import Compile, Precision, compile_network, resolve_compile
 from diffusion_core.randomness import built, initialise
 from diffusion_core.refusing import refuse, require
-from diffusion_core.reverse import Reverse, noise_of
-from diffusion_core.spacings import Spacing
-from diffusion_core.terms import bound_term, prior_term
+from diffusion_core.terms import Reverse, bound_term, noise_of, prior_term
 from diffusion_core.variances import Variance
 
 Progress = Callable[[float], None]
@@ -48,7 +43,7 @@ class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.
 
     Var(x_0 | x_t) and the terms of the bound, which are fitted to a trained network, are not in it. `labels` are those
-    of a view (`with_labels`), and so is a `guide` (`guidance.guided`). If `clip`, x̂_0 of bounded data is held within
+    of a view (`with_labels`), and so is a `guide` (`samplers.guided`). If `clip`, x̂_0 of bounded data is held within
     their bounds (`with_clip`).
     """
 
@@ -109,12 +104,15 @@ class Diffusion(nn.Module):
         return self.choices.network.build(shown, channels_out)
 
     def initialise(self, seed: int) -> None:
-        """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`).
+        """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`). Those of a
+        published network stay.
 
         A parameter or buffer that a constructor fills with noise, and no layer draws, is drawn as in a network built by
         the seed: it depends on the seed and on what the constructor drew before it. If networks with different outputs
         must agree in it, the module that holds it needs a `reset_parameters`.
         """
+        if self.choices.network.learned:
+            return
         self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)
 

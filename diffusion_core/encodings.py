@@ -12,7 +12,7 @@ As a density the same data is x_0 = (w (k + u) − ½)/127.5 − 1 with u unifor
 
     −log2 P(k) ≤ E_u[−log2 p(x_0)] + log2(127.5/w)   per dimension.
 
-A second decoder needs no network: for grey levels a softmax over the 256 values. Both are in `decoders.py`.
+A second decoder needs no network: for grey levels a softmax over the 256 values. Both are in `terms.py`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.forward import expand
 from diffusion_core.randomness import SILVER, spread_uniforms, uniform
 from diffusion_core.refusing import refuse, require
-from diffusion_core.terms import normal_nats, sum_dims
-from diffusion_core.units import bits_of
+from diffusion_core.terms import log_bin_probability, normal_nats, softmax_decoder, sum_dims
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ class GreyLevels(Encoding):
 
     @property
     def offset_bits(self) -> float:
-        return -bits_of(self.width)
+        return -math.log2(self.width)
 
     @property
     def reads_noise(self) -> bool:
@@ -194,7 +192,7 @@ class GreyLevels(Encoding):
 
     @property
     def density_offset_bits(self) -> float:
-        return bits_of(127.5 / self.width)
+        return math.log2(127.5 / self.width)
 
     def decode(self, x: Tensor) -> Tensor:
         value = ((x.double() + 1) * 127.5).round().clamp(0, 255)

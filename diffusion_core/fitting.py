@@ -21,13 +21,12 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.batches import Data
+from diffusion_core.chain import OptimalSpacing
+from diffusion_core.conditioning import Data
 from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import Step, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
-from diffusion_core.reverse import Reverse
-from diffusion_core.spacings import OptimalSpacing
-from diffusion_core.terms import bound_term, kl_normal, mean_dims
+from diffusion_core.terms import Reverse, bound_term, kl_normal, mean_dims
 from diffusion_core.variances import Fitted, Moments, Variance
 
 MOST_DATA = 4096

@@ -31,17 +31,15 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.batches import Data
 from diffusion_core.chain import Chain
+from diffusion_core.conditioning import Data
 from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import diffuse, expand, posterior
+from diffusion_core.latents import Vae
 from diffusion_core.randomness import normal
 from diffusion_core.refusing import require
-from diffusion_core.reverse import Reverse
 from diffusion_core.stratified import HALVES
-from diffusion_core.terms import bound_term, sum_dims
-from diffusion_core.units import bits_per_dim
-from diffusion_core.vae import Vae
+from diffusion_core.terms import Reverse, bits_per_dim, bound_term, sum_dims
 
 CHUNK = 512
 """The examples that go through the network at once."""

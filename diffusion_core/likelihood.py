@@ -40,17 +40,16 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.batches import Data
 from diffusion_core.choices import flow_refusal
+from diffusion_core.conditioning import Data
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.refusing import refuse, require
 from diffusion_core.stratified import HALVES, USUAL, Stratification, draws, with_less_variance
-from diffusion_core.terms import sum_dims
+from diffusion_core.terms import bits_per_dim, bits_per_nat, sum_dims
 from diffusion_core.timesteps import TimestepSampler
-from diffusion_core.units import bits_per_dim, bits_per_nat
 
 
 @dataclass(frozen=True)

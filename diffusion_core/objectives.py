@@ -31,7 +31,7 @@ from torch import Tensor
 from diffusion_core.forward import Step
 from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V
 from diffusion_core.refusing import require
-from diffusion_core.units import bits_per_nat
+from diffusion_core.terms import bits_per_nat
 
 
 @dataclass(frozen=True)

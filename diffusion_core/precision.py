@@ -1,7 +1,11 @@
-"""Precision: networks train and sample in bf16 autocast where the device has it; all that scores is plain float32.
+"""How a network is computed: in bf16 autocast or float32, and on a GPU as compiled CUDA graphs.
 
-Rounding a network's output to bf16 costs a μ-network up to 13 bits/dim, so the output layers of `networks/` stay in
-float32 even under autocast, and neither bounds nor features see it. cuDNN's convolutions use TF32 unless told not to.
+Networks train and sample in bf16 where the device has it; all that scores is plain float32. Rounding a network's output
+to bf16 costs a μ-network up to 13 bits/dim, so the output layers of `networks/` stay in float32 even under autocast,
+and neither bounds nor features see it. cuDNN's convolutions use TF32 unless told not to.
+
+A call of a small network is hundreds of kernels, each of which takes longer to launch than to run. Compiled, they are
+fewer, and a graph launches them at once. Numbers are rounded otherwise, so what is compiled is part of an identity.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from contextlib import nullcontext
 from typing import Literal
 
 import torch
+from torch import nn
 
 Precision = Literal["float32", "bf16"]
 Asked = Literal["auto", "float32", "bf16"]
@@ -70,3 +75,23 @@ def tf32(allowed: bool) -> Iterator[None]:
         yield
     finally:
         products.allow_tf32, convolutions.allow_tf32 = before
+
+
+Compile = Literal["none", "auto"]
+
+
+def resolve_compile(compile: Compile, device: torch.device) -> Compile:
+    """The compilation that is asked for; `auto` is none but on a GPU, since a CPU has fast forms (`fast/forms.py`)."""
+    return compile if device.type == "cuda" else "none"
+
+
+def compile_network(network: nn.Module) -> None:
+    """Compile a network in place, for all calls from now on."""
+    graphs = next(network.parameters()).device.type == "cuda"
+    if not is_compiled(network):
+        network.compile(mode="reduce-overhead" if graphs else "default")
+
+
+def is_compiled(network: nn.Module) -> bool:
+    """True for a network whose outputs lie in memory that its next call writes to."""
+    return network._compiled_call_impl is not None

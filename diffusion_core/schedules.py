@@ -5,7 +5,7 @@
     log_snr_linear, learned_linear, learned, saved      through γ(u), u = (t − 1)/(T − 1)
 
 A schedule is a choice without tensors; `gamma` turns it into a module (`gamma.py`). Any that learns nothing may be
-moved: to more noise by its `shift`, and to noise alone at T by `zero_terminal` (`moved.py`).
+moved: to more noise by its `shift`, and to noise alone at T by `zero_terminal`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,17 @@ import torch
 from torch import Tensor
 
 from diffusion_core.chain import FirstStep
-from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
-from diffusion_core.moved import Shifted, ZeroTerminal
-from diffusion_core.named import choice_name
-from diffusion_core.refusing import require
+from diffusion_core.gamma import (
+    Gamma,
+    GammaTable,
+    Knots,
+    LearnedGamma,
+    MonotoneNet,
+    Shifted,
+    StraightGamma,
+    ZeroTerminal,
+)
+from diffusion_core.refusing import choice_name, require
 
 
 @dataclass(frozen=True)
@@ -67,20 +74,23 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """β_t linear from `beta_1` to `beta_T`, both multiplied by 1000/T where `rescale` is set.
+    """β_t from `beta_1` to `beta_T`, both multiplied by 1000/T where `rescale` is set; its n-th `root` is linear in t.
 
-    (Ho et al. 2020, arXiv:2006.11239, §4.)
+    (Ho et al. 2020, arXiv:2006.11239, §4, n = 1; Rombach et al. 2022, arXiv:2112.10752, n = 2.)
     """
 
     beta_1: float = 1e-4
     beta_T: float = 0.02
     rescale: bool = True
+    root: float = 1.0
 
     first_step = "beta_tilde_2"
+    younger = (*Schedule.younger, "root")
 
     def __post_init__(self) -> None:
         given = f"beta_1={self.beta_1} and beta_T={self.beta_T}"
         require(0 < self.beta_1 <= self.beta_T < 1, f"linear needs 0 < beta_1 <= beta_T < 1, got {given}")
+        require(self.root >= 1, f"linear needs root >= 1, got root={self.root}")
 
     def build(self, horizon: int) -> GammaTable:
         scale = 1000 / horizon if self.rescale else 1.0
@@ -89,8 +99,8 @@ class Linear(Schedule):
             f"linear rescaled to T={horizon} has beta_T={scale * self.beta_T:g}, which must stay below 1: "
             f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false",
         )
-        beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
-        return GammaTable.of_beta(beta)
+        first, last = ((scale * beta) ** (1 / self.root) for beta in (self.beta_1, self.beta_T))
+        return GammaTable.of_beta(torch.linspace(first, last, horizon, dtype=torch.float64) ** self.root)
 
 
 class Capped(Schedule):

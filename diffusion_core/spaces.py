@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fast.forms import accelerated
-from diffusion_core.networks.autoencoder import Decoder, Encoder
+from diffusion_core.networks.unet import Decoder, Encoder
 from diffusion_core.refusing import require
 from diffusion_core.training import Training
 

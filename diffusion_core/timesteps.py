@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.gamma import Gamma
-from diffusion_core.named import choice_name
-from diffusion_core.refusing import require
+from diffusion_core.refusing import choice_name, require
 
 MOST_HISTORY = 1000
 """The most losses that may be kept of each t."""

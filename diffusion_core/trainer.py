@@ -13,22 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from diffusion_core.averages import Averages, under
-from diffusion_core.batches import Data, batch_indices, fetched, flipped, flips, parts
-from diffusion_core.clipping import Clipping
-from diffusion_core.compilation import resolve_compile
+from diffusion_core.conditioning import Data, parts
 from diffusion_core.fast.population import Beside, Descent, Member, Piece, learn
-from diffusion_core.muon import Muon
-from diffusion_core.optimiser import AdamW
-from diffusion_core.precision import resolve_precision
-from diffusion_core.randomness import Values, key, reseed, send
+from diffusion_core.optimiser import AdamW, Muon
+from diffusion_core.precision import resolve_compile, resolve_precision
+from diffusion_core.randomness import Values, draw, key, reseed, send
 from diffusion_core.refusing import require
-from diffusion_core.trainable import Learner
+from diffusion_core.trainable import Clipping, Learner
 from diffusion_core.training import Training
 
 Learned = TypeVar("Learned", bound=Learner)
@@ -168,6 +166,37 @@ class Trainer:
         if self.plan.snapshots:
             self.averages.load(part(state, "power"))
         self.clipping.load(under(state, "clip"))
+
+
+@lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, count: int) -> Tensor:
+    """The order in which an epoch visits the data, int64 [count]."""
+    return torch.randperm(count, generator=draw(seed, epoch, "batch"))
+
+
+def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
+    """Indices int64 [batch] of a step: epochs one after the other, each a permutation of its own."""
+    start = step * batch
+    epochs = range(start // count, (start + batch - 1) // count + 1)
+    offset = start - epochs[0] * count
+    # Most batches lie within one epoch, whose order may be long: it is not copied.
+    orders = [permutation(seed, epoch, count) for epoch in epochs]
+    return (torch.cat(orders) if len(orders) > 1 else orders[0])[offset : offset + batch]
+
+
+def fetched(data: Tensor, indices: Tensor, device: torch.device) -> Tensor:
+    """Rows of stored data [N, …] on a device, by their indices on the CPU."""
+    return data[send(indices, device)] if data.device.type == device.type else send(data[indices], device)
+
+
+def flips(seed: int, step: int, batch: int) -> Tensor:
+    """The examples of a step's batch that are mirrored, bool [batch]."""
+    return torch.rand(batch, generator=draw(seed, step, "flip")) < 0.5
+
+
+def flipped(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Images [B, C, H, W], those that are `mirrored` [B] from left to right."""
+    return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
 
 
 def optimiser_of(plan: Training, learner: Learner) -> AdamW:

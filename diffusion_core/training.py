@@ -1,15 +1,48 @@
-"""The plan of a training: its budget and its optimiser (`trainable.py` is what learns by it, `trainer.py` does it)."""
+"""The plan of a training: its budget, its optimiser, and its learning rate, a peak η times a rise and a shape.
+
+    constant        1
+    linear          1 − n/N
+    cosine          (1 + cos(π n/N))/2                Loshchilov & Hutter 2017, arXiv:1608.03983
+    inverse_sqrt    √(w/max(n, w))                    Karras et al. 2024, arXiv:2312.02696, Eq. 67
+    wsd             min(1, (1 − n/N)/c)               Hägele et al. 2024, arXiv:2405.18392
+
+at step n of N, after a rise over the first w steps. A rate that falls to zero leaves less of the noise of single
+batches in the weights, which is most visible in samples. Before its cooldown, the last share c of all steps, `wsd` does
+not depend on N: trainings of any length share one trunk, and each is a branch of it (`trunk_steps`).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from diffusion_core.rates import COOLDOWN, RATES, Rate, share_of_peak, trunk_steps
 from diffusion_core.refusing import require
 
+Rate = Literal["constant", "linear", "cosine", "inverse_sqrt", "wsd"]
+RATES: tuple[Rate, ...] = get_args(Rate)
+COOLDOWN = 0.3
+"""c, the share of a training's steps over which `wsd` falls, unless it is chosen."""
+
+SHAPES: dict[Rate, Callable[[Training, int], float]] = {
+    "constant": lambda plan, n: 1.0,
+    "linear": lambda plan, n: 1 - n / plan.steps,
+    "cosine": lambda plan, n: (1 + math.cos(math.pi * n / plan.steps)) / 2,
+    "inverse_sqrt": lambda plan, n: math.sqrt(plan.warmup / max(n, plan.warmup)),
+    "wsd": lambda plan, n: 1.0 if n <= plan.trunk_steps else (1 - n / plan.steps) / plan.cooldown,
+}
+"""Shape → its share of the peak at step n of a plan, after its rise."""
+
+
+def trunk_steps(steps: int, cooldown: float = COOLDOWN) -> int:
+    """The first (1 − c) N steps of `wsd`, before its cooldown."""
+    # A share such as 0.3 is no binary fraction: (1 - 0.3) * 10 is below 7.
+    return math.floor((1 - cooldown) * steps + 1e-9 * steps)
+
+
 Optimizer = Literal["adamw", "muon"]
+Start = Literal["seed", "published"]
 
 MOST_STEPS = 1_000_000_000
 """The most steps: at a millisecond each, they take twelve days."""
@@ -21,17 +54,18 @@ MOST_SNAPSHOTS = 256
 
 @dataclass(frozen=True)
 class Training:
-    """The budget, `steps` of `batch` examples, and the `optimizer`, AdamW (`optimiser.py`) or Muon (`muon.py`).
+    """The budget, `steps` of `batch` examples, and the `optimizer`, AdamW or Muon (`optimiser.py`).
 
-    The `learning_rate` is the peak of its `rate` (`rates.py`), which rises over `warmup` steps; `weight_decay` acts on
+    The `learning_rate` is the peak of its `rate`, which rises over `warmup` steps; `weight_decay` acts on
     the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto is bf16
     autocast where the hardware has it, else float32. Reports come every `report_every` steps. If `micro_batch` is
     given, a batch is processed that many examples at a time, so that it need not fit the memory at once. On a GPU the
-    network is compiled if `compile` is auto (`compilation.py`). `snapshots` is the number of snapshots of two further
+    network is compiled if `compile` is auto (`precision.py`). `snapshots` is the number of snapshots of two further
     averages, from which averages of any length follow later (`averages.py`).
 
-    `clip` is the norm above which the gradient of the normalised objective is shortened (`clipping.py`), and `flips`
-    mirrors images at random (`batches.py`). `cooldown` is the share of its steps over which `rate=wsd` falls.
+    `clip` is the norm above which the gradient of the normalised objective is shortened (`trainable.py`), and `flips`
+    mirrors images at random (`trainer.py`). `cooldown` is the share of its steps over which `rate=wsd` falls. It begins
+    with weights that are drawn by the seed, or at `start`=published with those of a network that others trained.
     """
 
     steps: int = 1000
@@ -52,8 +86,19 @@ class Training:
     clip: float | None = None
     flips: bool = False
     cooldown: float = COOLDOWN
+    start: Start = "seed"
 
-    younger: ClassVar = ("micro_batch", "compile", "optimizer", "rate", "snapshots", "clip", "flips", "cooldown")
+    younger: ClassVar = (
+        "micro_batch",
+        "compile",
+        "optimizer",
+        "rate",
+        "snapshots",
+        "clip",
+        "flips",
+        "cooldown",
+        "start",
+    )
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -71,7 +116,7 @@ class Training:
             value = getattr(self, name)
             require(value >= 1, f"training.{name} must be at least 1, got {value}")
             require(value <= most, f"training.{name} must be at most {most}, got {value}")
-        for name, allowed in (("optimizer", get_args(Optimizer)), ("rate", RATES)):
+        for name, allowed in (("optimizer", get_args(Optimizer)), ("rate", RATES), ("start", get_args(Start))):
             value = getattr(self, name)
             require(value in allowed, f"training.{name} must be {' or '.join(allowed)}, got {value!r}")
         pieces = self.micro_batch is None or self.micro_batch >= 1
@@ -104,7 +149,7 @@ class Training:
 
     def share_of_peak(self, step: int) -> float:
         """The learning rate of step 0, 1, … as a share of its peak."""
-        return share_of_peak(self.rate, step, self.steps, self.warmup, self.cooldown)
+        return min(1.0, (step + 1) / max(1, self.warmup)) * SHAPES[self.rate](self, step)
 
     @property
     def trunk_steps(self) -> int:

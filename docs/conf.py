@@ -34,6 +34,7 @@ CONTENTS = {
         "docs/extending",
         "examples/extension/README",
         "docs/python",
+        "docs/checkpoints",
         "docs/gpu",
         "docs/scale",
         "docs/sharing",
@@ -95,7 +96,17 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
         text = f"# {grid or path.name}\n\n{report}{text}"
     if name == "docs/api":
         core = r"^- \[(diffusion_core[\w.]*)\]\(.*\): (?:.*\n)(?:  .*\n)*"
-        text = re.sub(core, r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```\n", f"{text}\n", flags=re.MULTILINE)
+        explained: set[str] = set()
+
+        def explain(entry: re.Match[str]) -> str:
+            """A module's own docstrings where it is first named; later its line."""
+            module = entry[1]
+            if module in explained:
+                return entry[0]
+            explained.add(module)
+            return f"### {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n```\n"
+
+        text = re.sub(core, explain, f"{text}\n", flags=re.MULTILINE)
     if name == root_doc:
         text += "".join(contents(pages, shelf) for shelf, pages in CONTENTS.items())
     if name == "docs/findings":

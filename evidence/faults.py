@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from ablations.engine.locks import LOCKS
+from ablations.engine.journal import LOCKS
 from analysis.shell import outcome
 
 POINTS = (
@@ -45,8 +45,8 @@ HASTENED: dict[str, dict[str, Any]] = {
     "ablations.engine.scheduler": {"POLL_SECONDS": 0.05, "ELSEWHERE_SECONDS": 0.2},
     "ablations.driver.live": {"SECONDS": 0.2},
     "ablations.engine.workers": {"CONTEXT": get_context("fork")},
-    "ablations.launchers.local": {"warm_up": lambda: None},
-    "ablations.driver.command": {"warm_up": lambda: None},
+    "ablations.launchers.launcher": {"warm_up": lambda: None},
+    "ablations.driver.run": {"warm_up": lambda: None},
     "ablations.driver.execute": {"WRITE_SECONDS": 0.5, "REST": 3, "DRAWN": 0.02},
     "ablations.search.search": {"WRITE_SECONDS": 0.5, "REST": 3},
     "ablations.driver.pages": {"write_pages": lambda folder: ""},

@@ -19,7 +19,7 @@ from typing import Any
 
 from PIL import Image
 
-from ablations.engine.locks import results_lock
+from ablations.engine.journal import results_lock
 from ablations.results.csv_text import rows_of
 from analysis import pages, shell
 from analysis.errors import InputError

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 import ablations
-from ablations.launchers.protocol import cores
+from ablations.launchers.launcher import cores
 from ablations.results.csv_text import rows_of
 from ablations.stages.devices import hardware_id
 from analysis.errors import unknown

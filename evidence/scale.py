@@ -25,7 +25,7 @@ from typing import Any
 from unittest.mock import patch
 
 import ablations
-from ablations.driver import carry_out, execute, pages, run
+from ablations.driver import execute, pages, run
 from ablations.engine.journal import STAGE, Journal, kept
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_artifact, write_artifact
@@ -51,7 +51,7 @@ def measure(given: dict[str, Any]) -> str:
         ablations.run(*one)
         copy = copying(one, Journal(Path(temporary) / ".stages"))
         (results := Path(temporary) / "many").mkdir()
-        with patch("ablations.engine.perform.perform", copy):
+        with patch("ablations.engine.workers.perform", copy):
             seconds = seconds_of([*many, f"results={results}"])
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     row = (cells, *(f"{taken:.2f}" for taken in seconds), f"{sum(seconds) / cells:.3f}", f"{memory:.0f}")
@@ -60,7 +60,7 @@ def measure(given: dict[str, Any]) -> str:
 
 def copying(words: list[str], template: Journal) -> Callable[..., str]:
     """A stand-in for `perform` that leaves what a stage of the same kind left in the journal of a command."""
-    plan, _ = carry_out.planned(parse_run(words))
+    plan, _ = execute.planned(parse_run(words))
     known = {(stage.kind, stage.held_out, stage.rung): stage.id for stage in plan.stages()}
 
     def copy(stage: Any, journal: Journal, *_: object) -> str:
@@ -83,7 +83,7 @@ def seconds_of(words: list[str]) -> list[float]:
     results, folder = Path(request.results), request.folder
     tracker = open_tracker(default_uri(results), request.title, results)
     journal, provenance = Journal(results / ".stages"), {"command": request.command, "code": ""}
-    (plan, _), plan_seconds = timed(lambda: carry_out.planned(request))
+    (plan, _), plan_seconds = timed(lambda: execute.planned(request))
     ended, run_seconds = timed(lambda: execute.execute(iter([plan]), journal, folder, None, provenance))
     _, deliver_seconds = timed(lambda: pages.deliver(tracker, folder))
     _, page_seconds = timed(lambda: pages.finish(folder, replace(ended, tracker=tracker)))

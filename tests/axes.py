@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import pytest
 
 import diffusion_core
+from diffusion_core.flow import Heun
 from diffusion_core.parameterizations import Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved, Schedule
-from diffusion_core.solvers import Heun
 
 Choice = TypeVar("Choice")
 Test = Callable[..., None]
@@ -182,4 +182,4 @@ def _ours(choice: type) -> bool:
 
 
 def _ships(choice: type) -> bool:
-    return choice.__module__.startswith("diffusion_core.") and choice.__module__ != "diffusion_core.problems"
+    return choice.__module__.startswith("diffusion_core.") and choice.__module__ != "diffusion_core.checking"

@@ -26,8 +26,8 @@ import ablations
 from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run, parse_search
+from ablations.settings.making import refusal
 from ablations.settings.plugins import REGISTERED
-from ablations.settings.rules import refusal
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -1,1 +1,0 @@
-"""Axis: data sets, a file each."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from analysis.errors import InputError
 from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.named import line_in
+from diffusion_core.refusing import line_in
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 
 from ablations.data.base import Data, image_data
-from ablations.data.download import PublishedFile, fetch
-from ablations.data.sources import Labelled, Published
+from ablations.data.published import Labelled, Published, PublishedFile, fetch
 from analysis.errors import InputError
 
 FOLDER = "cifar-10-batches-bin"

@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from ablations.data.base import SPLITS, Data, image_data
-from ablations.data.download import PublishedFile, fetch
-from ablations.data.sources import Labelled, Published
+from ablations.data.published import Labelled, Published, PublishedFile, fetch
 from analysis.errors import InputError
 from diffusion_core.encodings import GreyLevels
 

@@ -3,7 +3,7 @@
     seconds = Σ (begin and end + passes × seconds of a pass + sets × seconds of judging one) / workers + pages
 
 A pass of one example is timed in each way that networks are used: in a training step, in a term of the bound, in a call
-of the sampler. Trainings that will share a worker (`engine.side_by_side`) take a fixed share of that.
+of the sampler. Trainings that will share a worker (`engine.stage.side_by_side`) take a fixed share of that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils.benchmark import Timer, timer
 from ablations.data.base import Data
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from ablations.engine.side_by_side import size_of_next
+from ablations.engine.stage import size_of_next
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell

@@ -1,10 +1,13 @@
-"""A cell that was trained here, from its row of `results/<grid>/runs.csv` to the model that was evaluated, and to
-samples of it (`ablations.sample`)."""
+"""A cell that was trained here, from its row of `results/<grid>/runs.csv` to the model that was evaluated; to samples
+of it (`ablations.sample`); and to a schedule to keep (`ablations.export`): the one that it learned, by knots of its
+γ, or one that a search found, by its own parameters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,21 +15,29 @@ import torch
 
 from ablations.driver.progress import bar
 from ablations.engine.journal import Damaged, Journal, journal_of
-from ablations.launchers.protocol import found_devices
-from ablations.metrics.measured import SCALE
+from ablations.launchers.launcher import found_devices
+from ablations.metrics.metric import SCALE
 from ablations.results.csv_text import rows_of
+from ablations.results.folder import read_grid_json
 from ablations.results.sample_sheets import write_sheet
 from ablations.settings.cell import Cell
 from ablations.settings.guiding import at_scale
 from ablations.settings.making import cell_of
+from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.devices import claim
 from ablations.stages.graph import parts_of
 from ablations.stages.restore import Model
 from ablations.stages.samples import Guided, draw_samples, load_guided
-from analysis.errors import InputError
-from analysis.places import COMMITTED
+from analysis.errors import InputError, unknown
+from analysis.places import COMMITTED, holds_results, trials_of
+from analysis.schema import SEARCH, TRIAL
+from analysis.shell import folder_name
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.precision import Precision
+
+KNOTS, DIGITS = 101, 6
+"""Points at which a learned γ is kept, and the digits of each."""
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
@@ -113,3 +124,53 @@ def _label_of(cell: Cell, given: int | str) -> int | None:
     if not 0 <= given < classes:
         raise InputError(f"label={given} is no class of this cell's data: give 0 to {classes - 1}")
     return given
+
+
+def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
+    """The origin and the fields of the schedule of a search's winner, in one's own results or else in committed ones;
+    InputError where the winner has none, or the schedule was not searched."""
+    own = folder_name("search", given["search"])
+    folder = next(filter(holds_results, (results / own, results / COMMITTED / own)), results / own)
+    head = (read_grid_json(folder) or {}).get(SEARCH)
+    if not isinstance(head, dict):
+        raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
+    names = {winner["level"]: winner for winner in head["winners"]}
+    level = given["winner"] or (next(iter(names)) if len(names) == 1 else "")
+    if level not in names:
+        raise unknown("winner", level, names)
+    winner = names[level]
+    rows = {row[TRIAL]: row for row in rows_of(trials_of(folder, head["name"]), (TRIAL, "schedule"))}
+    cell = cell_in(rows[str(winner["trial"])])
+    if cell.schedule.learned:
+        raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
+    values = ", ".join(f"{name} {value:.4g}" for name, value in winner["values"].items())
+    where = f"found by {head['name']} on {head['data']} at T={cell.horizon}, trial {winner['trial']} ({values})"
+    return where, describe(cell.schedule)
+
+
+def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
+    """The origin and the fields of the schedule that a cell learned; InputError where it has none, or has not
+    finished."""
+    row = find(results, given["cell"], given["seed"])
+    cell, who = cell_in(row), f"cell {row['cell_id']} at seed {row['seed']}"
+    if not cell.schedule.learned:
+        advice = "take a cell with schedule=learned or learned_linear"
+        raise InputError(f"{who} has schedule={row['schedule']}, which learns nothing: {advice}")
+    if row["status"] != "finished" or cell.horizon == 0:
+        raise InputError(f"{who} is {row['status']} with horizon={cell.horizon}: take a finished one with a chain")
+    model = trained(cell, row, journal_of(results, given["journal"]), torch.device("cpu"))
+    model = model.model if isinstance(model, Guided) else model
+    assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"
+    knots = knots_of(model)
+    if not all(a < b for a, b in pairwise(knots)):
+        raise InputError(f"the schedule of {who} is flat somewhere to {DIGITS} digits, and no schedule may be")
+    where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}, on {row['data']}"
+    return f"{where} at T={cell.horizon}", {"name": "saved", "knots": knots}
+
+
+def knots_of(diffusion: Diffusion) -> list[float]:
+    """γ at `KNOTS` evenly spaced u, rounded."""
+    u = torch.arange(KNOTS, dtype=torch.float64) / (KNOTS - 1)
+    with torch.no_grad():
+        gamma = diffusion.gamma(1 + u * (diffusion.choices.horizon - 1))
+    return [float(f"{value:.{DIGITS}g}") for value in gamma.tolist()]

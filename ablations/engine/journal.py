@@ -1,21 +1,30 @@
-"""The journal: a folder per stage, in which a stage's result appears last and whole.
+"""The journal: a folder per stage, in which a stage's result appears last and whole; and the locks by which one process
+at a time runs a stage, and one command at a time writes a results folder.
 
     <results>/.stages/<id>/   result.json        finished or diverged: a stage is finished if this file is there,
                                                  and every file that it lists
                               status.json        failed or interrupted, and how; such a stage runs again
                               progress           the share done, for the driver's bar
-                              .lock              of the process that runs it (`locks`)
+                              .lock              of the process that runs it
                               …                  what the stage leaves beside (`stages.artifacts`)
+    <results>/.locks/<grid>   of the command that works on <results>/<grid>/
+                     .clean   of `ablations.clean`, alone, or of commands that work, which share it
 
-A kill at any moment leaves the old file or the new one. What is damaged all the same counts as missing.
+A kill at any moment leaves the old file or the new one. What is damaged all the same counts as missing. A lock's file
+holds the pid of its process. The kernel lets it go with the process, however that ends. Several hosts need a file
+system that passes locks on, such as NFS from version 4.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import math
+import os
 import traceback
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +39,8 @@ FOLDER = ".stages"
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 FILES = "files"
 """The key in result.json for the artefacts beside it: name → bytes."""
+STAGE_LOCK, LOCKS, CLEANING = ".lock", ".locks", ".clean"
+"""The lock in the folder of a stage; the folder of the others in that of results, and the one for cleaning."""
 CHECKPOINT = "checkpoint.safetensors"
 """The state from which a stopped training continues."""
 STATE = "state.safetensors"
@@ -190,3 +201,45 @@ def journal_of(results: Path, folder: str | None) -> Journal:
 def _digest(content: dict[str, Any]) -> str:
     """SHA-256 of a content; the order of its keys and the spaces in its file do not matter."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def tried(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[str]:
+    """Hold a lock, and yield ""; where another process holds it, yield the pid of that."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            yield file.read() or "unknown"
+            return
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield ""
+
+
+@contextmanager
+def results_lock(folder: Path) -> Iterator[None]:
+    """Hold a results folder for a whole command; InputError while another command works on it, or cleans."""
+    results = folder.parent
+    with (
+        _held(results, CLEANING, f"cleans {results}", fcntl.LOCK_SH),
+        _held(results, folder.name, f"works on {folder}"),
+    ):
+        yield
+
+
+def cleaning_lock(results: Path) -> AbstractContextManager[None]:
+    """Hold all results folders; InputError while a command works on one of them."""
+    return _held(results, CLEANING, f"works on a folder of {results}")
+
+
+@contextmanager
+def _held(results: Path, name: str, works: str, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock; InputError, which says that another command `works`, where it cannot be had."""
+    with tried(results / LOCKS / name, kind) as pid:
+        if pid:
+            raise InputError(f"another command {works} (process {pid}): wait until it has ended, or stop it")
+        yield

@@ -12,10 +12,8 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Generic
 
 from ablations.engine.journal import STATUS, Failure, Journal
-from ablations.engine.perform import ELSEWHERE
-from ablations.engine.side_by_side import size_of_next
-from ablations.engine.stage import Event, S
-from ablations.engine.workers import DIED, Workers
+from ablations.engine.stage import Event, S, size_of_next
+from ablations.engine.workers import DIED, ELSEWHERE, Workers
 
 POLL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 2.0

@@ -1,4 +1,5 @@
-"""Workers: each takes a group of stages and a device, runs them side by side, and says how each ended.
+"""Workers: each takes a group of stages and a device, runs them side by side, each from the files that it needs to the
+files that it leaves, and says how it ended.
 
 A worker that is killed costs the stages that it had not ended, and is replaced. Workers end with the process that
 started them, whatever ends that, and leave Ctrl-C to it.
@@ -16,14 +17,54 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from ablations.engine.journal import Journal
-from ablations.engine.perform import perform_all
-from ablations.engine.stage import Stage
+from ablations.engine.journal import CHECKPOINT, STAGE_LOCK, STATUS, Damaged, Failure, Journal, tried
+from ablations.engine.stage import Bench, Member, Stage, side_by_side
 
 CONTEXT = multiprocessing.get_context("forkserver")
 """The way to start them: each is forked from a process that has imported what it needs."""
+ELSEWHERE = "elsewhere"
+"""The status of a stage that another process runs."""
 DIED = "died"
 """The status of a stage whose worker ended before it: it was killed, ran out of memory, or lost its GPU."""
+
+
+def perform(stage: Stage, journal: Journal, device: str, member: Member | None = None) -> str:
+    """Run a stage unless it has its result, and return how it ended: "finished", "diverged", "failed" (the journal says
+    why), or "elsewhere" where another process runs it."""
+    with tried(journal.folder(stage.id) / STAGE_LOCK) as holder:
+        if holder:
+            return ELSEWHERE
+        if (before := journal.result(stage.id)) is not None:
+            return before.status
+        for half in journal.folder(stage.id).glob(".*.safetensors.*"):
+            # Of a writer that was killed.
+            half.unlink()
+        try:
+            result = stage.run(Bench(stage.id, journal, device, member))
+            journal.write_result(stage.id, result)
+        except Exception as error:
+            if isinstance(error, Damaged):
+                journal.forget_result(error.folder.name)
+            journal.write_failure(stage.id, Failure.of(error))
+            return "failed"
+        journal.discard(stage.id, STATUS, CHECKPOINT)
+        return result.status
+
+
+def perform_all(
+    stages: Sequence[Stage],
+    journal: Journal,
+    device: str,
+    ended: Callable[[Stage, str], object] = lambda stage, status: None,
+) -> list[str]:
+    """Run stages side by side, one alone without a group: the status of each, which is also told as it has `ended`."""
+
+    def sit(place: int, member: Member | None = None) -> str:
+        status = perform(stages[place], journal, device, member)
+        ended(stages[place], status)
+        return status
+
+    return [end.result() for end in side_by_side(len(stages), sit)] if len(stages) > 1 else [sit(0)]
 
 
 class Workers(Protocol):

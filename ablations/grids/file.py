@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from ablations.metrics.measured import MEASURED
+from ablations.metrics.metric import MEASURED
 from ablations.metrics.registry import directed
 from ablations.settings import grammar
 from ablations.settings.grammar import choice_file

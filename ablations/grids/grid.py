@@ -5,22 +5,22 @@ several. The command line adds to it: a key that is an axis picks or replaces it
 anything else holds for all cells, a field of a choice that the grid varies for those that have it. How settings become
 a cell is in `settings/layers.py` and `settings/making.py`.
 
-Where schedules are compared, all cells are put on the same footing unless told otherwise (`footnotes.EQUAL_TERMS`).
+Where schedules are compared, all cells are put on the same footing unless told otherwise (`EQUAL_TERMS`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ablations.grids import footnotes
 from ablations.grids.crossing import axes_of, crossed
-from ablations.grids.file import AxisSpec, GridFile, read
+from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, PrimarySpec, read
+from ablations.metrics.registry import MEASURED_KINDS, is_default
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import Cell
 from ablations.settings.layers import Layer
-from ablations.settings.making import make_cell
+from ablations.settings.making import continuous_refusal, make_cell, refusal
+from ablations.settings.published import overridden
 from ablations.settings.request import Request
-from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError
 from analysis.labels import listed, within
 
@@ -28,6 +28,13 @@ MOST = 12  # seeds up to which is gone where they are added by looks, unless tol
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
 """The numbers of seeds at which looks are taken, up to the most that is allowed: each about 1.6 times the one
 before."""
+
+EQUAL_TERMS = {
+    "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
+    "first_step": ("beta_1", "σ_1² is β_1"),
+}
+"""Settings of every cell in a grid that compares schedules, which otherwise differ in the meaning of t and of their
+first step."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +73,27 @@ def make(request: Request) -> Grid:
     varied = {key for axis in axes for key in axis.keys}
     common = {key: values[0] for key, values in request.settings.items() if key not in {a.name for a in axes}}
     _refuse_varied(common, axes, request.grid)
-    terms = footnotes.equal_terms(varied, {*file.set, *common})
+    terms = equal_terms(varied, {*file.set, *common})
     fixed = {key: value for key, (value, _) in terms.items()} | file.set
     points = [_point(levels, layers, request) for levels, layers in crossed(axes, file, fixed, common)]
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     points = _judged(_alike(points, varied))
     crossings = [point.levels for point in points]
-    primary, not_compared = footnotes.compared(file, crossings)
-    claims, not_tested = footnotes.tested(file, crossings, [point.cell for point in points])
+    primary, not_compared = compared(file, crossings)
+    claims, not_tested = tested(file, crossings, [point.cell for point in points])
     update = {
         "axes": axes,
         "expects": claims,
         "primary": primary,
         "question": request.question or file.question or _question(axes),
-        "footnotes": [*file.footnotes, *footnotes.terms_footnote(list(terms)), *not_compared],
+        "footnotes": [*file.footnotes, *terms_footnote(list(terms)), *not_compared],
     }
     every = list(range(request.first_seed, request.first_seed + seeds))
-    return Grid(request.title, file.model_copy(update=update), points, every, looks, (*not_compared, *not_tested))
+    notes = (*not_compared, *not_tested)
+    if common.get("network") == "published":
+        notes = (*overridden(str(common.get("network.path", "")), fixed | common, varied), *notes)
+    return Grid(request.title, file.model_copy(update=update), points, every, looks, notes)
 
 
 def _question(axes: list[AxisSpec]) -> str:
@@ -115,7 +125,7 @@ def _point(levels: dict[str, str], layers: list[Layer], request: Request) -> Poi
     except InputError as error:
         if not request.grid:
             raise
-        raise InputError(f"{error} (at {footnotes.words(levels)} of grid={request.grid})") from error
+        raise InputError(f"{error} (at {words(levels)} of grid={request.grid})") from error
 
 
 def _judged(points: list[Point]) -> list[Point]:
@@ -155,3 +165,57 @@ def looks_of(most: int = MOST) -> tuple[int, ...]:
     if most < SEEDS[0]:
         raise InputError(f"seeds.max={most}: the first look takes {SEEDS[0]} seeds, got {most} at most")
     return (*(n for n in SEEDS if n < most), most)
+
+
+def equal_terms(varied: set[str], given: set[str]) -> dict[str, tuple[str, str]]:
+    """The settings of `EQUAL_TERMS` that apply in a grid which varies some keys, while others are given."""
+    compares = any(key.split(".")[0] == "schedule" for key in varied)
+    return {key: term for key, term in EQUAL_TERMS.items() if compares and key not in varied | given}
+
+
+def terms_footnote(terms: list[str]) -> list[str]:
+    """A footnote that says what these keys of `EQUAL_TERMS` mean for the cells; none for none."""
+    if not terms:
+        return []
+    settings = [f"{key}={EQUAL_TERMS[key][0]}" for key in terms]
+    meanings = " and ".join(EQUAL_TERMS[key][1] for key in terms)
+    return [f"Because schedules are compared, {meanings} in every cell ({', '.join(settings)})."]
+
+
+def compared(file: GridFile, crossings: list[dict[str, str]]) -> tuple[list[PrimarySpec], list[str]]:
+    """The declared comparisons for which some cells were asked for, and a footnote on those whose cells were not."""
+    found = [
+        [all(any(side.items() <= cell.items() for cell in crossings) for side in both) for both in file.sides([pair])]
+        for pair in file.primary
+    ]
+    lost, every = sum(each.count(False) for each in found), sum(map(len, found))
+    note = f"Declared, and not compared, since their cells were not asked for: {lost} of {every}."
+    kept = [pair for pair, each in zip(file.primary, found, strict=True) if any(each)]
+    return kept, [note] if lost else []
+
+
+def tested(file: GridFile, crossings: list[dict[str, str]], cells: list[Cell]) -> tuple[list[ClaimSpec], list[str]]:
+    """The papers' claims whose levels were asked for, and notes on those that are not tested."""
+    levels = {level for crossing in crossings for level in crossing.items()}
+    named = [{pair for cell in claim.cells for pair in cell.items()} for claim in file.expects]
+    claims = [claim for claim, of_claim in zip(file.expects, named, strict=True) if of_claim <= levels]
+    unmeasured = [claim for claim in claims if not any(measures(cell, claim.metric) for cell in cells)]
+    reasons = {
+        "their levels were not asked for": len(file.expects) - len(claims),
+        "their metric is not measured here": len(unmeasured),
+    }
+    about = "Papers' claims that are not tested, since"
+    return claims, [f"{about} {why}: {n} of {len(file.expects)}." for why, n in reasons.items() if n]
+
+
+def measures(cell: Cell, metric: str) -> bool:
+    """True where a cell has such a metric of samples; True for metrics of other kinds."""
+    if metric in MEASURED_KINDS:
+        return True
+    judged = is_default(metric, cell.data.extractor) or metric in cell.evaluation.metrics
+    return judged and "test" in cell.evaluation.quality
+
+
+def words(levels: dict[str, str]) -> str:
+    """Levels as a command line has them."""
+    return " ".join(f"{axis}={level}" for axis, level in levels.items())

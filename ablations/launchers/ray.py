@@ -21,11 +21,9 @@ import torch
 from pydantic import Field
 
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
-from ablations.engine.stage import Stage
-from ablations.engine.version import PACKAGES, ROOT
-from ablations.engine.workers import DIED, Workers, end_if_lost
-from ablations.launchers.protocol import Launcher
+from ablations.engine.stage import PACKAGES, ROOT, Stage
+from ablations.engine.workers import DIED, Workers, end_if_lost, perform
+from ablations.launchers.launcher import Launcher
 from ablations.settings import plugins
 from ablations.settings.request import check_device
 from ablations.stages.stage import Stage as CellStage

@@ -1,6 +1,7 @@
-"""FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017).
+"""FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017); and
+IS = exp E KL(p(c|x) ‖ E p(c|x)), of the classes c that an extractor sees (Salimans et al. 2016).
 
-It is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n (`FidInfinity`
+FID is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n (`FidInfinity`
 extrapolates). With no more images than features, covariances have no full rank and the bias is most of it: `cautions`
 says so.
 """
@@ -132,3 +133,23 @@ def cautions(extractor: str, n: int) -> list[str]:
         f"FID compares {width} features on n = {n} images, no more than there are features: its covariances have no "
         "full rank, and most of it is bias that real images show too. Judge by the distance to the floor, and by KID."
     ]
+
+
+@dataclass(frozen=True)
+class Is(Metric):
+    """Inception score of generated images by themselves: sure of each image's class, and of all classes."""
+
+    info = MetricInfo("IS", "max", digits=2, least=1.0, of=("images",), extracts=True, compares=False)
+
+    def compute(self, judged: Judged) -> float:
+        return inception_score(judged.generated.logits)
+
+
+def inception_score(logits: Tensor) -> float:
+    """IS from logits [N, classes], over one split of all N: between 1 and the number of classes."""
+    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+
+    logits = checked(logits, "IS", at_least=2)
+    # A class whose probability is 0 in float64 on every image would give 0 · ∞.
+    floored = logits.log_softmax(1).clamp(min=-700)
+    return float(isc_features_to_metric(floored, splits=1, shuffle=False)[KEY_METRIC_ISC_MEAN])

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from ablations.metrics.energy_distance import EnergyDistance
-from ablations.metrics.fid import Fid
-from ablations.metrics.inception_score import Is
-from ablations.metrics.kid import Kid
-from ablations.metrics.measured import LOOSENESS, MEASURED
+from ablations.metrics.discrepancies import EnergyDistance, Kid
+from ablations.metrics.fid import Fid, Is
 from ablations.metrics.memorisation import Memorisation
-from ablations.metrics.metric import Kind, Metric, MetricInfo
-from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
+from ablations.metrics.metric import LOOSENESS, MEASURED, Kind, Metric, MetricInfo
+from ablations.metrics.neighbours import PrecisionMetric, RecallMetric
 from ablations.settings.evaluation import Reference, against_test
 from ablations.settings.plugins import origin_of
 from ablations.settings.registry import class_of, classes
 from analysis.errors import InputError
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 DEFAULT: tuple[Metric, ...] = (Fid(), Kid(), Is(), PrecisionMetric(), RecallMetric(), Memorisation(), EnergyDistance())
 """Metrics that every generated set is scored by, where they are for its kind of data."""

@@ -6,28 +6,30 @@
     curves.parquet (cell_id, seed, curve, x, y): log-SNR, weight and bound per t, curves over training
     samples/       a sheet per cell and seed; the training images nearest to the first of a cell's; held-out data
 
-and where cells diffuse in latents
+and where cells diffuse in latents, of each autoencoder once, however many cells share it
 
-    autoencoders.csv   a row per autoencoder and seed: its choices, and what it scored by itself
-    reconstructions/   test images, and what each autoencoder makes of them
+    autoencoders.csv   a row per autoencoder (its id as cell_id) and seed: its choices, cost, and its own scores
+    reconstructions/   originals.png, and <autoencoder_id>.png of the same test images
 
-All but the declarations can be written again from the journal at any time.
+All but the declarations can be written again from the journal at any time. The evidence bound of an autoencoder
+(elbo/val) is its training loss at kl_weight=1, with N(0, I) as the prior of the unscaled z.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ablations.data.base import Data
-from ablations.engine.journal import Journal
-from ablations.results import autoencoders
+from ablations.engine.journal import Curves, Journal
 from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.results.records import Record
-from ablations.results.sample_sheets import write_nearest, write_sheet
-from ablations.stages.artifacts import SAMPLES, read_artifact
+from ablations.results.sample_sheets import write_nearest, write_sheet, write_strip
+from ablations.settings.registry import parameters
+from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES, read_artifact
+from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.files import read_json, utc_now, write_json, write_text
 from analysis.results import write_curves
@@ -35,13 +37,15 @@ from analysis.schema import DECLARATIONS, HELD_OUT, NEAREST, SEARCH
 
 SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}
 """The keys of grid.json that declare comparisons and papers' claims → their values where nothing is declared."""
+CHOICES = ("data", "space", "threads")
+"""The choices of a cell that its autoencoder reads."""
 
 
 def write_results(folder: Path, head: dict[str, Any], records: Sequence[Record], journal: Journal, data: Data) -> None:
     """Write all files of the folder."""
     declarations = declared(read_grid_json(folder), head)
     write_samples(folder / "samples", records, journal, data)
-    autoencoders.write(folder, records, journal, data)
+    write_autoencoders(folder, records, journal, data)
     write_frames(folder, head | {DECLARATIONS: declarations}, records, journal)
 
 
@@ -49,7 +53,7 @@ def write_frames(folder: Path, head: dict[str, Any], records: Sequence[Record], 
     """Write the files of numbers (runs.csv, curves.parquet, grid.json) without autoencoders."""
     curves = {(r.run.cell_id, r.run.cell.seed): r.curves for r in records}
     write_text(folder / "runs.csv", runs_csv(records))
-    write_curves(folder, curve_frame(curves | autoencoders.curves(records, journal)))
+    write_curves(folder, curve_frame(curves | autoencoder_curves(records, journal)))
     write_json(folder / "grid.json", head)
 
 
@@ -114,3 +118,36 @@ def _said_in(head: dict[str, Any]) -> dict[str, Any]:
     """The part of a grid.json that is a declaration, as JSON has it."""
     said: dict[str, Any] = json.loads(json.dumps({key: head.get(key, nothing) for key, nothing in SAID.items()}))
     return said
+
+
+def autoencoders_in(records: Iterable[Record], kind: str) -> dict[str, Stage]:
+    """Every autoencoder of these cells once, in order; or by its id the stage that judges its reconstructions."""
+    stages = [stage for record in records for stage in record.run.stages if stage.kind == kind]
+    return {stage.id if kind == "autoencoder" else stage.needs[0]: stage for stage in stages}
+
+
+def write_autoencoders(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:
+    """Write autoencoders.csv and reconstructions/, where there are autoencoders."""
+    lines, judges = [], autoencoders_in(records, "reconstruction")
+    for stage_id, stage in autoencoders_in(records, "autoencoder").items():
+        judge = judges[stage_id].id
+        judged = journal.result(judge)
+        if (result := journal.result(stage_id)) is not None:
+            scores = judged.metrics if judged else {}
+            numbers = {name: number(value) for name, value in (result.metrics | scores).items()}
+            first = {"cell_id": stage_id, "seed": stage.cell.seed, "status": result.status, "reason": result.reason}
+            own = {name: text for name, text in parameters(stage.cell).items() if name.split(".")[0] in CHOICES}
+            lines.append(first | {"code": result.metadata.get("code", "")} | own | numbers)
+        if judged is not None:
+            tensors, _ = read_artifact(journal.folder(judge), RECONSTRUCTIONS)
+            write_strip(folder / "reconstructions" / "originals.png", tensors["originals"], data)
+            write_strip(folder / "reconstructions" / f"{stage_id}.png", tensors["reconstructions"], data)
+    if lines:
+        write_text(folder / "autoencoders.csv", csv_text(union(lines), lines))
+
+
+def autoencoder_curves(records: Iterable[Record], journal: Journal) -> dict[tuple[str, int], Curves]:
+    """(autoencoder's id, seed) → the curves that its training logged."""
+    stages = autoencoders_in(records, "autoencoder").values()
+    results = ((stage, journal.result(stage.id)) for stage in stages)
+    return {(stage.id, stage.cell.seed): result.curves for stage, result in results if result is not None}

@@ -10,12 +10,11 @@ from ablations.engine.journal import Result
 from ablations.grids.grid import Grid
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import set_size
-from ablations.metrics.measured import SCALE
-from ablations.metrics.metric import MetricInfo
+from ablations.metrics.metric import SCALE, MetricInfo
 from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.evaluation import LIKELIHOODS
-from ablations.settings.identity import parameters
-from ablations.stages.run import Run
+from ablations.settings.registry import parameters
+from ablations.stages.graph import Run
 from diffusion_core.encodings import GreyLevels
 
 

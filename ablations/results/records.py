@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.engine.journal import Curves, Failure, Journal, Result
-from ablations.settings.identity import parameters
-from ablations.stages.graph import needed_by
-from ablations.stages.run import Run
+from ablations.settings.registry import parameters
+from ablations.stages.graph import Run, needed_by
 from ablations.stages.stage import FINISHED_AT, Stage
-from analysis.schema import FIRST_RESULT, MACHINE, NUMERICS, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
+from analysis.schema import (
+    FIRST_RESULT,
+    MACHINE,
+    NUMERICS,
+    RUNG,
+    RUNG_SECONDS,
+    SETS,
+    SEVERAL,
+    TRACEBACK,
+    VERSIONS,
+)
 
 NOT_RUN = "not run yet"
 """The reason of a cell that has not been run yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from ablations.driver.command import command
+from ablations.driver.run import command
 from ablations.settings.arguments import parse_search
 from ablations.settings.grammar import listed
 from analysis.shell import exit_code

@@ -10,15 +10,12 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from ablations.driver import pages
-from ablations.driver.carry_out import beginning
 from ablations.driver.estimate import COMMAND, estimated
-from ablations.driver.execute import execute
-from ablations.driver.plan import Plan
-from ablations.driver.plan import plan as plan_grid
+from ablations.driver.execute import beginning, execute
+from ablations.driver.plan import Plan, plan_of_grid
 from ablations.driver.progress import minutes
-from ablations.engine.journal import Journal
-from ablations.engine.locks import results_lock
-from ablations.engine.version import code_version
+from ablations.engine.journal import Journal, results_lock
+from ablations.engine.stage import code_version
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
 from ablations.results.folder import read_grid_json
@@ -98,7 +95,7 @@ def confirm(search: Search, tracker: Tracker) -> int:
     store.set_user_attr("confirmed", first := store.user_attrs.get("confirmed", numbers))
     if first != numbers:
         notes.append("Exploratory: the search was continued after a look at test data, with an earlier winner.")
-    cells = plan_grid(confirmation(plan, found, notes), plan.here.launcher, plan.here.devices)
+    cells = plan_of_grid(confirmation(plan, found, notes), plan.here.launcher, plan.here.devices)
     folder, ids = search.folder.with_name(cells.grid.name), {item.cell_id for item in cells.runs}
     with results_lock(folder):
         there = read_grid_json(folder) or {}

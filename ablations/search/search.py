@@ -28,9 +28,8 @@ from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.search.optimizer import Optimizer
 from ablations.search.space import said
 from ablations.search.trial import Course, SearchPlan
-from ablations.settings.identity import parameters
-from ablations.settings.registry import is_whole
-from ablations.stages.run import Run
+from ablations.settings.registry import is_whole, parameters
+from ablations.stages.graph import Run
 from ablations.stages.stage import Stage
 from ablations.tracking.tracker import Tracker
 from analysis.files import write_json, write_text

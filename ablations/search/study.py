@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ablations.grids.footnotes import equal_terms, terms_footnote
+from ablations.grids.grid import equal_terms, terms_footnote
 from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.space import FIXED, ParameterSpec, Study, StudyFile
 from ablations.settings import grammar
@@ -21,7 +21,7 @@ from ablations.settings.layers import check_key, choices_first
 from ablations.settings.registry import all_fields, fields_of, in_words
 from ablations.settings.request import SearchRequest
 from analysis.errors import InputError, unknown
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 from diffusion_core.variances import Fitted
 
 

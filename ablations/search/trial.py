@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ablations.driver.plan import Conditions, conditions
 from ablations.engine.journal import Failure, Journal
 from ablations.grids.grid import Point
-from ablations.launchers.protocol import launcher_of
+from ablations.launchers.launcher import launcher_of
 from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names
 from ablations.results.csv_text import union
@@ -29,11 +29,10 @@ from ablations.search.space import FIXED, Study
 from ablations.search.study import make
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT
-from ablations.settings.identity import content_hash
+from ablations.settings.making import refusal
+from ablations.settings.registry import content_hash
 from ablations.settings.request import SearchRequest
-from ablations.settings.rules import refusal
-from ablations.stages.graph import missing, needed_by, once
-from ablations.stages.run import Run
+from ablations.stages.graph import Run, missing, needed_by, once
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.schema import SEARCH, TRIALS

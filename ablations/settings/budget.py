@@ -19,13 +19,12 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
-from diffusion_core.rates import trunk_steps
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import HALVES, Stratification
-from diffusion_core.training import Training
+from diffusion_core.training import Training, trunk_steps
 
 if TYPE_CHECKING:
-    from diffusion_core.vae import Vae
+    from diffusion_core.latents import Vae
 
 
 def training_passes(cell: Cell) -> int:

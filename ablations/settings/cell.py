@@ -19,8 +19,8 @@ from annotated_types import Ge, Le
 if TYPE_CHECKING:
     import ablations.data.base
     import ablations.settings.evaluation
-    import ablations.settings.guidance
     import diffusion_core.averages
+    import diffusion_core.chain
     import diffusion_core.choices
     import diffusion_core.conditioning
     import diffusion_core.couplings
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import diffusion_core.samplers
     import diffusion_core.schedules
     import diffusion_core.spaces
-    import diffusion_core.spacings
     import diffusion_core.timesteps
     import diffusion_core.training
     import diffusion_core.variances
@@ -71,12 +70,12 @@ class Cell:
     timesteps: diffusion_core.timesteps.Timesteps = field(metadata={"axis": "uniform"})
     network: diffusion_core.networks.network.Network = field(metadata={"axis": "unet"})
     sampler: diffusion_core.samplers.Sampler = field(metadata={"axis": "ancestral"})
-    spacing: diffusion_core.spacings.Spacing = field(metadata={"axis": "uniform"})
+    spacing: diffusion_core.chain.Spacing = field(metadata={"axis": "uniform"})
     coupling: diffusion_core.couplings.Coupling = field(metadata={"axis": "independent"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})
     conditioning: diffusion_core.conditioning.Conditioning = field(metadata={"axis": "unconditional"})
-    guidance: ablations.settings.guidance.Guidance = field(metadata={"axis": "default"})
+    guidance: ablations.settings.evaluation.Guidance = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: Horizon = field(metadata={"number": 1000, "type": Horizon})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})
@@ -89,6 +88,11 @@ class Cell:
     younger: ClassVar[tuple[str, ...]] = ("coupling", "average", "conditioning", "guidance")
     """Axes that are left out of identities at their default, with no field set: their default does what was done before
     they existed."""
+
+    @property
+    def imported(self) -> bool:
+        """True where its network is taken as others trained it."""
+        return self.network.learned and self.training.start == "seed"
 
     @property
     def told_labels(self) -> bool:

@@ -16,13 +16,13 @@ from torch import Tensor
 from ablations.settings import grammar
 from ablations.settings.budget import rungs, sample_passes
 from ablations.settings.cell import WORDS, Cell
-from ablations.settings.guidance import Guidance
+from ablations.settings.evaluation import Guidance
 from ablations.settings.layers import check_key, fields_set, plain_value, values_of
 from ablations.settings.registry import build, field_names
 from analysis.errors import InputError
 from diffusion_core.averages import Tracked
 from diffusion_core.conditioning import Class
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 DIFFERS = (
     *("network", "training", "average", "conditioning", "parameterization", "objective"),

@@ -15,6 +15,7 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, TYPES, WORDS
 from ablations.settings.grammar import choice_file, no_such
 from ablations.settings.plugins import base_of
+from ablations.settings.published import published_settings
 from ablations.settings.registry import checked, field_names
 from analysis.errors import InputError
 
@@ -49,7 +50,7 @@ def merged(layers: list[Layer]) -> Layer:
     for i, layer in enumerate(layers):
         # A choice that a later layer replaces suggests nothing.
         last = [axis for axis in AXES if axis in layer and not any(axis in later for later in layers[i + 1 :])]
-        suggested = [entry for axis in last for entry in suggestions(axis, str(layer[axis])).items()]
+        suggested = [entry for axis in last for entry in suggestions(axis, str(layer[axis]), layers).items()]
         for part in ({key: value for key, value in suggested if key not in given}, layer):
             for key in sorted(part, key=lambda key: "." in key):
                 check_key(key)
@@ -59,11 +60,17 @@ def merged(layers: list[Layer]) -> Layer:
     return settings
 
 
-def suggestions(axis: str, option: str) -> Layer:
-    """The values that the file of a choice suggests for other settings; InputError where they are no mapping."""
+def suggestions(axis: str, option: str, layers: list[Layer]) -> Layer:
+    """The values that the file of a choice suggests for other settings, or the files of a published network for axes
+    that no layer chooses; InputError where they are no mapping."""
     suggested = grammar.load(axis, option).get("suggests", {})
     if not isinstance(suggested, dict):
         raise InputError(f"{choice_file(axis, option)}: suggests must hold `key: value` lines, got {suggested!r}")
+    if (axis, option) == ("network", "published"):
+        path = next((layer["network.path"] for layer in reversed(layers) if "network.path" in layer), "")
+        chosen = {key for layer in layers for key in layer if key in AXES and key != axis}
+        of_files = published_settings(str(path))
+        suggested = {key: value for key, value in of_files.items() if key.partition(".")[0] not in chosen}
     return {str(key): value for key, value in suggested.items()}
 
 

@@ -1,20 +1,33 @@
-"""A cell made from settings (`layers.py`), or from the parameters that its results were written with."""
+"""A cell made from settings (`layers.py`), or from the parameters that its results were written with; and refusals of
+cells that make no sense: each reason says what was asked for, and the nearest thing that works.
+
+The core has the rules among the axes (`diffusion_core/choices.py`); those here also read the data, the space, the
+evaluation, and a chain of no steps.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from ablations.settings.budget import TooDear, matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell, default_name
-from ablations.settings.evaluation import against_test
-from ablations.settings.guidance import Guidance
+from ablations.settings.evaluation import LIKELIHOODS, Guidance, against_test
+from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.layers import Layer, fields_in, fields_set, merged, plain_value, values_of
 from ablations.settings.plugins import origin_of
-from ablations.settings.registry import ORIGIN, build
-from ablations.settings.rules import continuous_refusal, refusal
+from ablations.settings.registry import ORIGIN, build, field_names
 from analysis.errors import InputError
+from diffusion_core.averages import Power, Tracked
+from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
+from diffusion_core.choices import refusal as choices_refusal
+from diffusion_core.conditioning import Class
+from diffusion_core.networks.network import Network
+from diffusion_core.networks.unet import UNet
+from diffusion_core.randomness import built
+from diffusion_core.refusing import choice_name
 
 
 def make_cell(layers: list[Layer], seed: int) -> Cell:
@@ -47,7 +60,7 @@ def _within_budget(cell: Cell) -> Cell:
 
 
 def cell_of(parameters: dict[str, str], seed: int) -> Cell:
-    """The cell with these `identity.parameters`; InputError where this version has no such cell."""
+    """The cell with these `registry.parameters`; InputError where this version has no such cell."""
     choices: dict[str, Any] = {}
     for axis in AXES:
         values = {key: _read(text) for key, text in fields_set(axis, parameters).items() if text}
@@ -79,3 +92,151 @@ def _read(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def refusal(cell: Cell) -> str | None:
+    """The reason why a cell makes no sense, or None. A chain of no steps reads none of the other choices, which must
+    still fit together."""
+    if cell.horizon == 0:
+        return _chainless_refusal(cell) or refusal(replace(cell, horizon=NUMBERS["horizon"]))
+    reason = (
+        choices_refusal(cell.choices)
+        or chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+        or chain_refusal(cell.choices, cell.evaluation.horizon)
+        or between_refusal(cell)
+        or batch_refusal(cell)
+        or cell.average.refusal(cell.training)
+        or checkpoints_refusal(cell)
+        or published_refusal(cell)
+        or continuous_refusal(cell)
+        or flip_refusal(cell)
+        or guidance_refusal(cell)
+        or guiding_cell_refusal(cell)
+        or label_refusal(cell)
+    )
+    return reason if reason is not None else _shape_refusal(cell)
+
+
+def _shape_refusal(cell: Cell) -> str | None:
+    """The reason why the data cannot be coded so, or the network cannot take their shape."""
+    data = cell.data.described()
+    try:
+        shape = cell.space.shape_of(data.shape)
+    except ValueError as error:
+        return str(error)
+    shown = shape[0] * (2 if cell.conditioning.self_conditioning else 1), *shape[1:]
+    channels = shape[0] * (2 if cell.variance.learned else 1)
+    reason = _misshapen(cell.network, shown, channels, cell.classes)
+    smaller = ", or a smaller space.f" if reason and cell.space.encoded and isinstance(cell.network, UNet) else ""
+    return reason and reason + smaller
+
+
+def checkpoints_refusal(cell: Cell) -> str | None:
+    """The reason why a training leaves no such checkpoints."""
+    count, rate = cell.evaluation.checkpoints, cell.training.rate
+    if count > 1 and (rate == "wsd" or isinstance(cell.average, Power) or cell.training.steps < 10):
+        return (
+            f"evaluation.checkpoints={count} reads averages on the way of a training of 10 steps or more, which "
+            f"average={choice_name(cell.average)} or training.rate={rate} does not leave: take average=tracked, and "
+            "another rate than wsd, or evaluation.checkpoints=1"
+        )
+    return None
+
+
+def published_refusal(cell: Cell) -> str | None:
+    """The reason why a published network cannot be read, or begun from, as this cell asks."""
+    begins, name = cell.training.start == "published", choice_name(cell.network)
+    if not cell.network.learned:
+        return f"training.start=published begins with network=published, got network={name}" if begins else None
+    if cell.space.encoded or cell.time_input != "t":
+        return f"network={name} is told pixels and an index of time: take space=pixels and time_input=t"
+    guided = cell.guidance.guides and cell.guidance.by != "class"
+    if cell.imported and (guided or not isinstance(cell.average, Tracked)):
+        return (
+            f"network={name} has one set of weights, and no other average, rung or cell to guide it: take "
+            "average=tracked and guidance.by=class, or train it further by training.start=published"
+        )
+    return None
+
+
+@lru_cache(maxsize=64)
+def _misshapen(network: Network, shape: tuple[int, ...], channels: int, classes: int) -> str | None:
+    """The reason why a network cannot take data of this shape and labels of so many classes."""
+    try:
+        built(lambda: network.labelled(shape, channels, classes) if classes else network.build(shape, channels))
+    except (ValueError, RuntimeError) as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def _chainless_refusal(cell: Cell) -> str | None:
+    """The reason why a chain of no steps makes no sense: it is the autoencoder alone, with N(0, I) as its prior."""
+    if not cell.space.encoded:
+        return "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000"
+    if not cell.space.likelihood:
+        return "horizon=0 teaches nothing of a vector-quantised code: take space.regularization=kl, or horizon=1000"
+    return continuous_refusal(cell) or guidance_refusal(cell)
+
+
+def between_refusal(cell: Cell) -> str | None:
+    """The reason why a sampler that evaluates the network between two times cannot do so."""
+    reason = level_refusal(cell.choices) if cell.sampler.between_times else None
+    asked = f"sampler={choice_name(cell.sampler)} with these fields"
+    return f"{asked} asks the network between two times, and {reason}" if reason else None
+
+
+def batch_refusal(cell: Cell) -> str | None:
+    """The reason why noise cannot be paired within a batch, or None."""
+    if cell.training.batch > 1 or not cell.coupling.permutes:
+        return None
+    return f"coupling={choice_name(cell.coupling)} pairs noise within a batch: take training.batch=2 or more"
+
+
+def guiding_cell_refusal(cell: Cell) -> str | None:
+    """The reason why the cell that guides another makes no sense itself."""
+    if not cell.guidance.guides or cell.guidance.by != "cell":
+        return None
+    reason = refusal(guiding_cell(cell))
+    return f"the cell of guidance.guide={list(cell.guidance.guide)} makes no sense: {reason}" if reason else None
+
+
+def flip_refusal(cell: Cell) -> str | None:
+    """The reason why a cell's data cannot be mirrored in training."""
+    data = choice_name(cell.data)
+    if not cell.training.flips:
+        return None
+    if not cell.data.mirrors:
+        declared = " (data.mirrors=true says that it is)" if "mirrors" in field_names(type(cell.data)) else ""
+        return (
+            f"training.flips=true mirrors images, and a mirrored one of data={data} is not known to be as likely as "
+            f"itself{declared}: leave it out"
+        )
+    if cell.space.encoded:
+        return "training.flips=true mirrors images, and space=latents trains on codes of them: take space=pixels"
+    return None
+
+
+def label_refusal(cell: Cell) -> str | None:
+    """The reason why a cell's network cannot be told the labels of its data, or None."""
+    reason = cell.data.described().unlabelled if isinstance(cell.conditioning, Class) else None
+    return reason and (
+        f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; "
+        "take conditioning=unconditional, which needs none"
+    )
+
+
+def continuous_refusal(cell: Cell) -> str | None:
+    """The reason why a cell cannot have a likelihood beyond the bound that it asks for."""
+    values = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
+    asked = {name: f"evaluation.{name}={value}" for name, value in values.items() if value}
+    of_chain = [score for name, score in asked.items() if name != "iwae"]
+    if cell.horizon == 0 and of_chain:
+        return f"{of_chain[0]} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
+    if asked and not cell.space.likelihood:
+        return (
+            f"{next(iter(asked.values()))} asks for a likelihood, which no vector-quantised code has: take "
+            "space.regularization=kl, or leave it out"
+        )
+    in_time = [asked[name] for name in ("continuous", "ode") if name in asked]
+    reason = flow_refusal(cell.choices) if in_time else None
+    return f"{in_time[0]} scores the cell in continuous time, and {reason}" if reason else None

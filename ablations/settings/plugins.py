@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 
 from ablations.settings.cell import BASES
 from analysis.errors import InputError
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 C = TypeVar("C", bound=type)
 
@@ -40,7 +40,7 @@ SHIPPED = Path(__file__).parents[1] / "configs"
 OURS = ("diffusion_core", "ablations", "analysis")
 """Packages whose classes ship: NUMERICS stands for their source."""
 KINDS = BASES | {
-    "launcher": "ablations.launchers.protocol.Launcher",
+    "launcher": "ablations.launchers.launcher.Launcher",
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",
 }
@@ -77,7 +77,7 @@ def shipped(axis: str) -> dict[str, type]:
         cls = todo.pop()
         todo += cls.__subclasses__()
         place = cls.__module__.split(".")
-        if place[0] in OURS and "problems" not in place and not inspect.isabstract(cls):
+        if place[0] in OURS and "checking" not in place and not inspect.isabstract(cls):
             found[choice_name(cls)] = cls
     return found
 

@@ -24,8 +24,7 @@ from ablations.metrics.fid import Fid
 from ablations.metrics.judging import yardstick_of
 from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
-from ablations.settings.identity import content_hash
-from ablations.settings.registry import describe
+from ablations.settings.registry import content_hash, describe
 from ablations.stages.artifacts import RECONSTRUCTIONS, SHOWN, WEIGHTS, write_artifact
 from ablations.stages.devices import placed
 from ablations.stages.restore import autoencoder_of, load_encoding, restore_autoencoder
@@ -35,7 +34,7 @@ from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.latents import LatentCode, Standard, standard
 from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.spaces import Latents
-from diffusion_core.units import bits_per_dim
+from diffusion_core.terms import bits_per_dim
 
 INACTIVE = 0.01
 """The least share of a channel's variance that must lie between the means of different images."""

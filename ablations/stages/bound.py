@@ -27,19 +27,18 @@ from ablations.engine.stage import Bench
 from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
-from ablations.settings.identity import average_read, content_hash, described
-from ablations.settings.registry import describe
+from ablations.settings.registry import average_read, content_hash, describe, described
 from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, write_artifact
 from ablations.stages.restore import Model, Parts, diverged_before, given, labels_of, load, load_learner, remark_on_fit
 from ablations.stages.stage import Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.fitting import bound_terms, noise_moments
+from diffusion_core.flow import flow_likelihood
 from diffusion_core.iwae import importance_weighted
+from diffusion_core.latents import Vae
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
-from diffusion_core.ode import flow_likelihood
 from diffusion_core.stratified import Stratification
-from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted
 
 

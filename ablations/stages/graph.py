@@ -1,4 +1,4 @@
-"""The stages of a cell, in order, each run once however many cells need it.
+"""The run of a cell at one seed: the cell's stages, in order, each run once however many cells need it.
 
 A training that diverged on validation never reads test data. An autoencoder is judged on test images unless it has
 diverged itself. A rung is scored once its segment has ended, and reads no test data.
@@ -7,7 +7,7 @@ diverged itself. A rung is scored once its segment has ended, and reads no test 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.engine.journal import Journal
@@ -15,7 +15,7 @@ from ablations.settings import budget
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT
 from ablations.settings.guiding import guiding_cell, rung_step
-from ablations.settings.identity import content_hash
+from ablations.settings.registry import content_hash
 from ablations.stages.autoencoder import AutoencoderStage, autoencoder_content, reconstruction_of
 from ablations.stages.bound import BoundStage, FitStage, bound_content, fit_of, parts_read
 from ablations.stages.restore import Parts
@@ -24,6 +24,35 @@ from ablations.stages.stage import Stage
 from ablations.stages.training import GuideStage, TrainingStage, cut, linked, segment_of
 from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell at the crossing of these levels (axis → level's name), and what readers call it; `digest` is of its data.
+    It has no stages where it makes no sense, and `refusal` says why."""
+
+    levels: dict[str, str]
+    cell: Cell
+    cell_id: str
+    digest: str
+    stages: list[Stage]
+    refusal: str | None = None
+    name: str = ""
+
+    @property
+    def sets(self) -> int:
+        """The number of generated sets that are judged on test data; 0 where none is."""
+        return sum(stage.sets for stage in self.stages if stage.held_out == "test" and not stage.optional)
+
+    @property
+    def parts(self) -> Parts | None:
+        """The stages that hold what it learns; None where it makes no sense."""
+        ids = {stage.kind: stage.id for stage in self.stages if not stage.optional}
+        learned = ids.get("training", ids.get("autoencoder"))
+        if learned is None:
+            return None
+        guides = (stage.parts.guide for stage in self.stages if isinstance(stage, SamplesStage) and stage.parts.guide)
+        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), next(guides, None), ids.get("guidance"))
 
 
 def parts_of(cell: Cell, digest: str, precision: Precision) -> Parts:
@@ -50,7 +79,8 @@ def stages_of(
         stages.append(AutoencoderStage(parts.autoencoder, cell))
     scored, judged = (tuple(rungs), ()) if rungs is not None and cell.horizon else asked_rungs(cell, parts)
     kept = [rung_step(cell)] if cell.guidance.guides and cell.guidance.by == "rung" else []
-    late = budget.checkpoints(cell.training, cell.evaluation.checkpoints) if cell.horizon else []
+    trains = cell.horizon and not cell.imported
+    late = budget.checkpoints(cell.training, cell.evaluation.checkpoints) if trains else []
     steps = {*scored, *judged, *kept, *late}
     segments = cut(cell, digest, precision, parts.autoencoder, steps) if cell.horizon else []
     stages += segments
@@ -92,7 +122,7 @@ def asked_rungs(cell: Cell, parts: Parts) -> tuple[tuple[int, ...], tuple[int, .
     """The steps at which a cell asks for the bound, and for samples. There are none where that reads a fit, which
     belongs to the whole training, nor where the cell evaluates other weights than the average that is tracked."""
     plan = cell.evaluation
-    if not cell.horizon or not isinstance(cell.average, Tracked):
+    if not cell.horizon or not isinstance(cell.average, Tracked) or cell.imported:
         return (), ()
     steps = tuple(budget.rungs(cell.training, plan.rungs))
     scored = cell.space.likelihood and parts_read(cell, parts, plan.horizon).fit is None

@@ -23,13 +23,12 @@ from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreig
 from ablations.metrics.sets import Examined
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
-from ablations.settings.identity import content_hash
-from ablations.settings.registry import describe
+from ablations.settings.registry import content_hash, describe
 from ablations.stages.artifacts import SAMPLES, read_artifact
 from ablations.stages.samples import sets_asked
 from ablations.stages.stage import Stage, scored
 from analysis.errors import InputError
-from diffusion_core.named import choice_name
+from diffusion_core.refusing import choice_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import gc
 # What counts operations imports it, in each process anew otherwise.
 import torch._dynamo  # noqa: F401
 
-from ablations.engine.perform import perform
+from ablations.engine.workers import perform
 from ablations.stages import graph
 
 __all__ = ["graph", "perform"]

@@ -18,11 +18,10 @@ from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifa
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.latents import LatentCode
+from diffusion_core.latents import LatentCode, Vae
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.spaces import Latents
 from diffusion_core.trainer import part
-from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted, Moments
 
 Model = Diffusion | Vae
@@ -102,7 +101,10 @@ def averaged_weights(cell: Cell, folder: Path) -> dict[str, Tensor]:
 def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> DiffusionLearner:
     """The cell's learner, with loss and diffusion, as its finished stages left it; Damaged as `load`."""
     encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
-    learner = restore(cell, encoding, data, averaged_weights(cell, journal.folder(parts.training)))
+    if cell.imported:
+        learner = build(cell, encoding, data, torch.device("cpu")).eval()
+    else:
+        learner = restore(cell, encoding, data, averaged_weights(cell, journal.folder(parts.training)))
     if parts.fit is not None:
         fitted, _ = read_artifact(journal.folder(parts.fit), FIT)
         if isinstance(cell.variance, Fitted):

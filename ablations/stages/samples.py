@@ -28,13 +28,13 @@ from ablations.data.base import Data
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Bench, Progress
 from ablations.metrics.judging import set_size, yardstick_of
-from ablations.metrics.measured import SCALE
+from ablations.metrics.metric import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.settings.budget import forward_flops, sample_flops, sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
-from ablations.settings.identity import average_read, content_hash, described
+from ablations.settings.registry import average_read, content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.bound import chain_content
 from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
@@ -42,9 +42,9 @@ from ablations.stages.stage import Passes, Stage, ended, scored
 from analysis.schema import MOST_SETS, RUNG_SECONDS
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.guidance import guided
+from diffusion_core.latents import Vae
 from diffusion_core.precision import resolve_precision
-from diffusion_core.vae import Vae
+from diffusion_core.samplers import guided
 
 
 class Guided(NamedTuple):

@@ -24,8 +24,7 @@ import torch
 from ablations.data.base import Data
 from ablations.engine import stage as engine
 from ablations.engine.journal import Curves, Result, with_notes
-from ablations.engine.stage import Bench
-from ablations.engine.version import code_version
+from ablations.engine.stage import Bench, code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
 from ablations.stages.devices import answers, claim, hardware_id

@@ -6,8 +6,8 @@ does not read σ²; a fitted σ² is trained as β̃. Labels are read where the 
 A training is a chain of segments, cut where it is scored on its way, at rungs: initial weights ─▶ segment ─▶ segment ─▶
 end. Each begins where the one before it ended, so that the whole is the same bit by bit however it is cut.
 
-Of `training.rate=wsd`, whose first (1 − c) N steps do not depend on N (`diffusion_core/rates.py`), a rung at r steps is
-the training of r steps: it leaves a trunk that trainings of all lengths share, where the last report before its
+Of `training.rate=wsd`, whose first (1 − c) N steps do not depend on N (`diffusion_core/training.py`), a rung at r steps
+is the training of r steps: it leaves a trunk that trainings of all lengths share, where the last report before its
 cooldown is.
 
     ─▶ trunk ─┬─▶ trunk ─┬─▶ trunk
@@ -29,14 +29,13 @@ from ablations.engine.journal import STATE, Result
 from ablations.engine.stage import Bench
 from ablations.settings.budget import fork_of, forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.identity import content_hash, labels_read, read_by_id
-from ablations.settings.registry import describe
+from ablations.settings.registry import content_hash, describe, labels_read, read_by_id
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.devices import placed
 from ablations.stages.restore import build, labels_of, load_encoding, restore
 from ablations.stages.stage import Passes, Stage, ended
 from ablations.stages.training_loop import Segment, Trained, finite, learn, write_checkpoint
-from diffusion_core.batches import Labelled
+from diffusion_core.conditioning import Labelled
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
@@ -107,6 +106,31 @@ class TrainingStage(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportStage(TrainingStage):
+    """A network that others trained, in the place of a training: it is read where its files lie, and nothing is copied.
+    Cells and seeds share it."""
+
+    trains = False
+    work = "reading a published network"
+
+    def shape_key(self, device: str) -> str:
+        return ""
+
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        return "scoring", 0.0
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        learner = build(self.cell, data.encoding, data, device)
+        network = learner.diffusion.network
+        metrics = {
+            "cost/flops_per_image": float(forward_flops(learner.diffusion)),
+            "cost/parameters": float(sum(p.numel() for p in network.parameters())),
+            "noise/beta_max": float(learner.curves()["beta"].max()),
+        }
+        return ended(metrics, metadata={"precision": resolve_precision(self.cell.training.precision, device)})
+
+
+@dataclass(frozen=True, kw_only=True)
 class GuideStage(TrainingStage):
     """The training of a cell that guides another one."""
 
@@ -120,6 +144,10 @@ def segment_of(
     """The segment of a cell's training `until` a step, or the whole in one piece; `digest` is the data's. Its line is
     its own, or a trunk: where the rate is `wsd`, and no snapshots are taken at shares of all its steps."""
     plan, content = cell.training, training_content(cell, digest, precision)
+    if cell.imported:
+        content = {key: content[key] for key in ("stage", "network", "schedule", "horizon", "digest", "precision")}
+        own = content_hash(content | {"learned": cell.variance.learned})
+        return ImportStage(own, cell, until=plan.steps, line=own)
     trunk = content
     if plan.rate == "wsd":
         shared = {name: value for name, value in content["training"].items() if name not in ("steps", "cooldown")}

@@ -14,7 +14,7 @@ from torch import Tensor
 from ablations.engine.journal import CHECKPOINT, STATE, Curves, Damaged
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import History, read_artifact, snapshot_at, write_artifact, write_history
-from diffusion_core.batches import Labelled
+from diffusion_core.conditioning import Labelled
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, part
 from diffusion_core.training import Training

@@ -25,10 +25,10 @@ from torch.nn.functional import embedding, gelu, layer_norm, silu
 from diffusion_core.fast.convolution import convolution
 from diffusion_core.fast.fused import channels_last, norm_silu, works
 from diffusion_core.fast.products import SMALL, keeps_bits, products, valuewise
-from diffusion_core.networks import dit, layers
-from diffusion_core.networks.autoencoder import Decoder, Encoder
-from diffusion_core.networks.mlp import MlpModule
-from diffusion_core.networks.unet import UNetModule
+from diffusion_core.networks import dit
+from diffusion_core.networks import network as layers
+from diffusion_core.networks.network import MlpModule
+from diffusion_core.networks.unet import Decoder, Encoder, UNetModule
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -18,8 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, scaled_dot_product_attention
 
-from diffusion_core.networks.layers import Modulations, TimeEmbedding, sinusoidal, zeroed
-from diffusion_core.networks.network import MOST_BESIDE, Network, between
+from diffusion_core.networks.network import (
+    MOST_BESIDE,
+    Modulations,
+    Network,
+    TimeEmbedding,
+    between,
+    sinusoidal,
+    zeroed,
+)
 from diffusion_core.refusing import require
 
 RATIO = 4

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal, Result
-from ablations.engine.perform import perform
+from ablations.engine.workers import perform
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import Cell

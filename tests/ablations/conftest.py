@@ -14,11 +14,11 @@ import pytest
 from mlflow.tracking._tracking_service import utils
 
 from ablations.data import base
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.driver import pages, run
-from ablations.driver.plan import Plan, plan
+from ablations.driver.plan import Plan, plan_of_grid
 from ablations.grids.grid import make
-from ablations.launchers.local import Local
+from ablations.launchers.launcher import Local
 from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
@@ -60,7 +60,7 @@ def head(folder: Path) -> dict:
 
 def plan_of(*words: str) -> Plan:
     """The plan of a command on one processor."""
-    return plan(make(parse_run(list(words))), Local(), ["cpu"])
+    return plan_of_grid(make(parse_run(list(words))), Local(), ["cpu"])
 
 
 def tracker_in(results: Path, name: str = "tiny") -> Tracker:
@@ -103,8 +103,8 @@ def without_pictures(monkeypatch):
 @pytest.fixture
 def alone(monkeypatch, without_pictures):
     """Nothing is drawn or delivered."""
-    for command in ("driver", "search"):
-        monkeypatch.setattr(f"ablations.{command}.carry_out.open_tracker", lambda *place: None)
+    for command in ("driver.execute", "search.carry_out"):
+        monkeypatch.setattr(f"ablations.{command}.open_tracker", lambda *place: None)
 
 
 @pytest.fixture

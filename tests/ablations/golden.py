@@ -20,7 +20,7 @@ import torch
 
 import ablations
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform_all
+from ablations.engine.workers import perform_all
 from ablations.results.csv_text import number
 from ablations.stages.devices import hardware_id
 from ablations.stages.graph import training_of

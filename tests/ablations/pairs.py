@@ -17,7 +17,7 @@ from typing import Any
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.grammar import options_of
 from ablations.settings.making import make_cell
-from ablations.settings.rules import refusal as cell_refusal
+from ablations.settings.making import refusal as cell_refusal
 
 HORIZON, STEPS = 25, 5
 TRIES = 60
@@ -61,9 +61,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 """Values of an axis beside its files."""
 
-KINDS = {"data": ("digits", "mixture2d"), "training": ("default",)}
+KINDS = {"data": ("digits", "mixture2d"), "training": ("default",), "network": ("unet", "dit", "mlp")}
 """Axes of which some values stand for all: digits for images, patches for those that may be mirrored, the mixture for
-points, one recipe for its lengths."""
+points, one recipe for its lengths. A published network is a file's, and has tests of its own."""
 
 TRIPLES = [("schedule", "objective", "time_input"), ("schedule", "time", "time_input")]
 """Axes whose values a rule reads three at a time."""

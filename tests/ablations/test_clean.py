@@ -7,8 +7,7 @@ import os
 import pytest
 
 from ablations.clean import main
-from ablations.engine.journal import Journal, Result
-from ablations.engine.locks import results_lock
+from ablations.engine.journal import Journal, Result, results_lock
 from analysis.files import write_json
 
 

@@ -10,11 +10,11 @@ import torch
 
 from ablations import export
 from ablations.data.tensors import read_tensors
-from ablations.driver import exported, pages, run
+from ablations.driver import pages, run, trained_cells
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
-from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as made_of
+from ablations.settings.registry import parameters
 from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, cell_of, head, rows, said
 from tests.ablations.settings.test_grammar import one_line_error
@@ -101,7 +101,7 @@ def test_a_schedule_that_was_not_trained_here_or_is_flat_is_not_kept(learned, co
     arguments = [f"cell={row['cell_id']}", "name=x"]
     line = one_line_error(export.main, [*arguments, f"results={tmp_path / 'results'}"], capsys)
     assert "was not trained here" in line
-    monkeypatch.setattr(exported, "knots_of", lambda diffusion: [0.0, 1.0, 1.0])
+    monkeypatch.setattr(trained_cells, "knots_of", lambda diffusion: [0.0, 1.0, 1.0])
     line = one_line_error(export.main, [*arguments, f"results={results}"], capsys)
     assert "is flat somewhere to 6 digits" in line
     assert not (configs / "schedule" / "saved").exists()

@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 from torch.nn.functional import adaptive_avg_pool2d
 
-from ablations.data.digits import Digits
-from ablations.data.patches import Patches
+from ablations.data.shipped import Digits, Patches
 from ablations.data.tensors import read_tensors
 from ablations.driver import plan, run
 from ablations.metrics.extractors import ARCHITECTURES

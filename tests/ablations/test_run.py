@@ -17,9 +17,8 @@ from ablations import publish, sample
 from ablations.data.tensors import write_tensors
 from ablations.driver import run
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
-from ablations.engine.version import code_version
-from ablations.engine.workers import ThisProcess
+from ablations.engine.stage import code_version
+from ablations.engine.workers import ThisProcess, perform
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages import training_loop

@@ -17,9 +17,8 @@ import torch
 from ablations.data.tensors import read_tensors
 from ablations.driver import run
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform, perform_all
 from ablations.engine.scheduler import Scheduler
-from ablations.engine.workers import Processes
+from ablations.engine.workers import Processes, perform, perform_all
 from ablations.search import __main__ as search
 from ablations.stages.graph import training_of
 from analysis.search import read_search

@@ -15,8 +15,8 @@ from benchmarks import peer_bound, peers, together
 from benchmarks.cases import SMALL, Workload
 from benchmarks.peer_cases import all_cases, diffusers, multiply_adds
 from benchmarks.timing import Timing
-from diffusion_core.networks.layers import Attention
-from diffusion_core.units import bits_per_nat
+from diffusion_core.networks.network import Attention
+from diffusion_core.terms import bits_per_nat
 
 CPU = torch.device("cpu")
 TINY = Workload(SMALL, (1, 8, 8), 2, CPU)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 import diffusion_core as dc
-from diffusion_core.problems import DATA, Function, GaussianData, Output, denoiser_output
+from diffusion_core.checking import DATA, Function, GaussianData, Output, denoiser_output
 
 
 def diffusion(

@@ -24,8 +24,7 @@ from diffusion_core.averages import (
     profile_error,
     reconstruct,
 )
-from diffusion_core.batches import batch_indices
-from diffusion_core.trainer import Trainer, part, training_reports
+from diffusion_core.trainer import Trainer, batch_indices, part, training_reports
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import points_learner, schedule_learner
 from tests.diffusion_core.test_training import assert_same, saved

@@ -8,8 +8,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from diffusion_core.batches import batch_indices, flipped, flips
-from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk_steps
+from diffusion_core.trainer import batch_indices, flipped, flips
+from diffusion_core.training import COOLDOWN, RATES, Rate, Training, trunk_steps
+
+
+def shares(rate: Rate, steps: int, warmup: int, count: int, cooldown: float = COOLDOWN) -> list[float]:
+    """The learning rates of the first `count` steps, as shares of their peak."""
+    plan = Training(steps=steps, warmup=warmup, rate=rate, cooldown=cooldown)
+    return [plan.share_of_peak(n) for n in range(count)]
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (3, 8), (7, 7)])
@@ -46,8 +52,8 @@ def test_flips_mirror_half_of_the_examples_anew_at_each_step_by_seed_and_step():
     ],
 )
 def test_a_shape_has_its_values(rate, values):
-    found = {n: share_of_peak(rate, n, 100, 0) for n in values}
-    assert found == pytest.approx(values)
+    found = shares(rate, 100, int(rate == "inverse_sqrt"), 100)
+    assert {n: found[n] for n in values} == pytest.approx(values)
     assert COOLDOWN == 0.3
 
 
@@ -56,15 +62,15 @@ def test_a_cooldown_falls_over_its_share_of_the_steps_and_before_it_no_step_know
     for steps in (10, 130):
         own = round((1 - cooldown) * steps)
         assert trunk_steps(steps, cooldown) == own
-        shares = [share_of_peak("wsd", n, steps, 0, cooldown) for n in range(steps)]
-        assert shares[:own] == [share_of_peak("wsd", n, 10 * steps, 0, cooldown) for n in range(own)] == [1.0] * own
-        assert shares[own:] == pytest.approx([(steps - n) / (cooldown * steps) for n in range(own, steps)])
+        found = shares("wsd", steps, 0, steps, cooldown)
+        assert found[:own] == shares("wsd", 10 * steps, 0, own, cooldown) == [1.0] * own
+        assert found[own:] == pytest.approx([(steps - n) / (cooldown * steps) for n in range(own, steps)])
 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_a_rate_rises_linearly_over_the_warm_up_and_never_again_nor_above_its_peak(rate):
-    shares = [share_of_peak(rate, n, 200, 20) for n in range(200)]
-    unwarmed = [share_of_peak(rate, n, 200, 0) for n in range(200)] if rate != "inverse_sqrt" else [1.0] * 20
-    assert shares[:20] == pytest.approx([(n + 1) / 20 * unwarmed[n] for n in range(20)])
-    assert all(0 < share <= 1 for share in shares)
-    assert all(later <= earlier for earlier, later in pairwise(shares[19:]))
+    found = shares(rate, 200, 20, 200)
+    unwarmed = [1.0] * 20 if rate == "inverse_sqrt" else shares(rate, 200, 0, 20)
+    assert found[:20] == pytest.approx([(n + 1) / 20 * unwarmed[n] for n in range(20)])
+    assert all(0 < share <= 1 for share in found)
+    assert all(later <= earlier for earlier, later in pairwise(found[19:]))

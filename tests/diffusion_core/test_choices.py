@@ -17,7 +17,7 @@ from diffusion_core.denoiser import TimeInput
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Mlp
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Rectified, Schedule

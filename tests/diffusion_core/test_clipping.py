@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from diffusion_core.clipping import DRAWS
 from diffusion_core.timesteps import LowDiscrepancy
+from diffusion_core.trainable import DRAWS
 from diffusion_core.trainer import Trainer, training_reports
 from tests.diffusion_core.learners import (
     BASE,

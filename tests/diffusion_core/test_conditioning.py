@@ -9,22 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core import iwae, ode
-from diffusion_core.batches import Labelled
-from diffusion_core.conditioning import TOLD, Class, Conditioning, Unconditional, sample_labels
+from diffusion_core import flow, iwae
+from diffusion_core.checking import denoiser_output
+from diffusion_core.conditioning import TOLD, Class, Conditioning, Labelled, Unconditional, sample_labels
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import noise_moments
+from diffusion_core.flow import Heun, flow_likelihood
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
-from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
-from diffusion_core.problems import denoiser_output
 from diffusion_core.randomness import Values
 from diffusion_core.samplers import Ancestral, Sampler
 from diffusion_core.schedules import LogSnrLinear
-from diffusion_core.solvers import Heun
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
@@ -100,7 +98,7 @@ SCORES = {
 def test_each_row_is_scored_by_the_model_of_its_own_label(score, monkeypatch):
     """Also where batches cut them, and where some have none; −1 and K are both none."""
     monkeypatch.setattr(iwae, "CHUNK", 4)
-    monkeypatch.setattr(ode, "BATCH", 4)
+    monkeypatch.setattr(flow, "BATCH", 4)
     # Fewer than what slopes over images are taken of: no image has a part in another's score.
     x, labels = labelled_points(14)
     labels[3], labels[10] = -1, NONE

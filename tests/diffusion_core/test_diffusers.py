@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.problems import GaussianData, Output, denoiser_output
+from diffusion_core.checking import GaussianData, Output, denoiser_output
 from tests.axes import across, paired
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion

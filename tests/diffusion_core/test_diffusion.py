@@ -12,7 +12,7 @@ from torch import Tensor
 
 import diffusion_core as dc
 from diffusion_core import denoiser
-from diffusion_core.problems import Function
+from diffusion_core.checking import Function
 from diffusion_core.terms import bound_term, term_in_all_rows
 from tests.axes import across, members, name
 from tests.diffusion_core.learners import random_model

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion_core.networks import layers
+from diffusion_core.networks import network as layers
 from diffusion_core.networks.dit import Dit
 
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "dit.npz")

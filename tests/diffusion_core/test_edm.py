@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from diffusion_core.checking import GaussianData, denoiser_output
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.flow import Heun
 from diffusion_core.parameterizations import EdmParameterization, Epsilon
-from diffusion_core.problems import GaussianData, denoiser_output
 from diffusion_core.schedules import LogSnrLinear
-from diffusion_core.solvers import Heun
 from tests.axes import across
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion

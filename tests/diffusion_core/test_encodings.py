@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.terms import log_bin_probability, softmax_decoder
 from tests.axes import across, paired
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1

@@ -8,8 +8,7 @@ from torch import Tensor
 
 import diffusion_core as dc
 from diffusion_core import precision
-from diffusion_core.latents import LatentCode, standard
-from diffusion_core.vae import Vae
+from diffusion_core.latents import LatentCode, Vae, standard
 from tests.axes import name
 
 pytestmark = pytest.mark.gpu

@@ -14,9 +14,9 @@ from diffusion_core.fast import convolution, products
 from diffusion_core.fast.convolution import Case, dependent
 from diffusion_core.fast.forms import OF, accelerated, stackable, stacked
 from diffusion_core.fast.fused import works
-from diffusion_core.networks import layers
+from diffusion_core.networks import network as layers
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Mlp
 from diffusion_core.networks.unet import UNet
 from tests.axes import across, name
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 import diffusion_core as dc
-from diffusion_core.problems import denoiser_output
+from diffusion_core.checking import denoiser_output
 from tests.axes import members, name
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion

@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.batches import batch_indices
+from diffusion_core.checking import Function, GaussianData
 from diffusion_core.choices import Choices, Time
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Example, Objective, Simple, Vlb, VlbContinuous
-from diffusion_core.problems import Function, GaussianData
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
-from diffusion_core.trainer import Trainer
+from diffusion_core.trainer import Trainer, batch_indices
 from diffusion_core.training import Training
 from diffusion_core.variances import BetaTilde
 from tests.axes import across, members

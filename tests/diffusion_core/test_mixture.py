@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import diffusion_core as dc
-from diffusion_core.problems import denoiser_output
+from diffusion_core.checking import denoiser_output
 from diffusion_core.trainer import part, training_reports
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion

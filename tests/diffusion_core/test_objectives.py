@@ -14,7 +14,7 @@ from torch import Tensor
 from diffusion_core.choices import Choices, Time, refusal
 from diffusion_core.forward import Step
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Mlp
 from diffusion_core.objectives import (
     P2,
     EdmObjective,

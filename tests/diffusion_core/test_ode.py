@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 import diffusion_core as dc
-from diffusion_core.problems import GaussianData, denoiser_output
+from diffusion_core.checking import GaussianData, denoiser_output
 from tests.axes import name
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion

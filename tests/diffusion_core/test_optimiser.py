@@ -10,9 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion_core import muon
-from diffusion_core.muon import Muon, orthogonal
-from diffusion_core.optimiser import ALIGNMENT, AdamW, Flat, descend
+from diffusion_core.optimiser import ALIGNMENT, MATCHED, MOMENTUM, AdamW, Flat, Muon, descend, orthogonal
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import points_learner
@@ -110,9 +108,9 @@ def test_five_steps_come_to_the_matrix_of_its_authors(name, dtype, tolerance):
 @pytest.mark.parametrize(("name", "after"), [("wide", "wide"), ("tall", "tall"), ("conv", "conv_2d")])
 def test_three_updates_are_its_authors(name, after, monkeypatch):
     """With their scale, of float64 weights."""
-    monkeypatch.setattr(muon, "scale_of", lambda rows, columns: max(1, rows / columns) ** 0.5)
+    monkeypatch.setattr("diffusion_core.optimiser.scale_of", lambda rows, columns: max(1, rows / columns) ** 0.5)
     matrix = nn.Parameter(figure(f"{name}/weights").double())
-    assert float(FIGURES["momentum"]) == muon.MOMENTUM
+    assert float(FIGURES["momentum"]) == MOMENTUM
     optimiser = Muon({"network": [matrix]}, {"network": float(FIGURES["weight_decay"])}, BETAS, [matrix])
     for i, gradient in enumerate(figure(f"{name}/gradients").double()):
         optimiser.zero_gradients()
@@ -131,7 +129,7 @@ def test_a_turn_is_as_long_as_a_step_of_adamw_is_said_to_be():
     optimiser = Muon({"network": [matrix]}, {"network": 0.0}, BETAS, [matrix])
     (matrix * 1e-3 * torch.randn(16, 64, generator=torch.Generator().manual_seed(0))).sum().backward()
     optimiser.step(1.0)
-    assert float(matrix.detach().square().mean().sqrt()) == pytest.approx(muon.MATCHED, rel=0.2)
+    assert float(matrix.detach().square().mean().sqrt()) == pytest.approx(MATCHED, rel=0.2)
 
 
 def test_what_is_no_hidden_matrix_is_adamws():

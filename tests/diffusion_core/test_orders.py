@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.problems import GaussianData, denoiser_output
+from diffusion_core.checking import GaussianData, denoiser_output
 from tests.axes import across
 from tests.diffusion_core.problems import diffusion
 

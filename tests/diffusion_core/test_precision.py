@@ -10,9 +10,8 @@ import torch
 
 import diffusion_core as dc
 from diffusion_core import diffusion, precision, trainer
-from diffusion_core.compilation import is_compiled, resolve_compile
 from diffusion_core.fast import population
-from diffusion_core.precision import resolve_precision
+from diffusion_core.precision import is_compiled, resolve_compile, resolve_precision
 from diffusion_core.trainer import Trainer, training_reports
 from tests.diffusion_core.learners import BASE, DIGITS, image_learner, learner_of_points, random_model
 

@@ -12,7 +12,6 @@ from torch.distributions import Normal
 
 import diffusion_core as dc
 from diffusion_core import randomness
-from diffusion_core.batches import permutation
 from diffusion_core.fitting import noise_moments
 from diffusion_core.randomness import (
     WORDS,
@@ -21,7 +20,7 @@ from diffusion_core.randomness import (
     spread_normals,
     state,
 )
-from diffusion_core.trainer import training_reports
+from diffusion_core.trainer import permutation, training_reports
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import silu
 
-from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, sinusoidal
+from diffusion_core.networks.network import Attention, ResidualBlock, TimeEmbedding, sinusoidal
 
 RECORDED = {
     name: torch.from_numpy(value)

@@ -8,7 +8,7 @@ from torch.distributions import Normal, kl_divergence
 
 import diffusion_core as dc
 from diffusion_core.chain import strided_times
-from diffusion_core.problems import denoiser_output
+from diffusion_core.checking import denoiser_output
 from diffusion_core.terms import denoising_term, kl_normal
 from tests.axes import across, go_together, members, paired, spoken
 from tests.diffusion_core.mixture import bayes

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
+from diffusion_core.checking import DATA, expected_bound
 from diffusion_core.forward import diffuse
-from diffusion_core.problems import DATA, expected_bound
 from tests.axes import members, name
 from tests.diffusion_core.learners import BASE
 from tests.diffusion_core.problems import diffusion, exact_model

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import diffusion_core as dc
 from diffusion_core.chain import whole
+from diffusion_core.checking import denoiser_output
 from diffusion_core.fitting import bound_terms
-from diffusion_core.problems import denoiser_output
 from tests.axes import across, members
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion

@@ -11,8 +11,8 @@ from torch import Tensor
 
 import diffusion_core as dc
 from diffusion_core.chain import FirstStep, strided_times
+from diffusion_core.checking import GaussianData, expected_terms
 from diffusion_core.fitting import noise_moments
-from diffusion_core.problems import GaussianData, expected_terms
 from diffusion_core.variances import Fitted, Moments
 from tests.axes import across, members, paired, spoken
 from tests.diffusion_core.problems import diffusion, exact_model

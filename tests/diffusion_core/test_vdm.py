@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.decoders import softmax_decoder
 from diffusion_core.gamma import LearnedGamma, MonotoneNet
-from diffusion_core.terms import prior_term, sum_dims
+from diffusion_core.terms import prior_term, softmax_decoder, sum_dims
 from tests.diffusion_core.problems import diffusion
 
 with np.load(Path(__file__).parents[1] / "reference" / "vdm.npz") as file:

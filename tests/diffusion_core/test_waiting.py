@@ -9,9 +9,8 @@ import pytest
 import torch
 
 import diffusion_core as dc
-from diffusion_core.batches import batch_indices
 from diffusion_core.randomness import send
-from diffusion_core.trainer import Trainer, training_reports
+from diffusion_core.trainer import Trainer, batch_indices, training_reports
 from tests.axes import name
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, RECIPES, model
 

@@ -10,9 +10,9 @@ import torch
 
 import diffusion_core as dc
 from diffusion_core.fitting import bound_terms, noise_moments
+from diffusion_core.flow import flow_likelihood
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import continuous_bound, estimate_variance
-from diffusion_core.ode import flow_likelihood
 from diffusion_core.schedules import Cosine
 
 LEVELS = torch.randint(0, 256, (6, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

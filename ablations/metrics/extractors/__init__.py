@@ -20,9 +20,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ablations.data.download import fetch
-from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, Extractor, FashionCnn
-from ablations.metrics.extractors.inception import InceptionV3Compat
+from ablations.data.published import fetch
+from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, Extractor, FashionCnn, InceptionV3Compat
 from ablations.settings.plugins import imported, origin_of, unnamed
 from analysis.errors import unknown
 

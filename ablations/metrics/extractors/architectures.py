@@ -4,19 +4,23 @@ Small ones were trained on the training images of one data set and ship with the
 over images that are shifted by part of a pixel and given noise, by the recipe in the record of each (`<name>.json`), so
 that features tell what an image is rather than where it stands. Their features come out of a smooth non-linearity: a
 ReLU leaves features that are zero on nearly all images, which standardising then blows up.
+
+Inception v3, with which FID was defined (Heusel et al. 2017), is torch-fidelity's port. Its constructor unpickles a
+file: here it makes the network without weights, and they are filled in from what was read without running code.
 """
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ablations.data.download import PublishedFile
+from ablations.data.published import PublishedFile
 from diffusion_core.precision import exact
 
 
@@ -111,6 +115,57 @@ class FashionCnn(_Small):
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         return super().forward((avg_pool2d(levels.float(), 2) + 0.5).floor() if levels.shape[-1] == 32 else levels)
+
+
+class InceptionV3Compat(Architecture):
+    """For images of 8 bits and any size, which it resizes to 299×299; grey ones are shown as colour."""
+
+    channels = (1, 3)
+    sides = ()
+    width = 2048
+    classes = 1008
+    batch = 32
+    standardised = False
+    shipped = False
+    source = (
+        "torch-fidelity's weights-inception-2015-12-05-6726825d.pth, from "
+        "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0"
+    )
+    published = PublishedFile(
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        "sha256",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = _unfilled()
+
+    def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        feature, logits = self.network(levels.expand(-1, 3, -1, -1))
+        return feature, logits
+
+    @property
+    def holder(self) -> nn.Module:
+        return self.network
+
+
+def _unfilled() -> nn.Module:
+    """torch-fidelity's network, with whatever weights its layers start from."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Unfilled(FeatureExtractorInceptionV3):  # type: ignore[misc]
+        def load_state_dict(self, state: dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
+            # Its constructor fills in what it reads: the empty dictionary that it is given below.
+            return super().load_state_dict(state, *args, **kwargs) if state else None
+
+    nothing = io.BytesIO()
+    torch.save({}, nothing)
+    nothing.seek(0)
+    network: nn.Module = Unfilled(
+        "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=nothing
+    )
+    return network
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import fold, scaled_dot_product_attention, silu, unfold
 
-from diffusion_core.networks.layers import TimeEmbedding, sinusoidal, zeroed
-from diffusion_core.networks.network import Network
+from diffusion_core.networks.network import Network, TimeEmbedding, sinusoidal, zeroed
 
 
 @dataclass(frozen=True)

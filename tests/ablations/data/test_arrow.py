@@ -12,7 +12,7 @@ from PIL import Image
 
 from ablations.data.arrow import Arrow
 from ablations.data.base import SPLITS
-from ablations.data.folder import Folder
+from ablations.data.pictures import Folder
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, picture_file, saved_images
 

@@ -17,9 +17,8 @@ from ablations.data.base import CODE_BATCH, FEWEST, SPLITS, Data, DataSet, histo
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.metrics.extractors import architecture_of
 from ablations.settings import registry
-from ablations.settings.identity import cell_id, parameters
-from ablations.settings.making import cell_of, make_cell
-from ablations.settings.rules import flip_refusal
+from ablations.settings.making import cell_of, flip_refusal, make_cell
+from ablations.settings.registry import cell_id, parameters
 from ablations.stages.graph import stages_of
 from ablations.stages.metrics import floor_of
 from analysis.errors import InputError

@@ -11,8 +11,8 @@ import pytest
 
 from ablations.data import fashion_mnist
 from ablations.data.cifar10 import Cifar10
-from ablations.data.download import MIRROR, PublishedFile, fetch
 from ablations.data.fashion_mnist import FashionMnist
+from ablations.data.published import MIRROR, PublishedFile, fetch
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar, cifar_archive, fashion
 

@@ -16,8 +16,7 @@ from PIL import Image
 from ablations.data import pictures as module
 from ablations.data.arrow import Arrow
 from ablations.data.base import SPLITS
-from ablations.data.folder import Folder
-from ablations.data.pictures import split_of, square
+from ablations.data.pictures import Folder, split_of, square
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, picture_file, pictures, saved_images
 

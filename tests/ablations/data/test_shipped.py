@@ -13,9 +13,7 @@ from sklearn.datasets import load_digits, load_sample_images
 
 from ablations.data.base import SPLITS
 from ablations.data.cifar10 import Cifar10
-from ablations.data.digits import Digits
-from ablations.data.mixture2d import Mixture2d
-from ablations.data.patches import GAP, Patches, places
+from ablations.data.shipped import GAP, Digits, Mixture2d, Patches, places
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar, cifar_batches
 

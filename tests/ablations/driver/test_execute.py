@@ -83,7 +83,7 @@ def test_what_the_store_lacks_of_a_stopped_command_is_one_line_and_delivered_by_
     scored, drawn, tmp_path, store, capsys, monkeypatch
 ):
     shutil.copy(store, tmp_path / "mlflow.db")
-    monkeypatch.setattr("ablations.driver.carry_out.open_tracker", lambda *given: tracker_in(tmp_path, "auto"))
+    monkeypatch.setattr("ablations.driver.execute.open_tracker", lambda *given: tracker_in(tmp_path, "auto"))
     monkeypatch.setattr(execute, "SHARE", 1e6)
     monkeypatch.setattr(execute, "DRAWN", 1.0)
     scored.stop = 14

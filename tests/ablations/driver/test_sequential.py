@@ -10,7 +10,7 @@ import re
 import pytest
 
 from ablations.driver import run
-from ablations.driver.sequential import Looks
+from ablations.driver.plan import Looks
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage

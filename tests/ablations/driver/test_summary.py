@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ablations.driver import estimate
-from ablations.driver.carry_out import beginning
 from ablations.driver.estimate import JUDGE, estimated, key_of
+from ablations.driver.execute import beginning
 from ablations.driver.pages import NAMED, where
-from ablations.driver.sequential import Looks
+from ablations.driver.plan import Looks
 from ablations.engine.journal import Journal
 from ablations.tracking.tracker import Tracker
 from tests.ablations.conftest import TINY, over, plan_of

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ablations.engine import scheduler as module
-from ablations.engine.journal import Failure, Journal, Result
-from ablations.engine.locks import STAGE_LOCK, tried
+from ablations.engine.journal import STAGE_LOCK, Failure, Journal, Result, tried
 from ablations.engine.scheduler import Scheduler
 from ablations.engine.workers import ThisProcess
 from tests.ablations.engine.toys import LEFT, RUNS, toy

@@ -14,7 +14,7 @@ import pytest
 from ablations.grids.grid import make
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
-from ablations.settings.identity import cell_id
+from ablations.settings.registry import cell_id
 from ablations.stages.graph import stages_of
 
 with Path(__file__).with_name("golden_ids.csv").open(encoding="utf-8", newline="") as file:

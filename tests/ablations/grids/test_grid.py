@@ -16,10 +16,10 @@ import pytest
 from ablations.grids import grid
 from ablations.grids.file import read as read_grid
 from ablations.search import study
-from ablations.settings import grammar, identity, making, registry
+from ablations.settings import grammar, making, registry
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.cell import AT_ONCE, AXES, Cell, default_name
-from ablations.settings.identity import cell_id, parameters
+from ablations.settings.registry import cell_id, parameters
 from ablations.stages.graph import once, stages_of
 from analysis.errors import InputError
 
@@ -86,7 +86,7 @@ def test_committed_results_are_still_those_of_their_command(folder):
     rows = rows_of(folder / "runs.csv")
     made_in = {row.get("precision", "") for row in rows} - {""}
     # Results from before the rows said so are of the first.
-    today = {int(row.get("numerics") or 1) for row in rows} == {identity.NUMERICS}
+    today = {int(row.get("numerics") or 1) for row in rows} == {registry.NUMERICS}
 
     def id_of(cell):
         return cell_id(cell, digest, committed_precision(cell, made_in))
@@ -162,7 +162,7 @@ def test_equal_cells_have_equal_ids_and_any_choice_data_precision_or_numerics_ch
     words += " first_step=beta_1 sampler.skip=0.1 evaluation.ode=1 coupling=optimal"
     ids = [plain, *(cell_id(cell(word), DIGEST, "float32") for word in words.split())]
     ids += [cell_id(cell(), "e" * 12, "float32"), cell_id(cell(), DIGEST, "bf16")]
-    monkeypatch.setattr(identity, "NUMERICS", identity.NUMERICS + 1)
+    monkeypatch.setattr(registry, "NUMERICS", registry.NUMERICS + 1)
     ids.append(cell_id(cell(), DIGEST, "float32"))
     assert len(set(ids)) == len(ids)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Extractor
 from ablations.metrics.judging import Yardstick

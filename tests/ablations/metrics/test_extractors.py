@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ablations.data.digits import Digits
-from ablations.metrics import extractors, kid
+from ablations.data.shipped import Digits
+from ablations.metrics import discrepancies, extractors
 from ablations.metrics.extractors.architectures import Extractor, features
 from ablations.metrics.sets import Examined, Judged
 
@@ -109,11 +109,11 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standardised(monkeypatch):
     asked = []
-    monkeypatch.setattr(kid, "kid", lambda x, y, *, standardised: asked.append(standardised) or 0.0)
+    monkeypatch.setattr(discrepancies, "kid", lambda x, y, *, standardised: asked.append(standardised) or 0.0)
     for name, cls in extractors.ARCHITECTURES.items():
         module = SimpleNamespace(standardised=cls.standardised)
         feature = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         examined = Examined(feature, Extractor(name, "0", None, module))
         vars(examined)["_outputs"] = (feature, feature)
-        kid.Kid().compute(Judged(examined, examined))
+        discrepancies.Kid().compute(Judged(examined, examined))
     assert asked == [True, True, False]

@@ -12,13 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations.data.download import MIRROR
+from ablations.data.published import MIRROR
 from ablations.metrics import extractors
-from ablations.metrics.extractors.architectures import features
-from ablations.metrics.extractors.inception import InceptionV3Compat
+from ablations.metrics.extractors.architectures import InceptionV3Compat, features
 from ablations.metrics.judging import extractor_identity, extractor_of
-from ablations.settings.identity import cell_id
 from ablations.settings.making import make_cell
+from ablations.settings.registry import cell_id
 from tests.ablations.metrics.test_extractors import CPU, INCEPTION, refuse
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ablations.metrics import sets as sets_module
-from ablations.metrics.energy_distance import EnergyDistance, energy_distance
+from ablations.metrics.discrepancies import EnergyDistance, energy_distance
 from ablations.metrics.extractors.architectures import features
 from ablations.metrics.fid import Fid, FidPooled, fid, fid_statistics
 from ablations.metrics.judging import Yardstick

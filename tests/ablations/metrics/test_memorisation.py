@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.metrics.memorisation import ClassMemorisation, memorisation_rate
 from ablations.metrics.sets import Examined, Judged
 

@@ -11,14 +11,9 @@ import torch
 from torch import Tensor
 
 from ablations.metrics import sets
-from ablations.metrics.density_coverage import NEIGHBOURS, CoverageMetric, DensityMetric
-from ablations.metrics.energy_distance import energy_distance
-from ablations.metrics.fid import FidHeldOut, FidInfinity, FidPooled, fid_statistics
-from ablations.metrics.inception_score import inception_score
-from ablations.metrics.kid import kid
-from ablations.metrics.mmd import Mmd, mmd
-from ablations.metrics.precision_recall import NEIGHBOURS as THIRD
-from ablations.metrics.precision_recall import precision_recall
+from ablations.metrics.discrepancies import Mmd, energy_distance, kid, mmd
+from ablations.metrics.fid import FidHeldOut, FidInfinity, FidPooled, fid_statistics, inception_score
+from ablations.metrics.neighbours import FIFTH, THIRD, CoverageMetric, DensityMetric, precision_recall
 from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.conftest import normal
 
@@ -191,12 +186,12 @@ def test_they_equal_their_definitions():
     x, y = 1.5 * normal(40, 3, 1), normal(30, 3, 2)
     shares = [float(np.mean([any(row) for row in inside(p, q, THIRD)])) for p, q in ((x, y), (y, x))]
     assert precision_recall(x, y) == pytest.approx(shares)
-    met = np.array(inside(x, y, NEIGHBOURS))
-    density, coverage = met.sum() / (NEIGHBOURS * len(x)), met.any(0).mean()
+    met = np.array(inside(x, y, FIFTH))
+    density, coverage = met.sum() / (FIFTH * len(x)), met.any(0).mean()
     assert 0.1 < density < 1
     assert 0.2 < coverage < 1
     assert density_and_coverage(x, y) == pytest.approx((density, coverage), rel=1e-12)
-    assert density_and_coverage(x, x) == pytest.approx(((NEIGHBOURS + 1) / NEIGHBOURS, 1))
+    assert density_and_coverage(x, x) == pytest.approx(((FIFTH + 1) / FIFTH, 1))
 
 
 def test_means_of_density_and_coverage_under_one_law_are_the_published_ones():
@@ -204,7 +199,7 @@ def test_means_of_density_and_coverage_under_one_law_are_the_published_ones():
     E density = 1 (Lemma 1)."""
     n = 60
     found = [density_and_coverage(normal(n, 2, 2 * i), normal(n, 2, 2 * i + 1)) for i in range(80)]
-    expected = (1.0, 1 - math.prod((n - 1 - i) / (2 * n - 1 - i) for i in range(NEIGHBOURS)))
+    expected = (1.0, 1 - math.prod((n - 1 - i) / (2 * n - 1 - i) for i in range(FIFTH)))
     for values, known in zip(zip(*found, strict=True), expected, strict=True):
         mean, error = mean_and_error(values)
         assert abs(mean - known) < 3 * error < 0.05

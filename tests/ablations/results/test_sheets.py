@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ablations.data.digits import Digits
-from ablations.data.mixture2d import Mixture2d
+from ablations.data.shipped import Digits, Mixture2d
 from ablations.engine.journal import Journal
 from ablations.results.folder import write_samples
 from ablations.results.sample_sheets import write_nearest, write_sheet

@@ -19,14 +19,14 @@ from mlflow import MlflowClient
 from ablations import clean, export
 from ablations.driver import run
 from ablations.driver.trained_cells import find
-from ablations.engine.locks import results_lock
+from ablations.engine.journal import results_lock
 from ablations.grids.grid import make
 from ablations.search import __main__ as search
 from ablations.search.optimizer import Optimizer
 from ablations.search.search import Search
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
-from ablations.settings.identity import cell_id, parameters
+from ablations.settings.registry import cell_id, parameters
 from ablations.stages.bound import BoundStage
 from analysis.errors import InputError
 from analysis.reading import read_results

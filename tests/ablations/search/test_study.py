@@ -14,8 +14,8 @@ from ablations.search.study import make
 from ablations.search.trial import planned
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_search
+from ablations.settings.making import refusal
 from ablations.settings.registry import build
-from ablations.settings.rules import refusal
 from analysis.errors import InputError
 from tests.ablations.settings.test_grammar import one_line_error
 

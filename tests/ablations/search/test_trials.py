@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from ablations.driver.plan import Conditions
 from ablations.engine.journal import Failure, Result
-from ablations.launchers.local import Serial
+from ablations.launchers.launcher import Serial
 from ablations.search.study import make
 from ablations.search.trial import Course, SearchPlan
 from ablations.settings.arguments import parse_search

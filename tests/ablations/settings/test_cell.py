@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.settings.identity import read_by_id
 from ablations.settings.making import make_cell
+from ablations.settings.registry import read_by_id
 from diffusion_core.choices import Choices
 
 NEW = {

@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 
 import pytest
 
-from ablations.settings.guidance import Guidance
+from ablations.settings.evaluation import Guidance
 from ablations.settings.guiding import guide_passes, guiding_cell, rung_step
-from ablations.settings.identity import parameters, read_by_id
 from ablations.settings.making import cell_of as read_back
-from ablations.settings.rules import refusal
+from ablations.settings.making import refusal
+from ablations.settings.registry import parameters, read_by_id
 from analysis.errors import InputError
 from tests.ablations.conftest import cell_of, over, plan_of
 

@@ -16,9 +16,9 @@ from ablations.driver import run
 from ablations.grids.grid import make
 from ablations.settings import grammar, plugins
 from ablations.settings.arguments import parse_run
-from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.making import cell_of
 from ablations.settings.plugins import offers, origin_of
+from ablations.settings.registry import cell_id, described, parameters
 from analysis.errors import InputError
 from tests.ablations.settings.outside import STEEP, module, package
 from tests.ablations.settings.test_grammar import one_line_error

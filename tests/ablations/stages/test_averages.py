@@ -9,9 +9,9 @@ import torch
 
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
-from ablations.settings.identity import parameters
+from ablations.engine.workers import perform
 from ablations.settings.making import cell_of as read_back
+from ablations.settings.registry import parameters
 from ablations.stages.artifacts import WEIGHTS, snapshot_at
 from ablations.stages.bound import BoundStage
 from ablations.stages.graph import once, training_of
@@ -19,8 +19,7 @@ from ablations.stages.restore import build, load_learner
 from ablations.stages.training import stored_of
 from analysis.errors import InputError
 from diffusion_core.averages import Power, Raw, kept_share
-from diffusion_core.batches import batch_indices
-from diffusion_core.trainer import Trainer, part
+from diffusion_core.trainer import Trainer, batch_indices, part
 from tests.ablations.cells import (
     POINTS,
     TINY,

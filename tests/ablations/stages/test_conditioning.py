@@ -9,15 +9,14 @@ import pytest
 import torch
 
 from ablations.data import base
-from ablations.data.digits import Digits
-from ablations.data.mixture2d import Mixture2d
+from ablations.data.shipped import Digits, Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform_all
+from ablations.engine.workers import perform_all
 from ablations.settings.budget import bound_passes
-from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as read_back
-from ablations.settings.rules import refusal
+from ablations.settings.making import refusal
+from ablations.settings.registry import parameters
 from ablations.stages.artifacts import FIT, SAMPLES
 from ablations.stages.restore import load, load_encoding
 from ablations.stages.samples import draw_samples, labels_of_samples

@@ -6,12 +6,11 @@ from functools import partial
 
 import pytest
 
-from ablations.data.digits import Digits
-from ablations.data.patches import Patches
+from ablations.data.shipped import Digits, Patches
 from ablations.grids.grid import make
 from ablations.metrics.extractors import ARCHITECTURES
 from ablations.metrics.judging import extractor_identity
-from ablations.metrics.measured import SCALE
+from ablations.metrics.metric import SCALE
 from ablations.metrics.registry import metric_of, names
 from ablations.settings.arguments import parse_run
 from ablations.stages import autoencoder, training

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations.data.mixture2d import Mixture2d
+from ablations.data.shipped import Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
+from ablations.engine.workers import perform
 from ablations.metrics.judging import yardstick_of
 from ablations.stages import samples as sampling
 from ablations.stages.artifacts import SAMPLES

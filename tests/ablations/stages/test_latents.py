@@ -14,8 +14,8 @@ from torch.distributions import Normal, kl_divergence
 from ablations.data.tensors import read_tensors
 from ablations.driver.trained_cells import forgetting_damaged
 from ablations.engine.journal import Damaged, Journal
-from ablations.engine.perform import perform
-from ablations.results import autoencoders
+from ablations.engine.workers import perform
+from ablations.results.folder import write_autoencoders
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
 from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES
 from ablations.stages.autoencoder import collapse
@@ -24,9 +24,8 @@ from ablations.stages.restore import autoencoder_of, load
 from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
-from diffusion_core.latents import LatentCode, Standard
+from diffusion_core.latents import LatentCode, Standard, Vae
 from diffusion_core.randomness import normal_blocks
-from diffusion_core.vae import Vae
 from tests.ablations.cells import TINY, cell_of, over, results_of, stages_of_cell
 
 CPU = torch.device("cpu")
@@ -240,6 +239,6 @@ def test_reconstructions_that_are_damaged_stop_a_command_once_and_are_made_anew(
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     records = [SimpleNamespace(run=SimpleNamespace(stages=own))]
     with pytest.raises(Damaged, match="makes it anew"), forgetting_damaged(journal):
-        autoencoders.write(tmp_path / "tiny", records, journal, data)
-    autoencoders.write(tmp_path / "tiny", records, journal, data)
+        write_autoencoders(tmp_path / "tiny", records, journal, data)
+    write_autoencoders(tmp_path / "tiny", records, journal, data)
     assert missing(own, journal) == [judge]

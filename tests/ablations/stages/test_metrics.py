@@ -8,16 +8,16 @@ from statistics import fmean
 import pytest
 import torch
 
-from ablations.data.digits import Digits
+from ablations.data.shipped import Digits
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
+from ablations.engine.workers import perform
 from ablations.metrics import extractors
-from ablations.metrics.density_coverage import DensityMetric
+from ablations.metrics.discrepancies import Mmd
 from ablations.metrics.fid import Fid, FidInfinity
-from ablations.metrics.mmd import Mmd
+from ablations.metrics.neighbours import DensityMetric
 from ablations.metrics.sets import Examined, Judged
-from ablations.settings.identity import cell_id
+from ablations.settings.registry import cell_id
 from ablations.stages.artifacts import SAMPLES, write_artifact
 from ablations.stages.metrics import MetricStage, floor_of, metric_floors
 from analysis.errors import InputError

@@ -11,7 +11,7 @@ import torch
 
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import CHECKPOINT, STATE, Journal
-from ablations.engine.perform import perform, perform_all
+from ablations.engine.workers import perform, perform_all
 from ablations.settings.budget import fork_of, rungs
 from ablations.stages import bound as bounds
 from ablations.stages import samples as sampling

@@ -1,0 +1,80 @@
+"""What the folder of a published network says of its chain, as settings of a cell: target, schedule, T, σ², classes.
+
+They are suggestions, which give way to what is set anywhere; `overridden` says where that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from analysis.errors import InputError
+from diffusion_core.networks.files import Files, found
+
+TARGETS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
+VARIANCES = {
+    "fixed_small": {"variance": "beta_tilde"},
+    "fixed_small_log": {"variance": "beta_tilde"},
+    "fixed_large": {"variance": "beta"},
+    "fixed_large_log": {"variance": "beta"},
+    "learned_range": {"variance": "learned", "objective": "hybrid"},
+}
+T = 1000
+"""The steps of a scheduler that does not say them, and of a network without one."""
+
+
+def published_settings(path: str) -> dict[str, Any]:
+    """The settings that a published network suggests; InputError where its files cannot be read, or its chain is one
+    that no choices here make."""
+    try:
+        files = found(path)
+        said = {} if files.scheduler is None else chain_of(files.scheduler)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    horizon = said.get("horizon", T)
+    return {"network.digest": files.digest, "network.horizon": horizon, **said, **labels_of(files)}
+
+
+def chain_of(scheduler: dict[str, Any]) -> dict[str, Any]:
+    """Target, schedule, T, σ² and clipping of a scheduler's config; ValueError for what no choice here can say."""
+    says = f"the scheduler {scheduler.get('_class_name', '')} of network.path has".replace("  ", " ")
+    target = TARGETS.get(scheduler.get("prediction_type", "epsilon"))
+    if target is None:
+        raise ValueError(f"{says} prediction_type={scheduler['prediction_type']}: it must be {', '.join(TARGETS)}")
+    kind = scheduler.get("variance_type") or "fixed_small"
+    if kind not in VARIANCES:
+        raise ValueError(f"{says} variance_type={kind}: it must be {', '.join(VARIANCES)}")
+    if scheduler.get("thresholding"):
+        raise ValueError(f"{says} thresholding=true, which no sampler here does: set it to false")
+    horizon = scheduler.get("num_train_timesteps", T)
+    settings = {"parameterization": target, "horizon": horizon, **VARIANCES[kind], **schedule_of(scheduler, says)}
+    return settings | {"evaluation.clip": bool(scheduler.get("clip_sample", False))}
+
+
+def schedule_of(scheduler: dict[str, Any], says: str) -> dict[str, Any]:
+    """The schedule of a scheduler's config: β_t, or √β_t, linear in t, or the capped cosine of Improved DDPM."""
+    name = scheduler.get("beta_schedule", "linear")
+    if scheduler.get("trained_betas") is not None or name not in ("linear", "scaled_linear", "squaredcos_cap_v2"):
+        given = "trained_betas" if scheduler.get("trained_betas") is not None else f"beta_schedule={name}"
+        raise ValueError(f"{says} {given}: it must be linear, scaled_linear or squaredcos_cap_v2")
+    moved = {"schedule.zero_terminal": True} if scheduler.get("rescale_betas_zero_snr") else {}
+    if name == "squaredcos_cap_v2":
+        return {"schedule": "cosine", **moved}
+    ends = {"schedule.beta_1": scheduler.get("beta_start", 1e-4), "schedule.beta_T": scheduler.get("beta_end", 0.02)}
+    root = {"schedule.root": 2} if name == "scaled_linear" else {}
+    return {"schedule": "linear", "schedule.rescale": False, **ends, **root, **moved}
+
+
+def labels_of(files: Files) -> dict[str, Any]:
+    """The conditioning of a network that is told classes."""
+    config = files.config or {}
+    return {"conditioning": "class", "conditioning.dropout": 0.0} if config.get("num_class_embeds") else {}
+
+
+def overridden(path: str, settings: dict[str, Any], varied: Collection[str]) -> list[str]:
+    """A line for each setting that is for all cells, and other than their published network's."""
+    return [
+        f"{key}={settings[key]}, and the published network was trained with {key}={value}"
+        for key, value in published_settings(path).items()
+        if key in settings and key not in varied and settings[key] != value
+    ]
