@@ -27,7 +27,7 @@ import pandas as pd
 from analysis.claims import TOLD_APART
 from analysis.comparisons import compare, declared_times
 from analysis.costs import costs_of, weight_notes
-from analysis.factorial import averages_of, effects_of
+from analysis.factorial import effects_of
 from analysis.grid_json import MetricInfo
 from analysis.looks import Taken, beaten_by_looks, near_best
 from analysis.reading import read_results
@@ -62,11 +62,6 @@ class Analysis(Results):
         return effects_of(self, [] if self.meta.preliminary else self.deciding)
 
     @cached_property
-    def averages(self) -> pd.DataFrame:
-        """Each level of each axis, averaged over the others."""
-        return averages_of(self, [] if self.meta.preliminary else self.deciding)
-
-    @cached_property
     def costs(self) -> pd.DataFrame:
         """The mean costs of each cell."""
         return costs_of(self)
@@ -96,11 +91,6 @@ class Analysis(Results):
         """True where every network is a published one, taken as it is."""
         network, start = (self.runs.get(name, pd.Series(dtype=str)) for name in ("network", "training.start"))
         return not network.empty and set(network) == {"published"} and "published" not in set(start)
-
-    def best(self, metric: str, row: str = "") -> str | None:
-        """The cell with the best mean among those that may be the best; None where no cell has a value."""
-        own = self.cells[(self.cells["metric"] == metric) & (self.cells["row"] == row) & (self.cells["place"] == BEST)]
-        return None if own.empty else str(own["cell_id"].iloc[0])
 
 
 def read(folder: Path | str) -> Analysis:

@@ -29,9 +29,8 @@ import pandas as pd
 from analysis.claims import Hypothesis, claims_of, comparison, contrast, judged, row_as_listed, row_of
 from analysis.grid_json import Declaration, Expectation, MetricInfo
 from analysis.looks import rows_by_looks
-from analysis.primary import with_base
 from analysis.results import Results
-from analysis.schema import FIRST_RESULT
+from analysis.schema import FIRST_RESULT, with_base
 
 EVERY_PAIR_UP_TO = 6
 """The most cells of a grid with one axis for which every pair is compared."""

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.errors import InputError
-from analysis.primary import Primary, declared, row_axes
+from analysis.schema import Primary, declared, row_axes
 
 Decimals = Annotated[int, Field(ge=0, le=15)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -225,14 +225,9 @@ class Meta:
         return self.round is not None and self.round.preliminary
 
     @property
-    def example(self) -> str:
-        """The word for one example: an image has a height or, if the shape is unknown, an extractor."""
-        return "image" if len(self.shape) == 3 or self.extractor else "point"
-
-    @property
     def examples(self) -> str:
-        """The word for several examples."""
-        return f"{self.example}s"
+        """The word for examples: images have a height or, if the shape is unknown, an extractor."""
+        return "images" if len(self.shape) == 3 or self.extractor else "points"
 
     def known_values(self, metric: str) -> dict[str, float]:
         """Label → a value of a metric known beforehand: of codes without a network, then of held-out data."""
@@ -258,18 +253,27 @@ class Meta:
         """The names of the axes whose levels form rows, that is, on which compared cells always have the same level."""
         return row_axes(self.declared, self.cells)
 
+    @property
+    def row_labels(self) -> list[str]:
+        """The labels of these axes."""
+        return [axis.label for axis in self.axes if axis.name in self.rows]
+
 
 def parse_meta(text: str | bytes, source: str) -> Meta:
     """The grid.json in this text; InputError that names the `source`, the field, and its expected content."""
     try:
         return TypeAdapter(Meta).validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(
-            f"{source} is not the description of a grid: {where}: {first['msg']}; "
+            f"{source} is not the description of a grid: {fault(error)}; "
             "delete it and run the grid again, its finished stages are not repeated"
         ) from error
+
+
+def fault(error: ValidationError) -> str:
+    """The first field that is not as it should be, and why."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 @dataclass(frozen=True)

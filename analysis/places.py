@@ -82,14 +82,11 @@ def no_grid(folder: Path, names: Sequence[str] = ()) -> InputError:
     return InputError(f"{hint} ({folder / 'grid.json'} is missing; {how})")
 
 
-def is_committed(folder: Path) -> bool:
-    return folder.resolve().parent.name == COMMITTED
-
-
 def pages_of(folder: Path) -> Path:
     """The folder for the pages that commands other than `evidence.promote` draw: the results folder itself, or one
     beside committed results."""
-    return folder.parent.parent / f".{COMMITTED}" / folder.name if is_committed(folder) else folder
+    committed = folder.resolve().parent.name == COMMITTED
+    return folder.parent.parent / f".{COMMITTED}" / folder.name if committed else folder
 
 
 LOCAL = "http://127.0.0.1:5000"

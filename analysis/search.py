@@ -19,7 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 from analysis.files import read_json
-from analysis.grid_json import MetricInfo
+from analysis.grid_json import MetricInfo, fault
 from analysis.labels import Rounding, begun, listed
 from analysis.places import trials_of
 from analysis.results import AGAIN, FINISHED, Results, numbers, read_csv
@@ -94,9 +94,7 @@ def search_in(folder: Path) -> Search | None:
     try:
         head = TypeAdapter(SearchMeta).validate_python(content[SEARCH])
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is not the description of a search: {where}: {first['msg']}; {AGAIN}") from error
+        raise InputError(f"{path} is not the description of a search: {fault(error)}; {AGAIN}") from error
     source = trials_of(folder, head.name)
     texts = read_csv(source, [TRIAL, "cell_id", "status", "reason", *(of.column for of in head.parameters)])
     # A metric has no column before a trial has a value of it.

@@ -13,9 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import shell
 from analysis.files import replace_file, write_text
 from analysis.places import SOURCE, folder_of, pages_of, search_alone
+from analysis.shell import run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,15 +79,14 @@ def write(figure: Figure, stem: Path) -> Path:
     return stem.with_suffix(".png")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit code."""
+def show(values: dict[str, Any]) -> None:
+    """Draw the figures of the grid that a command names, and print their paths."""
+    from analysis.answers import read
+    from analysis.search import read_search
 
-    def show(values: dict[str, Any]) -> None:
-        from analysis.answers import read
-        from analysis.search import read_search
+    folder = folder_of(values)
+    subject = read_search(folder) if search_alone(folder) else read(folder)
+    print(*write_figures(subject, pages_of(folder) / "figures").values(), sep="\n")
 
-        folder = folder_of(values)
-        subject = read_search(folder) if search_alone(folder) else read(folder)
-        print(*write_figures(subject, pages_of(folder) / "figures").values(), sep="\n")
 
-    return shell.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)
+main = partial(run, "analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show)

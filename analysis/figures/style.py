@@ -97,13 +97,18 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
         figure.legend(list(texts.values()), list(texts), loc="outside right upper")
 
 
+def logarithmic(values: Sequence[float], ratio: float) -> bool:
+    """True where an axis over these values is logarithmic: all are positive, and they span more than this ratio."""
+    return bool(values) and min(values) > 0 and max(values) > ratio * min(values)
+
+
 def scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float], ratio: float) -> None:
-    """Fit an axis to values with a margin. It is logarithmic if all are positive and span more than this ratio."""
+    """Fit an axis to values with a margin; this `ratio` says whether it is `logarithmic`."""
     each = sorted({value for value in values if math.isfinite(value)})
     if not each:
         return
     low, high, axis = each[0], each[-1], axes.xaxis if which == "x" else axes.yaxis
-    if low > 0 and high > ratio * low:
+    if logarithmic(each, ratio):
         low, high = low / (high / low) ** 0.06, high * (high / low) ** 0.06
         decades = math.log10(high / low) * (1.6 if which == "x" else 1.0)
         digits = (1, 2, 3, 5) if decades < 1 else (1, 2, 5) if decades < 1.9 else (1, 3) if decades < 2.6 else (1,)
@@ -141,6 +146,13 @@ class Panel:
     y: str
     lines: list[Line]
     log: tuple[float, float] = (LINEAR, LINEAR)
+
+    @property
+    def values(self) -> tuple[list[float], list[float]]:
+        """The finite x and y of its lines."""
+        x = [float(x) for line in self.lines for x in line.table.index]
+        y = [float(y) for line in self.lines for y in line.table.to_numpy().ravel()]
+        return list(filter(math.isfinite, x)), list(filter(math.isfinite, y))
 
 
 class Panels(Figure):
@@ -183,8 +195,9 @@ def draw(places: Sequence[Panel | None], columns: int, height: float = 1.85) -> 
             continue
         for line in place.lines:
             _plot(axes, line, looks[next(iter(line.names))])
-        scale(axes, "y", [y for line in place.lines for y in line.table.to_numpy().ravel()], place.log[1])
-        scale(axes, "x", [x for line in place.lines for x in line.table.index], place.log[0])
+        x, y = place.values
+        scale(axes, "y", y, place.log[1])
+        scale(axes, "x", x, place.log[0])
         joint = [f"one line: {some(list(line.names), 3)}" for line in place.lines if len(line.names) > 1]
         title = wrapped("\n".join([place.title, *joint]).strip(), chars)
         below = places[i + columns] if i + columns < len(places) else None
@@ -221,7 +234,8 @@ def data_of(figure: Figure) -> str | None:
 
 def _panel(panel: Panel, looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     lines = [_line(line, looks[next(iter(line.names))]) for line in panel.lines]
-    return {"title": panel.title, "x": panel.x, "y": panel.y, "log": _logarithmic(panel), "lines": lines}
+    log = [logarithmic(values, ratio) for values, ratio in zip(panel.values, panel.log, strict=True)]
+    return {"title": panel.title, "x": panel.x, "y": panel.y, "log": log, "lines": lines}
 
 
 def _line(line: Line, look: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,14 +255,3 @@ def _line(line: Line, look: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rounded(value: float) -> float | None:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-
-
-def _logarithmic(panel: Panel) -> list[bool]:
-    """Whether x and y are logarithmic: all positive, and over more than the panel's ratio, as in `style.scale`."""
-    xs = [float(x) for line in panel.lines for x in line.table.index]
-    ys = [float(y) for line in panel.lines for y in line.table.to_numpy().ravel()]
-    told = [[value for value in values if math.isfinite(value)] or [1.0] for values in (xs, ys)]
-    return [
-        ratio != LINEAR and min(values) > 0 and max(values) > ratio * min(values)
-        for values, ratio in zip(told, panel.log, strict=True)
-    ]

@@ -17,6 +17,7 @@ from analysis import remarks, words
 from analysis.answers import AS_GOOD, BEST, MAY_BE_BEST, Analysis
 from analysis.claims import contrast
 from analysis.costs import seed_seconds, work_seconds
+from analysis.factorial import averages_of
 from analysis.figures import FIGURES, caption_of
 from analysis.grid_json import MetricInfo
 from analysis.labels import Rounding, begun, counted, duration, listed, listed_names, probability, some
@@ -38,7 +39,11 @@ def first_screen(analysis: Analysis, figures: Iterable[Markup]) -> tuple[list[Ma
     if not analysis.deciding:
         return [Markup('<p class="take">No verdict: no cell has a metric that decides.</p>')], [*figures]
     chosen = [(metric, _choices(analysis, metric)) for metric in analysis.deciding]
-    answers = [(_by_row if analysis.meta.rows else _answer)(analysis, *each) for each in chosen]
+    answer, none = _by_row if analysis.meta.rows else _answer, "nothing to choose between."
+    answers = [
+        answer(analysis, metric, choices) if choices else _take(analysis, metric, f"For {metric.decides}: {none}")
+        for metric, choices in chosen
+    ]
     answers += [_row_table(analysis, *each) for each in chosen if analysis.meta.rows and each[1]]
     return answers, [*figures, *_samples(analysis, analysis.deciding[-1])]
 
@@ -52,11 +57,8 @@ def _choices(analysis: Analysis, metric: MetricInfo) -> list[Choice]:
 
 
 def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
-    """The cell to take, with the alternatives; without a recommendation if nothing is compared."""
-    use = metric.decides
-    if not choices:
-        return _take(analysis, metric, f"For {use}: nothing to choose between.")
-    best, cells = choices[0]
+    """The cell to take, with the alternatives; without a recommendation if nothing was tested."""
+    use, (best, cells) = metric.decides, choices[0]
     if analysis.meta.preliminary:
         return _take(analysis, metric, f"For {use} so far", best["name"], " leads.")
     why = _beside(analysis, metric, best)
@@ -99,19 +101,12 @@ def _take(
     return Markup('<div class="answer">{}{}{}</div>').format(limits, large, reasons)
 
 
-def _rows(analysis: Analysis) -> str:
-    """The axes whose levels form rows."""
-    return " · ".join(axis.label for axis in analysis.meta.axes if axis.name in analysis.meta.rows)
-
-
 def _by_row(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
     """The best mean of each row, those of the same name together: β̃ at 10 and 25; analytic at 50."""
-    if not choices:
-        return _take(analysis, metric, f"For {metric.decides}: nothing to choose between.")
     best = pd.DataFrame([best for best, _ in choices]).groupby("name", sort=False)["row"]
-    choice = "; ".join(f"{name} at {listed(rows.tolist())}" for name, rows in best)
-    so_far = " so far" if analysis.meta.preliminary else ""
-    return _take(analysis, metric, f"For {metric.decides}, by {_rows(analysis)}, the best mean{so_far}:", choice, ".")
+    choice = "; ".join(f"{name} at {listed(at.tolist())}" for name, at in best)
+    rows, so_far = " · ".join(analysis.meta.row_labels), " so far" if analysis.meta.preliminary else ""
+    return _take(analysis, metric, f"For {metric.decides}, by {rows}, the best mean{so_far}:", choice, ".")
 
 
 def _row_table(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
@@ -122,7 +117,7 @@ def _row_table(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) ->
         others = [listed_names(of, "and") if len(of) <= FEW else f"{len(of)} cells" for of in names]
         value = words.amount(metric, best["mean"], best["half_width"])
         lines.append([str(best["row"]), f"{best['name']} ({value})", _lead(analysis, metric, best, own), *others])
-    head = (_rows(analysis), "Best mean", "Ahead of the next by", "As good", "Cannot be ruled out")
+    head = (" · ".join(analysis.meta.row_labels), "Best mean", "Ahead of the next by", "As good", "Cannot be ruled out")
     filled = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
     head, *rows = zip(*filled, strict=True)
     return Markup('<p class="lead">{}, for {}</p>').format(metric.label, metric.decides) + table(head, rows)
@@ -249,6 +244,8 @@ def _published(analysis: Analysis) -> Part | None:
 def _axes(analysis: Analysis) -> Part | None:
     """The effects of axes and their interactions, and each level averaged over the other axes."""
     rows, gists = [], []
+    if analysis.effects.empty:
+        return None
     for name, own in analysis.effects.groupby("metric", sort=False):
         label, matter = analysis.metric(str(name)).label, own.loc[own["p_adjusted"] <= ALPHA, "factors"]
         gists.append(f"{label}: {some(matter.tolist(), 3) or 'none'}")
@@ -258,11 +255,11 @@ def _axes(analysis: Analysis) -> Part | None:
             rows.append([label, row["factors"], test, p, f"{100 * row['share']:.0f} %"])
     head = ("Metric", "Axis, or two that depend on each other", "Test", "p", "Share of the variance")
     means = []
-    for name, axis, level, *mean in analysis.averages.itertuples(index=False):
+    for name, axis, level, *mean in averages_of(analysis, analysis.deciding).itertuples(index=False):
         metric = analysis.metric(name)
         means.append([metric.label, axis, level, words.size(metric, *mean).removeprefix("a factor of ")])
     averages = table(("Metric", "Axis", "Level", "Mean over the other axes"), means)
-    return Part("axes", "Which axes matter", [table(head, rows), averages], "; ".join(gists)) if rows else None
+    return Part("axes", "Which axes matter", [table(head, rows), averages], "; ".join(gists))
 
 
 def _gallery(name: str, title: str, figures: Mapping[str, Markup]) -> Part | None:
