@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims import TOLD_APART
-from analysis.comparisons import compare, declared_times
+from analysis.comparisons import compare
 from analysis.costs import costs_of, weight_notes
 from analysis.factorial import effects_of
 from analysis.grid_json import MetricInfo
@@ -48,8 +48,7 @@ class Analysis(Results):
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """A row per comparison and per claim, with the time at which it was `declared`."""
-        frame = compare(self)
-        return frame.assign(declared=declared_times(self, frame.to_dict("records")))
+        return compare(self)
 
     @cached_property
     def cells(self) -> pd.DataFrame:

@@ -62,18 +62,11 @@ class Hypothesis:
 
     def named(self, verdict: str) -> dict[str, Any]:
         """The columns that name it, and the outcome of a claim."""
+        own = {"primary": self.primary, **self.pair}
         if self.number is None:
-            return {"kind": "comparison", "primary": self.primary, **self.pair}
+            return own | {"kind": "comparison"}
         outcome = (EQUALITY if self.beyond else DIRECTION).get(verdict, "cannot tell")
-        return {
-            "kind": "claim",
-            "claim": self.number,
-            "primary": True,
-            "outcome": outcome,
-            "a": "",
-            "b": "",
-            **self.pair,
-        }
+        return own | {"kind": "claim", "claim": self.number, "outcome": outcome}
 
 
 def comparison(metric: MetricInfo, a: str, b: str, primary: bool = True) -> Hypothesis:

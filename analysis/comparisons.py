@@ -54,7 +54,8 @@ def compare(results: Results) -> pd.DataFrame:
         rows.append(claim.named("") | without | {"outcome": "not tested"})
     frame = pd.DataFrame(rows, columns=COLUMNS)
     texts = {name: frame[name].astype("object").fillna("") for name in ("a", "b", "outcome", "untested")}
-    return frame.assign(**texts).astype({"claim": "Int64", "seeds": "Int64", "n": "int64"})
+    frame = frame.assign(**texts).astype({"claim": "Int64", "seeds": "Int64", "n": "int64"})
+    return frame.assign(declared=declared_times(results, frame.to_dict("records")))
 
 
 def planned_pairs(results: Results) -> list[tuple[str, str, bool]]:

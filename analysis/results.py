@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
-from analysis.errors import InputError
+from analysis.errors import InputError, line
 from analysis.files import replace_file
 from analysis.grid_json import Meta, MetricInfo, Tracking, kind_of, read_tracking
 from analysis.labels import cell_name
@@ -69,7 +69,7 @@ def read_curves(folder: Path, *names: str) -> pd.DataFrame:
     try:
         curves = pd.read_parquet(path, columns=list(CURVES), filters=chosen, page_checksum_verification=True)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        reason = " ".join(str(error).split())
+        reason = line(str(error))
         raise InputError(f"{path} cannot be read ({reason}): run the grid again, what has finished stays") from error
     return curves.assign(seed=curves["seed"].fillna(-1).astype("int64"))
 
@@ -83,7 +83,7 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         # The copy has its columns in one block, which is read faster.
         texts = pd.read_csv(io.BytesIO(content), dtype=object, keep_default_na=False, index_col=False).copy()
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV file ({' '.join(str(error).split())}): {AGAIN}") from error
+        raise InputError(f"{path} is not a CSV file ({line(str(error))}): {AGAIN}") from error
     if not content.endswith(b"\n"):
         raise InputError(f"{path} is cut off in its last line: {AGAIN}")
     missing = [name for name in needed if name not in texts]

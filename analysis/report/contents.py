@@ -73,12 +73,10 @@ def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Ma
 
 def _beside(analysis: Analysis, metric: MetricInfo, best: pd.Series) -> list[str]:
     """The smallest difference of the best cell from those that it is compared with, and the score of real data."""
-    own, sentences = (
-        analysis.comparisons.query("kind == 'comparison' and metric == @metric.name and n > 1 and sd > 0"),
-        [],
-    )
+    own = analysis.comparisons.query("kind == 'comparison' and metric == @metric.name and n > 1 and sd > 0")
     its = own[own[["a", "b"]].eq(best["cell_id"]).any(axis=1)].sort_values("difference", key=abs)
-    sentences += [words.comparison_sentence(analysis, row, seed_seconds(analysis)) for _, row in its.head(1).iterrows()]
+    nearest = its.head(1).to_dict("records")
+    sentences = [words.comparison_sentence(analysis, row, seed_seconds(analysis)) for row in nearest]
     for floor in filter(None, [analysis.meta.floors.get(metric.name)]):
         ahead = metric.sign * (best["mean"] - floor.value) > 0
         caution = "; beyond that is not better than real" if ahead else ""
