@@ -15,8 +15,7 @@ from typing import Any
 
 from analysis.errors import InputError
 from analysis.labels import counted
-from analysis.options import Option, run
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code, run
 
 PURPOSE = "List the stages of a results folder that no grid and no search there needs; with yes=true free them."
 OPTIONS = {

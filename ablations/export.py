@@ -18,8 +18,7 @@ from ablations.settings import grammar
 from ablations.settings.grammar import DEFAULT
 from analysis.errors import InputError, line
 from analysis.files import write_text
-from analysis.options import Option, run
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code, run
 
 PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
 OPTIONS = {

@@ -7,8 +7,7 @@ from typing import Any
 
 from ablations.settings.request import check_results
 from analysis.errors import InputError
-from analysis.options import Option, folder_name, run
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code, folder_name, run
 
 PURPOSE = "Deliver the grids and searches of a results folder to MLflow. What is there already is left alone."
 OPTIONS = {

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.options import Option, run
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code, run
 
 PURPOSE = "Draw samples from a cell that was trained here."
 OPTIONS = {

@@ -28,6 +28,7 @@ Verdict = Literal["better", "worse", "equal", "cannot tell", "open"]
 """The verdict on a against b; "open" where none is due yet."""
 Outcome = Literal["as published", "contrary", "cannot tell", "not tested"]
 TOLD_APART = ("better", "worse")
+UNTESTED = Decision()
 Term = tuple[float, str]
 """A coefficient and the id of a cell."""
 
@@ -61,18 +62,11 @@ class Hypothesis:
 
     def named(self, verdict: str) -> dict[str, Any]:
         """The columns that name it, and the outcome of a claim."""
+        own = {"primary": self.primary, **self.pair}
         if self.number is None:
-            return {"kind": "comparison", "primary": self.primary, **self.pair}
+            return own | {"kind": "comparison"}
         outcome = (EQUALITY if self.beyond else DIRECTION).get(verdict, "cannot tell")
-        return {
-            "kind": "claim",
-            "claim": self.number,
-            "primary": True,
-            "outcome": outcome,
-            "a": "",
-            "b": "",
-            **self.pair,
-        }
+        return own | {"kind": "claim", "claim": self.number, "outcome": outcome}
 
 
 def comparison(metric: MetricInfo, a: str, b: str, primary: bool = True) -> Hypothesis:
@@ -154,11 +148,11 @@ def _margin(results: Results, metric: MetricInfo, expectation: Expectation, matc
     return expectation.within * abs(float(np.mean(means)))
 
 
-def decisions_on(
+def judged(
     metric: MetricInfo, values: Mapping[Hypothesis, Array], *, primary: bool, alpha: float = ALPHA
-) -> list[Decision]:
-    """The decisions on hypotheses by their differences [n], as one family; without `primary`, none comes first."""
-    return judge(
+) -> dict[Hypothesis, dict[str, Any]]:
+    """The rows of hypotheses by their differences [n], as one family; without `primary`, none comes first."""
+    decisions = judge(
         list(values.values()),
         [tested.margin for tested in values],
         beyond=[tested.beyond for tested in values],
@@ -166,9 +160,11 @@ def decisions_on(
         resolution=metric.resolution,
         alpha=alpha,
     )
+    pairs = zip(values.items(), decisions, strict=True)
+    return {tested: row_of(metric, tested, of, decision) for (tested, of), decision in pairs}
 
 
-def row_of(metric: MetricInfo, tested: Hypothesis, values: Array, decision: Decision) -> dict[str, Any]:
+def row_of(metric: MetricInfo, tested: Hypothesis, values: Array, decision: Decision = UNTESTED) -> dict[str, Any]:
     """The row of a hypothesis by its differences [n]; equality within the margin comes before a difference."""
     paired = Paired.of(values, metric.resolution)
     verdict: Verdict = "cannot tell"

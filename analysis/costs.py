@@ -26,7 +26,7 @@ import pandas as pd
 from analysis.grid_json import Axis
 from analysis.labels import two_digits
 from analysis.results import Results
-from analysis.schema import AMOUNTS, AUTOENCODER
+from analysis.schema import AMOUNTS, AUTOENCODER, WEIGHT
 
 TRAINING = ["cost/train_seconds", "cost/autoencoder_seconds", "cost/guide_seconds"]
 """The seconds of a diffusion, of its autoencoder, and of the training that guides its samples."""
@@ -34,7 +34,6 @@ PARTS = ["cost/train_flops", "cost/autoencoder_flops"]
 OTHERS = ["parameters", "sample_seconds", "peak_memory_bytes", "total_flops", "flops_per_image"]
 SHARED_BY = {"cost/autoencoder_seconds": AUTOENCODER, "cost/guide_seconds": "seed"}
 """Column of seconds → the column that identifies the training they are of, where this is not the diffusion's own."""
-EXPECTED = "expected_weight"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
 """The choices that are expected to change the weight of t, and so declare it."""
 SAME = 0.01
@@ -113,7 +112,7 @@ def weight_notes(results: Results) -> dict[str, str]:
 
 def _weights(results: Results) -> dict[str, pd.Series]:
     """The weight c(t) of each finished cell that has one, by its first seed: it is a formula, or learned."""
-    points = results.points(EXPECTED).drop_duplicates(["cell_id", "x"]).set_index("x")
+    points = results.points(WEIGHT).drop_duplicates(["cell_id", "x"]).set_index("x")
     own = points[points["cell_id"].isin(results.finished["cell_id"])].assign(y=points["y"].where(points["y"] >= 0))
     return {str(cell): weight for cell, weight in own.groupby("cell_id", sort=False)["y"] if (weight > 0).any()}
 

@@ -1,4 +1,5 @@
-"""A grid's own description: grid.json as frozen classes, which pydantic checks the file against.
+"""A grid's own description, grid.json, and its place in a tracking store, tracking.json, as frozen classes, which
+pydantic checks the files against.
 
 Keys that they lack are ignored, so that files of newer versions stay readable.
 """
@@ -8,12 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.errors import InputError
-from analysis.primary import Primary, declared, row_axes
+from analysis.schema import Primary, declared, row_axes
 
 Decimals = Annotated[int, Field(ge=0, le=15)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -223,14 +225,9 @@ class Meta:
         return self.round is not None and self.round.preliminary
 
     @property
-    def example(self) -> str:
-        """The word for one example: an image has a height or, if the shape is unknown, an extractor."""
-        return "image" if len(self.shape) == 3 or self.extractor else "point"
-
-    @property
     def examples(self) -> str:
-        """The word for several examples."""
-        return f"{self.example}s"
+        """The word for examples: images have a height or, if the shape is unknown, an extractor."""
+        return "images" if len(self.shape) == 3 or self.extractor else "points"
 
     def known_values(self, metric: str) -> dict[str, float]:
         """Label → a value of a metric known beforehand: of codes without a network, then of held-out data."""
@@ -256,15 +253,43 @@ class Meta:
         """The names of the axes whose levels form rows, that is, on which compared cells always have the same level."""
         return row_axes(self.declared, self.cells)
 
+    @property
+    def row_labels(self) -> list[str]:
+        """The labels of these axes."""
+        return [axis.label for axis in self.axes if axis.name in self.rows]
+
 
 def parse_meta(text: str | bytes, source: str) -> Meta:
     """The grid.json in this text; InputError that names the `source`, the field, and its expected content."""
     try:
         return TypeAdapter(Meta).validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(
-            f"{source} is not the description of a grid: {where}: {first['msg']}; "
+            f"{source} is not the description of a grid: {fault(error)}; "
             "delete it and run the grid again, its finished stages are not repeated"
         ) from error
+
+
+def fault(error: ValidationError) -> str:
+    """The first field that is not as it should be, and why."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """A grid in a tracking store, as tracking.json has it: the store's `uri` without passwords, MLflow's id of its
+    `experiment`, the `link` that opens the grid's page, and cell_id → seed → run id."""
+
+    uri: str
+    experiment: str
+    link: Annotated[str, Field(pattern="^https?://")]
+    runs: dict[str, dict[int, str]]
+
+
+def read_tracking(path: Path) -> Tracking | None:
+    """The tracking.json of a delivery; None where there was none, InputError where it is damaged."""
+    try:
+        return TypeAdapter(Tracking).validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError as error:
+        raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error

@@ -1,22 +1,30 @@
 """All pages of a results folder: tables and figures, then the report, which shows them; and the text for a terminal.
 
-Those of committed results go to a folder beside them (`folders.pages_of`).
+Those of committed results go to a folder beside them (`places.pages_of`). The text has best cells, table, main
+comparisons, and how to go on, all as in table.md: a "*" stands for bold, and the papers' numbers are left out.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from analysis import remarks, words
 from analysis.answers import Analysis, read
+from analysis.costs import seed_seconds
 from analysis.errors import NothingYet
 from analysis.figures import write_figures
 from analysis.files import write_text
-from analysis.folders import pages_of, search_alone
+from analysis.labels import width
+from analysis.layouts import table_of
+from analysis.places import pages_of, search_alone
 from analysis.report.contents import report, search_report
-from analysis.report.search import terminal_search
-from analysis.search import read_search
+from analysis.search import read_search, terminal_search
+from analysis.sheet import Entry, Form, Head, Table, letter
 from analysis.tables import write_tables
-from analysis.terminal import terminal_table
+from analysis.writers import caption, grid, main_comparisons
 
 FILE = "report.html"
 
@@ -45,3 +53,41 @@ def in_words(analysis: Analysis) -> str:
     """The text on a grid for a terminal: the search that it confirms, if any, and its answer with the table."""
     searched = [] if analysis.search is None else [terminal_search(analysis.search, analysis.optimism)]
     return "\n\n".join([*searched, terminal_table(analysis)])
+
+
+MOST = 3
+"""The most comparisons that are shown."""
+TEXT = Form(str, "{}*", "[{}]", indent="  ")
+
+
+def terminal_table(analysis: Analysis) -> str:
+    """The answer in short."""
+    table = table_of(analysis, published=False)
+    sentences, more = main_comparisons(analysis, MOST, seed_seconds(analysis))
+    blocks = [
+        [words.banner(analysis), *words.answers(analysis)],
+        caption(analysis),
+        *_fitting(table),
+        ["* stands for bold."] * bool(analysis.cells["bold"].any()),
+        [f"[{letter(i)}] {note}" for i, note in enumerate(table.notes)],
+        [f"• {sentence}" for sentence in sentences],
+        [f"{more} other comparisons: report.html, table.md, comparisons.csv."] * bool(more),
+        ["To go on:", *(f"  {what}: {command}" for what, command in remarks.go_on(analysis).items())],
+    ]
+    return "\n\n".join("\n".join(filter(None, lines)) for lines in blocks if any(lines))
+
+
+def _fitting(table: Table) -> list[list[str]]:
+    """The lines of the table, its labels in one column, in parts for which the terminal is wide enough."""
+    n = table.labels
+    lines = tuple(line._replace(entries=(_joined(line.entries[:n]), *line.entries[n:])) for line in table.lines)
+    label = _joined([Entry(head.label, mark=head.mark) for head in table.heads[:n]])
+    table = replace(table, labels=1, heads=(Head(label.text, mark=label.mark), *table.heads[n:]), lines=lines)
+    texts = zip(TEXT.heads(table), *(row for _, row in TEXT.rows(table)), strict=True)
+    room = shutil.get_terminal_size((120, 24)).columns - len("|  |")
+    parts = table.parts([max(map(width, column)) for column in texts], room, len(" | "))
+    return [grid(table.part(columns), TEXT) for columns in parts]
+
+
+def _joined(entries: Sequence[Entry]) -> Entry:
+    return Entry(" · ".join(e.text for e in entries if e.text), mark=",".join(e.mark for e in entries if e.mark))

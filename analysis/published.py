@@ -117,10 +117,8 @@ class PaperTable:
         def either(column: str) -> str:
             return listed(list(dict.fromkeys(number(row[column]) for row in self.rows if row[column])), "or")
 
-        of = (
-            f"T = {either('T_train') or 'not given'}, {either('iterations') or 'unknown'} iterations, one training each"
-        )
-        return f"{either('source')}, {self.cited} ({either('certainty')}): {of}; {self.defined}"
+        of = f"T = {either('T_train') or 'not given'}, {either('iterations') or 'unknown'} iterations"
+        return f"{either('source')}, {self.cited} ({either('certainty')}): {of}, one training each; {self.defined}"
 
 
 @cache

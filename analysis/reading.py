@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError, NothingYet
-from analysis.folders import no_grid
-from analysis.frames import AGAIN, check_curves, numbers, read_csv
 from analysis.grid_json import Meta, kind_of, parse_meta
-from analysis.results import Results
+from analysis.places import no_grid
+from analysis.results import AGAIN, Results, check_curves, numbers, read_csv
 from analysis.schema import FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL, STATUSES
 
 

@@ -1,53 +1,74 @@
-"""Remarks beside a table's numbers: how runs ended, what their notes say, what the numbers rest on."""
+"""Remarks beside a table: what its numbers rest on, and how to go on.
+
+One of them is the share of drawing samples in the noise of a difference, from paired differences, seeds × sets.
+Generated set k of every cell starts from the same noise. Let d_sk be the difference of two cells at seed s in set k, of
+K, on the metric's scale. It varies between trainings and, within one, between sets:
+
+    Var_s d̄_s = σ_seed² + σ_set²/K,      σ_set² = mean_s Var_k d_sk       (one-way analysis of variance)
+    K* = √(σ_set²/σ_seed² · c/c_set)     leaves the least variance a second, where a set takes c_set seconds and all
+                                         else of a run, its share of a training above all, takes c
+"""
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.answers import Analysis
-from analysis.drawing import drawing
-from analysis.folders import COMMITTED
+from analysis.comparisons import planned_pairs
+from analysis.costs import work_seconds
+from analysis.grid_json import MetricInfo
 from analysis.labels import counted, two_digits
-from analysis.results import FINISHED, Results
-from analysis.schema import AUTOENCODER, MACHINE, NOTES, NUMERICS, PRECISION
-
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
-
-
-def merged(texts: Iterable[str]) -> dict[str, str]:
-    """Text → the text that stands for all that differ from it in numbers only, with the range of each number."""
-    alike: dict[str, list[str]] = {}
-    for text in texts:
-        alike.setdefault(_NUMBER.sub("{}", text.replace("{", "{{").replace("}", "}}")), []).append(text)
-    words: dict[str, str] = {}
-    for form, same in alike.items():
-        columns = [sorted(column, key=float) for column in zip(*map(_NUMBER.findall, same), strict=True)]
-        ranges = ("–".join(dict.fromkeys((column[0], column[-1]))) for column in columns)
-        words |= dict.fromkeys(same, form.format(*ranges))
-    return words
+from analysis.places import COMMITTED
+from analysis.results import Results
+from analysis.schema import AUTOENCODER, BY_SET, MACHINE, MOST_SETS, NUMERICS, PRECISION
 
 
-def of_cells(results: Results) -> dict[str, list[str]]:
-    """Cell → the seeds that did not finish, with the reason, and the notes of its runs."""
-    runs = results.runs[["cell_id", "status", "reason", NOTES]].astype(object)
-    runs["reason"] = [text.strip().partition("\n")[0][:200] for text in runs["reason"]]
-    reasons = merged(text for text in runs["reason"] if text)
-    notes = merged(line for text in runs[NOTES] for line in text.splitlines())
-    by_cell = {}
-    for cell, own in runs.groupby("cell_id", sort=False):
-        parts = []
-        for status, ended in own[own["status"] != FINISHED].groupby("status", sort=False)["reason"]:
-            why = "; ".join(dict.fromkeys(reasons[text] for text in ended if text))
-            parts.append(f"{status} in {len(ended)} of {len(own)} seeds" + (f" ({why})" if why else ""))
-        kept = int((own["status"] == FINISHED).sum())
-        parts += [f"mean over the other {kept}"] if parts and kept else []
-        lines = [notes[line] for text in own[NOTES] for line in text.splitlines()]
-        by_cell[str(cell)] = [text for text in dict.fromkeys(["; ".join(parts), *lines]) if text]
-    return by_cell
+@dataclass(frozen=True)
+class Drawing:
+    """What drawing adds to the noise of a grid's differences in a metric: its share of their variance (the median over
+    so many `pairs`) with so many `sets`, and the number of sets that is `best` for the time it takes."""
+
+    share: float
+    sets: int
+    pairs: int
+    best: int
+
+
+def drawing(results: Results, metric: MetricInfo) -> Drawing | None:
+    """The share of drawing over the grid's comparisons; None where fewer than two sets or seeds were kept."""
+    curves, scaled = results.curve(f"{BY_SET}{metric.name}"), results.scaled(metric)
+    shares, sets = list[float](), max((len(curve) for curve in curves.values()), default=0)
+    for a, b, declared in planned_pairs(results):
+        if not declared or not {a, b} <= curves.keys():
+            continue
+        paired = scaled.loc[[a, b]].dropna(axis=1).columns.get_level_values("seed")
+        one, other = (curves[cell].reindex(columns=paired).to_numpy(dtype=np.float64) for cell in (a, b))
+        d = np.log(one / other) if metric.scale == "log" else one - other
+        d = d[:, np.isfinite(d).all(0)]
+        between = float(d.mean(0).var(ddof=1)) if min(d.shape) > 1 else 0.0
+        if between > 0:
+            shares.append(min(1.0, float(d.var(axis=0, ddof=1).mean()) / len(d) / between))
+    if not shares:
+        return None
+    share = float(np.median(shares))
+    return Drawing(share, sets, len(shares), best_sets(share, sets, _cost(results, sets)))
+
+
+def best_sets(share: float, sets: int, cost: float) -> int:
+    """K* from the share of drawing at K = `sets`, where all else costs as much as so many sets."""
+    ratio = sets * share / (1 - share) if share < 1 else np.inf
+    return int(np.clip(np.rint(np.sqrt(ratio * cost)), 1, MOST_SETS))
+
+
+def _cost(results: Results, sets: int) -> float:
+    """c/c_set, over all finished runs; 0 where no time is known."""
+    drawn = work_seconds(results.finished.filter(items=["seed", "training_id", "cost/sample_seconds"]))
+    return sets * (work_seconds(results.finished) / drawn - 1) if drawn > 0 else 0.0
 
 
 def of_table(analysis: Analysis) -> list[str]:

@@ -1,18 +1,24 @@
-"""A table as text: columns, rows and footnotes; and a grid as layouts need it to set one out."""
+"""A table as text: columns, rows and footnotes; and a grid as layouts need it to set one out.
+
+Footnotes at a cell say how its runs ended, and what their notes say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from analysis import remarks
 from analysis.answers import Analysis
 from analysis.costs import changed_along
 from analysis.grid_json import Axis, MetricInfo
 from analysis.labels import Rounding
 from analysis.published import LABELS, PaperTable
-from analysis.schema import UNCOMPARED
+from analysis.results import FINISHED, Results
+from analysis.schema import NOTES, UNCOMPARED
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
 
 
 class Entry(NamedTuple):
@@ -131,7 +137,7 @@ class Sheet:
             for m in analysis.metrics
         }
         self._rows: dict[Any, dict[Any, Any]] = cells.set_index(["metric", "cell_id"]).to_dict("index")
-        self._remarks = remarks.of_cells(analysis)
+        self._remarks = of_cells(analysis)
         self._not_all_bold = set(cells.loc[~cells["bold"].astype(bool), "metric"])
 
     def over(self, *parameters: str) -> list[Axis]:
@@ -195,3 +201,35 @@ class Sheet:
 def letter(i: int) -> str:
     """The letter of footnote i: a … z, aa, ab …"""
     return (letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
+
+
+def merged(texts: Iterable[str]) -> dict[str, str]:
+    """Text → the text that stands for all that differ from it in numbers only, with the range of each number."""
+    alike: dict[str, list[str]] = {}
+    for text in texts:
+        alike.setdefault(_NUMBER.sub("{}", text.replace("{", "{{").replace("}", "}}")), []).append(text)
+    words: dict[str, str] = {}
+    for form, same in alike.items():
+        columns = [sorted(column, key=float) for column in zip(*map(_NUMBER.findall, same), strict=True)]
+        ranges = ("–".join(dict.fromkeys((column[0], column[-1]))) for column in columns)
+        words |= dict.fromkeys(same, form.format(*ranges))
+    return words
+
+
+def of_cells(results: Results) -> dict[str, list[str]]:
+    """Cell → the seeds that did not finish, with the reason, and the notes of its runs."""
+    runs = results.runs[["cell_id", "status", "reason", NOTES]].astype(object)
+    runs["reason"] = [text.strip().partition("\n")[0][:200] for text in runs["reason"]]
+    reasons = merged(text for text in runs["reason"] if text)
+    notes = merged(line for text in runs[NOTES] for line in text.splitlines())
+    by_cell = {}
+    for cell, own in runs.groupby("cell_id", sort=False):
+        parts = []
+        for status, ended in own[own["status"] != FINISHED].groupby("status", sort=False)["reason"]:
+            why = "; ".join(dict.fromkeys(reasons[text] for text in ended if text))
+            parts.append(f"{status} in {len(ended)} of {len(own)} seeds" + (f" ({why})" if why else ""))
+        kept = int((own["status"] == FINISHED).sum())
+        parts += [f"mean over the other {kept}"] if parts and kept else []
+        lines = [notes[line] for text in own[NOTES] for line in text.splitlines()]
+        by_cell[str(cell)] = [text for text in dict.fromkeys(["; ".join(parts), *lines]) if text]
+    return by_cell

@@ -6,13 +6,14 @@ pandas is imported by what needs it, so that `--help` answers at once.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.files import write_text
-from analysis.folders import SOURCE, folder_of
-from analysis.options import Option, run
+from analysis.places import SOURCE, folder_of
 from analysis.schema import LAYOUTS
+from analysis.shell import Option, run
 
 if TYPE_CHECKING:
     from analysis.answers import Analysis
@@ -49,15 +50,14 @@ def write_tables(analysis: Analysis, folder: Path | str) -> None:
         write_text(Path(folder) / name, text)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit code."""
+def show(values: dict[str, str]) -> None:
+    """Print the table of the grid that a command names."""
+    from analysis.answers import read
 
-    def show(values: dict[str, str]) -> None:
-        from analysis.answers import read
+    print(render(read(folder_of(values)), values["format"], values["layout"], values["papers"]), end="")
 
-        print(render(read(folder_of(values)), values["format"], values["layout"], values["papers"]), end="")
 
-    return run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)
+main = partial(run, "analysis.tables", "Print the table of a grid that was run.", OPTIONS, show)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.answers import Analysis
+from analysis.answers import AS_GOOD, BEST, MAY_BE_BEST, NOT_TESTED, Analysis
 from analysis.claims import TOLD_APART
 from analysis.grid_json import KnownValue, MetricInfo
 from analysis.labels import Rounding, cell_name, duration, listed, listed_names, probability
-from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST, NOT_TESTED
 
 Row = Mapping[Any, Any] | pd.Series
 
@@ -146,7 +145,7 @@ def headline(analysis: Analysis, metric: MetricInfo, row: str = "") -> str:
     codes = "" if row else "".join(beside_codes(analysis, metric))
     if rows and not row:
         same = all(_alike(analysis, metric, cells) for _, cells in own.groupby("row"))
-        named = listed([axis.label for axis in analysis.meta.axes if axis.name in rows])
+        named = listed(analysis.meta.row_labels)
         parts = [f"cells of the same {named} have the same value at every seed."] * same + [codes] * bool(codes)
         return f"{metric.label}: {' '.join(parts)}" if parts else ""
     own = own[own["row"] == row]

@@ -46,7 +46,7 @@ SIZES = {"footnotesize": 4.2, "scriptsize": 3.9}
 
 def caption(analysis: Analysis) -> list[str]:
     """Two lines: what the numbers are, and what the marks mean."""
-    rows = listed([axis.label for axis in analysis.meta.axes if axis.name in analysis.meta.rows])
+    rows = listed(analysis.meta.row_labels)
     within = f", among cells of the same {rows}" if rows else ""
     return [f"Data: {words.setting(analysis)}", *([f"{MARKS}{within}."] if analysis.cells["bold"].any() else [])]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ablations.launchers.launcher import found_devices
-from analysis.options import Option
+from analysis.shell import Option
 from benchmarks.timing import machine
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion

@@ -20,10 +20,9 @@ from ablations.grids.grid import make
 from ablations.launchers.launcher import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.devices import processor
-from analysis import options
+from analysis import shell
 from analysis.errors import InputError
-from analysis.options import Option
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code
 from evidence.page_command import table
 
 HERE = Path(__file__).parents[1]
@@ -71,7 +70,7 @@ def rewrite(path: Path, pattern: re.Pattern[str], by: str) -> None:
 def main(arguments: list[str]) -> int:
     """The command; its exit code."""
     purpose = "Estimate the grids that ship, and write it down."
-    return options.run("benchmarks.minutes", purpose, OPTIONS, write_all, arguments)
+    return shell.run("benchmarks.minutes", purpose, OPTIONS, write_all, arguments)
 
 
 if __name__ == "__main__":

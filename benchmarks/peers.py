@@ -11,8 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.options import Option
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code
 from benchmarks.cases import OPTIONS, Workload, workload_of
 from benchmarks.peer_bound import bound_table
 from benchmarks.peer_cases import STEPS, all_cases, multiply_adds

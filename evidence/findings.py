@@ -7,12 +7,11 @@ import re
 
 import pandas as pd
 
-from analysis.answers import Analysis
+from analysis.answers import AS_GOOD, BEST, MAY_BE_BEST, Analysis
 from analysis.claims import TOLD_APART
 from analysis.grid_json import MetricInfo
 from analysis.labels import Rounding
 from analysis.schema import LIKELIHOOD
-from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST
 from analysis.words import name_in_row
 from evidence.freshness import ROOT, committed, marks_of
 

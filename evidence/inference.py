@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from analysis.options import Option
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code
 from analysis.statistics import ALPHA, Array, Decision, Paired, beaten_by, judge, settle
 from evidence.page_command import page_command, table
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from ablations.grids.grid import looks_of
 from analysis.looks import FOLLOWED, Looked, follow
-from analysis.options import Option
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code
 from analysis.statistics import ALPHA, Array, judge
 from evidence.inference import Draw, unequal
 from evidence.page_command import page_command, table

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis import options
+from analysis import shell
 from analysis.errors import InputError
-from analysis.options import Option
+from analysis.shell import Option
 
 
 def page_command(
@@ -25,7 +25,7 @@ def page_command(
             Path(values["out"]).write_text(text + "\n", encoding="utf-8")
 
     every = {**given, "out": Option("a file to write it to as well")}
-    return lambda arguments: options.run(name, purpose, every, write, arguments)
+    return lambda arguments: shell.run(name, purpose, every, write, arguments)
 
 
 def table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:

@@ -21,13 +21,12 @@ from PIL import Image
 
 from ablations.engine.journal import results_lock
 from ablations.results.csv_text import rows_of
-from analysis import options, pages
+from analysis import pages, shell
 from analysis.errors import InputError
 from analysis.files import read_json
-from analysis.folders import COMMITTED, RESULTS, names_in, no_grid
-from analysis.options import Option, folder_name
+from analysis.places import COMMITTED, RESULTS, names_in, no_grid
 from analysis.schema import CURVES_FILE
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code, folder_name
 
 PURPOSE = "Copy your own finished run of a grid to results/committed/, where README, docs and tests read it."
 OPTIONS = {
@@ -113,7 +112,7 @@ def shown_figures(grid: str) -> set[str]:
 
 def main(arguments: list[str]) -> int:
     """The command; its exit code."""
-    return options.run("evidence.promote", PURPOSE, OPTIONS, promote, arguments)
+    return shell.run("evidence.promote", PURPOSE, OPTIONS, promote, arguments)
 
 
 if __name__ == "__main__":

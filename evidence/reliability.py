@@ -31,8 +31,7 @@ from ablations.data.tensors import read_tensors
 from ablations.engine.journal import kept
 from ablations.results.csv_text import rows_of
 from analysis.errors import InputError
-from analysis.options import Option
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code
 from evidence.faults import ACCIDENTAL, FAULTS, WORKLOADS, start_all, strike
 from evidence.page_command import page_command, table
 

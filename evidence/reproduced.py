@@ -25,9 +25,8 @@ from ablations.results.csv_text import rows_of
 from ablations.stages.devices import hardware_id
 from analysis.errors import unknown
 from analysis.files import read_json
-from analysis.folders import names_in
-from analysis.options import Option
-from analysis.shell import exit_code
+from analysis.places import names_in
+from analysis.shell import Option, exit_code
 from evidence.freshness import COMMITTED, numerics_of
 from evidence.page_command import page_command, table
 

@@ -31,8 +31,7 @@ from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.tracking.store import default_uri
 from ablations.tracking.tracker import open_tracker
-from analysis.options import Option
-from analysis.shell import exit_code
+from analysis.shell import Option, exit_code
 from evidence.page_command import page_command, table
 
 TINY = (

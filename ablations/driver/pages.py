@@ -17,8 +17,8 @@ from ablations.tracking.store import TrackingError, rescue
 from ablations.tracking.tracker import Tracker
 from analysis.files import read_json
 from analysis.labels import counted
-from analysis.links import without_password
 from analysis.pages import write_pages as write_pages
+from analysis.places import without_password
 
 NAMED = 5
 """The number of cells, or of reasons, that are named in lines of their own."""

@@ -7,7 +7,7 @@ parts that end in verdicts, with the decision between two of them.
 
 Grids and searches share the same `Conditions`: the data, the precision that a device makes of `precision=auto`, the
 extractor that samples are judged by, and the devices. A decision is read from files like those of the grid's results
-(`analysis.sequential`), and depends only on the journal: so a command that is given again decides the same, and so does
+(`analysis.looks`), and depends only on the journal: so a command that is given again decides the same, and so does
 whoever reads its results.
 """
 
@@ -39,7 +39,7 @@ from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.grid_json import Meta, parse_meta
 from analysis.labels import some
-from analysis.sequential import Progress, progress
+from analysis.looks import Progress, progress
 from diffusion_core.precision import Precision, resolve_compile
 
 

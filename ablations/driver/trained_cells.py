@@ -30,9 +30,9 @@ from ablations.stages.graph import parts_of
 from ablations.stages.restore import Model
 from ablations.stages.samples import Guided, draw_samples, load_guided
 from analysis.errors import InputError, unknown
-from analysis.folders import COMMITTED, holds_results, trials_of
-from analysis.options import folder_name
+from analysis.places import COMMITTED, holds_results, trials_of
 from analysis.schema import SEARCH, TRIAL
+from analysis.shell import folder_name
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.precision import Precision
 

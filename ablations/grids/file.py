@@ -15,8 +15,7 @@ from ablations.settings.registry import in_words
 from ablations.settings.request import LONGEST
 from analysis.errors import InputError, unknown
 from analysis.labels import cell_name
-from analysis.primary import Primary
-from analysis.schema import LAYOUTS
+from analysis.schema import LAYOUTS, Primary
 
 
 def _text(given: object) -> object:
@@ -103,7 +102,7 @@ class ClaimSpec(Part):
 
 
 class PrimarySpec(Part):
-    """A comparison that the grid is run for, in the fields of `analysis.primary.Primary`."""
+    """A comparison that the grid is run for, in the fields of `analysis.schema.Primary`."""
 
     compare: Levels
     to: Levels = {}

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ablations.engine.journal import Curves
-from analysis.frames import is_kept, read_csv
+from analysis.results import is_kept, read_csv
 from analysis.schema import CURVES, FORMULA_CURVES
 
 MOST_POINTS, EARLY = 250, 50

@@ -32,7 +32,7 @@ from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES, read_artifact
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.files import read_json, utc_now, write_json, write_text
-from analysis.frames import write_curves
+from analysis.results import write_curves
 from analysis.schema import DECLARATIONS, HELD_OUT, NEAREST, SEARCH
 
 SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}

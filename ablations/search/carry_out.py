@@ -27,7 +27,7 @@ from ablations.search.trial import planned as planned
 from ablations.settings.request import SearchRequest
 from ablations.tracking.tracker import Tracker, open_tracker
 from analysis.labels import counted
-from analysis.links import without_password
+from analysis.places import without_password
 from analysis.schema import SEARCH
 
 AXIS, DEFAULT, CONFIRMED = "choice", "default", "-confirmed"

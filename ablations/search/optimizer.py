@@ -26,7 +26,7 @@ from ablations.search.study import Study
 from ablations.tracking.store import make_whole
 from analysis.errors import InputError
 from analysis.labels import within
-from analysis.links import reason_of, without_password
+from analysis.places import reason_of, without_password
 from diffusion_core.randomness import key
 
 

@@ -33,7 +33,7 @@ from ablations.stages.graph import Run
 from ablations.stages.stage import Stage
 from ablations.tracking.tracker import Tracker
 from analysis.files import write_json, write_text
-from analysis.frames import write_curves
+from analysis.results import write_curves
 from analysis.schema import SEARCH, TRIAL, TRIALS
 
 STATUSES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}

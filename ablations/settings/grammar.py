@@ -23,7 +23,7 @@ import yaml
 
 from ablations.settings.plugins import SHIPPED, config_folders, unnamed
 from analysis.errors import InputError, nearest, unknown
-from analysis.options import refuse_dashes
+from analysis.shell import refuse_dashes
 
 DEFAULT = "configs"
 """The user's own folder where no other is named."""

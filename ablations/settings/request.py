@@ -13,7 +13,7 @@ from annotated_types import Ge, Le, Lt
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range
 from analysis.errors import InputError
-from analysis.folders import COMMITTED
+from analysis.places import COMMITTED
 
 MOST_SEEDS = 10_000
 """More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
@@ -130,7 +130,7 @@ def check_store(uri: str) -> None:
     """InputError where an address is clearly none of a store."""
     schemes = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
     if uri.partition(":")[0].partition("+")[0] not in schemes:
-        from analysis.links import without_password
+        from analysis.places import without_password
 
         forms = "give sqlite:///PATH, http://HOST:PORT, or a database's URL"
         raise InputError(f"tracking.uri={without_password(uri)} is no store: {forms}")

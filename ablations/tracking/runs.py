@@ -18,8 +18,8 @@ from ablations.results.csv_text import rows_of
 from ablations.results.records import NOT_RUN
 from analysis.errors import InputError
 from analysis.files import read_json
-from analysis.frames import check_curves, read_curves
 from analysis.labels import cell_name
+from analysis.results import check_curves, read_curves
 from analysis.schema import FIXED, LATENT, OVER_STEPS, RUNG, SEARCH, TRACEBACK, TRIAL, TRIALS, VERSIONS
 
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS, TRIAL)

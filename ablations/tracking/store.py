@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ablations.settings.request import check_store
 from analysis.errors import InputError
 from analysis.files import make_file
-from analysis.links import reason_of, without_password
+from analysis.places import reason_of, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -17,7 +17,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from analysis import read
 from analysis.errors import InputError
 from analysis.files import whole_files, write_json
 from analysis.labels import in_markdown
-from analysis.links import page, tracking_of
+from analysis.places import page, tracking_of
 from analysis.schema import RUNG
 from analysis.words import answers
 
@@ -103,7 +103,7 @@ class Tracker:
         self.last = sorted(run.last_step for run in runs)[len(runs) // 2] if runs else self.last
         keys = [key_of(run.tags) for run in runs if run.tags["kind"] == CELL]
         ids = {(cell_id, int(seed)): self.runs[cell_id, seed].run_id for cell_id, seed in keys}
-        write_json(folder / "tracking.json", asdict(tracking_of(self.uri, self.experiment_id, ids)))
+        write_json(folder / "tracking.json", tracking_of(self.uri, self.experiment_id, ids))
         return len(news)
 
     def _has(self, run: Tracked) -> bool:

@@ -13,9 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import options
 from analysis.files import replace_file, write_text
-from analysis.folders import SOURCE, folder_of, pages_of, search_alone
+from analysis.places import SOURCE, folder_of, pages_of, search_alone
+from analysis.shell import run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "pictures": "samples strips reconstructions",
-    "rows": "metrics differences",
-    "numbers": "lines cost compute",
+    "values": "metrics differences lines cost compute",
     "curves": "training budget weights schedules bound forward noise variances objectives reverse",
     "search": "history slices pareto",
 }
@@ -70,7 +69,7 @@ def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
 
 def write(figure: Figure, stem: Path) -> Path:
     """Write a figure's PDF, PNG and the data of its lines, if it has such; the PNG's path."""
-    from analysis.figures.data import data_of
+    from analysis.figures.style import data_of
 
     for suffix, dates in (("pdf", ("CreationDate", "Producer", "Creator")), ("png", ("Software",))):
         save = partial(figure.savefig, format=suffix, metadata=dict.fromkeys(dates))
@@ -80,15 +79,14 @@ def write(figure: Figure, stem: Path) -> Path:
     return stem.with_suffix(".png")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit code."""
+def show(values: dict[str, Any]) -> None:
+    """Draw the figures of the grid that a command names, and print their paths."""
+    from analysis.answers import read
+    from analysis.search import read_search
 
-    def show(values: dict[str, Any]) -> None:
-        from analysis.answers import read
-        from analysis.search import read_search
+    folder = folder_of(values)
+    subject = read_search(folder) if search_alone(folder) else read(folder)
+    print(*write_figures(subject, pages_of(folder) / "figures").values(), sep="\n")
 
-        folder = folder_of(values)
-        subject = read_search(folder) if search_alone(folder) else read(folder)
-        print(*write_figures(subject, pages_of(folder) / "figures").values(), sep="\n")
 
-    return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)
+main = partial(run, "analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show)

@@ -1,7 +1,15 @@
-"""The common parts of all figures: sizes, looks, scales, names; and small panels of lines, equal ones as one."""
+"""The common parts of all figures: sizes, looks, scales, names; and small panels of lines, equal ones as one.
+
+A page draws lines itself by their data, `figures/NAME.json` beside the PNG:
+
+    [{title, x, y, log: [x, y], lines: [{names, color, dashes, kind, seeds, x, y: [[…] per seed]}]}]
+
+`log` says which axes are logarithmic, `null` is a value that is not there, and long curves have some of their points.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +22,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, LogLocator, MaxNLocator, NullLocator
@@ -88,13 +97,18 @@ def legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
         figure.legend(list(texts.values()), list(texts), loc="outside right upper")
 
 
+def logarithmic(values: Sequence[float], ratio: float) -> bool:
+    """True where an axis over these values is logarithmic: all are positive, and they span more than this ratio."""
+    return bool(values) and min(values) > 0 and max(values) > ratio * min(values)
+
+
 def scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float], ratio: float) -> None:
-    """Fit an axis to values with a margin. It is logarithmic if all are positive and span more than this ratio."""
+    """Fit an axis to values with a margin; this `ratio` says whether it is `logarithmic`."""
     each = sorted({value for value in values if math.isfinite(value)})
     if not each:
         return
     low, high, axis = each[0], each[-1], axes.xaxis if which == "x" else axes.yaxis
-    if low > 0 and high > ratio * low:
+    if logarithmic(each, ratio):
         low, high = low / (high / low) ** 0.06, high * (high / low) ** 0.06
         decades = math.log10(high / low) * (1.6 if which == "x" else 1.0)
         digits = (1, 2, 3, 5) if decades < 1 else (1, 2, 5) if decades < 1.9 else (1, 3) if decades < 2.6 else (1,)
@@ -132,6 +146,13 @@ class Panel:
     y: str
     lines: list[Line]
     log: tuple[float, float] = (LINEAR, LINEAR)
+
+    @property
+    def values(self) -> tuple[list[float], list[float]]:
+        """The finite x and y of its lines."""
+        x = [float(x) for line in self.lines for x in line.table.index]
+        y = [float(y) for line in self.lines for y in line.table.to_numpy().ravel()]
+        return list(filter(math.isfinite, x)), list(filter(math.isfinite, y))
 
 
 class Panels(Figure):
@@ -174,8 +195,9 @@ def draw(places: Sequence[Panel | None], columns: int, height: float = 1.85) -> 
             continue
         for line in place.lines:
             _plot(axes, line, looks[next(iter(line.names))])
-        scale(axes, "y", [y for line in place.lines for y in line.table.to_numpy().ravel()], place.log[1])
-        scale(axes, "x", [x for line in place.lines for x in line.table.index], place.log[0])
+        x, y = place.values
+        scale(axes, "y", y, place.log[1])
+        scale(axes, "x", x, place.log[0])
         joint = [f"one line: {some(list(line.names), 3)}" for line in place.lines if len(line.names) > 1]
         title = wrapped("\n".join([place.title, *joint]).strip(), chars)
         below = places[i + columns] if i + columns < len(places) else None
@@ -198,3 +220,38 @@ def _plot(axes: Axes, line: Line, look: dict[str, Any]) -> None:
         axes.errorbar(mean.index, mean, half, fmt="none", ecolor=look["color"], elinewidth=0.8)
     else:
         axes.fill_between(mean.index, table.min(axis=1), table.max(axis=1), color=look["color"], alpha=0.15, lw=0)
+
+
+MOST_POINTS, DIGITS = 150, 5
+"""The most points of a curve, and the digits of a value."""
+
+
+def data_of(figure: Figure) -> str | None:
+    """The JSON of a figure's panels; None where it has no lines of data."""
+    panels = [_panel(place, figure.looks) for place in figure.places if place] if isinstance(figure, Panels) else []
+    return json.dumps(panels, ensure_ascii=False, separators=(",", ":"), allow_nan=False) if panels else None
+
+
+def _panel(panel: Panel, looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    lines = [_line(line, looks[next(iter(line.names))]) for line in panel.lines]
+    log = [logarithmic(values, ratio) for values, ratio in zip(panel.values, panel.log, strict=True)]
+    return {"title": panel.title, "x": panel.x, "y": panel.y, "log": log, "lines": lines}
+
+
+def _line(line: Line, look: Mapping[str, Any]) -> dict[str, Any]:
+    """A line with a row of values for each seed."""
+    table = line.table.iloc[:: -(-len(line.table) // MOST_POINTS)]
+    dashes = look["linestyle"]
+    return {
+        "names": list(line.names),
+        "color": to_hex(look["color"]),
+        "dashes": [4 * length for length in dashes[1]] if isinstance(dashes, tuple) else [],
+        "kind": line.kind,
+        "seeds": [str(seed) for seed in table.columns],
+        "x": [_rounded(float(x)) for x in table.index],
+        "y": [[_rounded(float(y)) for y in table[seed]] for seed in table.columns],
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

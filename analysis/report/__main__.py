@@ -1,22 +1,22 @@
 """The command that writes a report; that of a committed grid goes to results/.committed/<grid>/."""
 
 import sys
+from functools import partial
 
-from analysis import options
-from analysis.folders import SOURCE, folder_of, pages_of
+from analysis.places import SOURCE, folder_of, pages_of
+from analysis.shell import run
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit code."""
+def show(values: dict[str, str]) -> None:
+    """Write the pages of the grid that a command names, and print the report's path."""
+    from analysis.pages import FILE, write_pages
 
-    def show(values: dict[str, str]) -> None:
-        from analysis.pages import FILE, write_pages
+    folder = folder_of(values)
+    write_pages(folder)
+    print(pages_of(folder) / FILE)
 
-        folder = folder_of(values)
-        write_pages(folder)
-        print(pages_of(folder) / FILE)
 
-    return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)
+main = partial(run, "analysis.report", "Write the report of a grid that was run.", SOURCE, show)
 
 
 if __name__ == "__main__":

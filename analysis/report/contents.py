@@ -1,29 +1,148 @@
 """The contents of the page: a first screen that says what to take, the table below it, and folded parts.
 
-Each part stands under a line that sums it up. The same results give the same bytes.
+The first screen has, per deciding metric, what to take and why; beside it the differences, and samples of the best
+cell. Where comparisons are within rows, each row has an answer of its own, in a small table. Each part stands under a
+line that sums it up. The same results give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup
 
 from analysis import remarks, words
-from analysis.answers import Analysis
+from analysis.answers import AS_GOOD, BEST, MAY_BE_BEST, Analysis
+from analysis.claims import contrast
 from analysis.costs import seed_seconds, work_seconds
+from analysis.factorial import averages_of
 from analysis.figures import FIGURES, caption_of
-from analysis.folders import pages_of
 from analysis.grid_json import MetricInfo
-from analysis.labels import Rounding, begun, counted, duration, listed, probability, some
-from analysis.report.first import first_screen
-from analysis.report.page import PHOTOS, Part, figure, link, links_of, render, scrolled, table
-from analysis.report.search import search_part
-from analysis.search import Search
-from analysis.statistics import ALPHA
+from analysis.labels import Rounding, begun, counted, duration, listed, listed_names, probability, some
+from analysis.places import pages_of
+from analysis.report.page import PHOTOS, Part, figure, link, links_of, prose, render, scrolled, table
+from analysis.schema import HELD_OUT
+from analysis.search import Search, searched, tables
+from analysis.statistics import ALPHA, Paired
 from analysis.tables import render as render_table
+
+FEW, WIDE = 5, 300
+"""The most cells that an entry of a row's table names; and the approximate width of a sheet of samples in pixels."""
+Choice = tuple[pd.Series, pd.DataFrame]
+"""The best cell of a row that has something to choose, and all cells of the row."""
+
+
+def first_screen(analysis: Analysis, figures: Iterable[Markup]) -> tuple[list[Markup], list[Markup]]:
+    """The two sides of the first screen, with these figures before the samples."""
+    if not analysis.deciding:
+        return [Markup('<p class="take">No verdict: no cell has a metric that decides.</p>')], [*figures]
+    chosen = [(metric, _choices(analysis, metric)) for metric in analysis.deciding]
+    answer, none = _by_row if analysis.meta.rows else _answer, "nothing to choose between."
+    answers = [
+        answer(analysis, metric, choices) if choices else _take(analysis, metric, f"For {metric.decides}: {none}")
+        for metric, choices in chosen
+    ]
+    answers += [_row_table(analysis, *each) for each in chosen if analysis.meta.rows and each[1]]
+    return answers, [*figures, *_samples(analysis, analysis.deciding[-1])]
+
+
+def _choices(analysis: Analysis, metric: MetricInfo) -> list[Choice]:
+    """The choices of a grid; cells are named by their levels on the axes that the cells of a row do not share."""
+    cells, values = analysis.cells[analysis.cells["metric"] == metric.name], analysis.values(metric.name)
+    named = cells.assign(name=[words.name_in_row(analysis, cell) for cell in cells["cell_id"]])
+    rows = [row for _, row in named.groupby("row", sort=False) if (values.loc[row["cell_id"]].nunique() > 1).any()]
+    return [(best, row) for row in rows for _, best in row[row["place"] == BEST].iterrows()]
+
+
+def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
+    """The cell to take, with the alternatives; without a recommendation if nothing was tested."""
+    use, (best, cells) = metric.decides, choices[0]
+    if analysis.meta.preliminary:
+        return _take(analysis, metric, f"For {use} so far", best["name"], " leads.")
+    why = _beside(analysis, metric, best)
+    if not best["bold"]:
+        return _take(analysis, metric, f"For {use} no verdict; best value:", best["name"], ".", why)
+    as_good, left = (cells.loc[cells["place"] == place, "name"].tolist() for place in (AS_GOOD, MAY_BE_BEST))
+    which = f"{as_good[0]}, which is" if len(as_good) == 1 else f"any of {len(as_good)} others that are"
+    rest = f", or {which} {words.as_good(metric)}" if as_good else ""
+    rest += f"; {counted(len(left), 'other')} cannot be ruled out" if left else ""
+    return _take(analysis, metric, f"For {use}, at this budget, take", best["name"], f"{rest}.", why)
+
+
+def _beside(analysis: Analysis, metric: MetricInfo, best: pd.Series) -> list[str]:
+    """The smallest difference of the best cell from those that it is compared with, and the score of real data."""
+    own = analysis.comparisons.query("kind == 'comparison' and metric == @metric.name and n > 1 and sd > 0")
+    its = own[own[["a", "b"]].eq(best["cell_id"]).any(axis=1)].sort_values("difference", key=abs)
+    nearest = its.head(1).to_dict("records")
+    sentences = [words.comparison_sentence(analysis, row, seed_seconds(analysis)) for row in nearest]
+    for floor in filter(None, [analysis.meta.floors.get(metric.name)]):
+        ahead = metric.sign * (best["mean"] - floor.value) > 0
+        caution = "; beyond that is not better than real" if ahead else ""
+        sentences.append(f"For comparison: {floor.label} score {words.amount(metric, floor.value)}{caution}.")
+    return sentences
+
+
+def _take(
+    analysis: Analysis, metric: MetricInfo, take: str, choice: str = "", rest: str = "", why: Sequence[str] = ()
+) -> Markup:
+    """A choice in large letters, below its limits: that it is exploratory, or that a code without a network is better
+    than all cells; and above its reasons."""
+    headline = words.headline(analysis, metric)
+    marks = ["Exploratory: other seeds were asked for after results were there"] * analysis.meta.continued
+    marks += ["Preliminary: no verdict yet"] * analysis.meta.preliminary
+    marks += [code for code, _ in [words.beside_codes(analysis, metric)] if code.startswith("Every cell")]
+    limits = Markup('<p class="mark">{}</p>').format(". ".join(marks)) if marks else ""
+    large = Markup('<p class="take">{} <strong>{}</strong>{}</p>').format(*map(prose, (take, choice, rest)))
+    reasons = Markup("").join(Markup("<p>{}</p>").format(prose(line)) for line in (headline, *why) if line)
+    return Markup('<div class="answer">{}{}{}</div>').format(limits, large, reasons)
+
+
+def _by_row(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
+    """The best mean of each row, those of the same name together: β̃ at 10 and 25; analytic at 50."""
+    best = pd.DataFrame([best for best, _ in choices]).groupby("name", sort=False)["row"]
+    choice = "; ".join(f"{name} at {listed(at.tolist())}" for name, at in best)
+    rows, so_far = " · ".join(analysis.meta.row_labels), " so far" if analysis.meta.preliminary else ""
+    return _take(analysis, metric, f"For {metric.decides}, by {rows}, the best mean{so_far}:", choice, ".")
+
+
+def _row_table(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
+    """A table of each row's best cell, its lead, the cells as good, and others that may be the best."""
+    lines = []
+    for best, own in choices:
+        names = [own.loc[own["place"] == place, "name"].tolist() for place in (AS_GOOD, MAY_BE_BEST)]
+        others = [listed_names(of, "and") if len(of) <= FEW else f"{len(of)} cells" for of in names]
+        value = words.amount(metric, best["mean"], best["half_width"])
+        lines.append([str(best["row"]), f"{best['name']} ({value})", _lead(analysis, metric, best, own), *others])
+    head = (" · ".join(analysis.meta.row_labels), "Best mean", "Ahead of the next by", "As good", "Cannot be ruled out")
+    filled = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
+    head, *rows = zip(*filled, strict=True)
+    return Markup('<p class="lead">{}, for {}</p>').format(metric.label, metric.decides) + table(head, rows)
+
+
+def _lead(analysis: Analysis, metric: MetricInfo, best: pd.Series, cells: pd.DataFrame) -> str:
+    """The lead of the best cell over the next mean, with its own 95 % interval; "" where no seed has both."""
+    others = cells[(cells["rank"] >= 0) & (cells["cell_id"] != best["cell_id"])].sort_values("rank")
+    for _, second in others.head(1).iterrows():
+        values = contrast(analysis, metric, [(1.0, best["cell_id"]), (-1.0, second["cell_id"])])
+        if len(values):
+            ahead = Paired.of(values, metric.resolution)
+            return f"{words.size(metric, abs(float(ahead.mean)), float(ahead.half_width()))} over {second['name']}"
+    return ""
+
+
+def _samples(analysis: Analysis, metric: MetricInfo) -> list[Markup]:
+    """The first sheet of the best cell in a metric, and one of held-out images; none if the data are not images."""
+    folder, cells = analysis.folder / "samples", analysis.cells.query("metric == @metric.name")
+    best = cells[cells["place"] == BEST].sort_values("mean", ascending=metric.sign < 0)
+    if best.empty:
+        return []
+    sheet = f"{best['cell_id'].iloc[0]}-{analysis.meta.seeds[0]}.png"
+    captions = {sheet: f"Samples of {best['name'].iloc[0]}, the best in {metric.label}."}
+    captions |= {f"{HELD_OUT}.png": "Real images, held out."}
+    return [figure(folder / file, text, WIDE) for file, text in captions.items() if (folder / file).is_file()]
+
 
 COSTS = ("Parameters", "Training (FLOPs)", "Training (s)", "A sample (s)", "Peak memory (bytes)")
 """The heads of the columns of `Analysis.costs`."""
@@ -63,6 +182,14 @@ def search_report(search: Search, folder: Path) -> str:
     lead, pages = [f"Search `{search.head.name}`: {search.head.data}"], pages_of(folder)
     parts = [search_part(search, None, figures(pages)), LEGEND]
     return render(search.head.question, lead, links_of(folder, pages), (), parts)
+
+
+def search_part(search: Search, optimism: pd.DataFrame | None, figures: Mapping[str, Markup]) -> Part:
+    """The search's part of a page: a sentence on what was tried, three tables, figures."""
+    blocks = [searched(search, optimism)]
+    for caption, of in tables(search, optimism).items():
+        blocks += [caption, table(list(map(str, of)), of.to_numpy().tolist())]
+    return Part("search", "Search", [*blocks, *figures.values()], counted(len(search.trials), "trial"), opened=True)
 
 
 def figures(pages: Path) -> dict[str, Markup]:
@@ -115,6 +242,8 @@ def _published(analysis: Analysis) -> Part | None:
 def _axes(analysis: Analysis) -> Part | None:
     """The effects of axes and their interactions, and each level averaged over the other axes."""
     rows, gists = [], []
+    if analysis.effects.empty:
+        return None
     for name, own in analysis.effects.groupby("metric", sort=False):
         label, matter = analysis.metric(str(name)).label, own.loc[own["p_adjusted"] <= ALPHA, "factors"]
         gists.append(f"{label}: {some(matter.tolist(), 3) or 'none'}")
@@ -124,11 +253,11 @@ def _axes(analysis: Analysis) -> Part | None:
             rows.append([label, row["factors"], test, p, f"{100 * row['share']:.0f} %"])
     head = ("Metric", "Axis, or two that depend on each other", "Test", "p", "Share of the variance")
     means = []
-    for name, axis, level, *mean in analysis.averages.itertuples(index=False):
+    for name, axis, level, *mean in averages_of(analysis, analysis.deciding).itertuples(index=False):
         metric = analysis.metric(name)
         means.append([metric.label, axis, level, words.size(metric, *mean).removeprefix("a factor of ")])
     averages = table(("Metric", "Axis", "Level", "Mean over the other axes"), means)
-    return Part("axes", "Which axes matter", [table(head, rows), averages], "; ".join(gists)) if rows else None
+    return Part("axes", "Which axes matter", [table(head, rows), averages], "; ".join(gists))
 
 
 def _gallery(name: str, title: str, figures: Mapping[str, Markup]) -> Part | None:

@@ -24,10 +24,9 @@ from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.tracking.tracker import Tracker
 from analysis import read
-from analysis.folders import search_alone
 from analysis.pages import in_words
-from analysis.report.search import terminal_search
-from analysis.search import read_search
+from analysis.places import search_alone
+from analysis.search import read_search, terminal_search
 from tests.ablations.cells import FEW, HERE, TINY, cell_of, over, reproducible, result_of, stages_of_cell
 from tests.made_once import made_once
 

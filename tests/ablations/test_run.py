@@ -28,8 +28,8 @@ from ablations.tracking.store import TrackingError
 from ablations.tracking.tracker import Tracker
 from analysis import shell
 from analysis.errors import InputError
-from analysis.frames import read_curves
 from analysis.reading import read_results
+from analysis.results import read_curves
 from analysis.schema import NUMERICS
 from tests.ablations.cells import POINTS, TINY, assert_same, over, weights
 from tests.ablations.conftest import HERE, head, plan_of, result_of, rows, runs_of, stages_of_cell, tracker_in

@@ -12,6 +12,7 @@ from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
 from analysis import read
+from analysis.factorial import averages_of
 from tests.analysis.folders import NLL, make_folder
 
 A, B, D = ["a1", "a2", "a3"], ["b1", "b2", "b3", "b4"], ["d1", "d2"]
@@ -92,7 +93,8 @@ def test_nothing_differs_or_cannot_be_told(tmp_path):
 
 def test_averages_are_over_the_combinations_that_all_levels_have(tmp_path):
     values, frame = drawn(D, B, without={("d2", "b4")})
-    found = read(make_folder(tmp_path / "g", values)).averages.set_index(["axis", "level"])
+    grid = read(make_folder(tmp_path / "g", values))
+    found = averages_of(grid, grid.deciding).set_index(["axis", "level"])
     common = frame[frame["b"] != "b4"].pivot_table(index="seed", columns="a", values="y")
     assert found.loc[("A", "d1"), "mean"] == pytest.approx(common["d1"].mean())
     half = stats.t.isf(0.025, 4) * stats.sem(common["d1"])

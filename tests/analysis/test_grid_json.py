@@ -11,7 +11,7 @@ import pytest
 from analysis import read
 from analysis.errors import InputError
 from analysis.grid_json import Auto, Meta, MetricInfo, parse_meta
-from analysis.primary import Primary
+from analysis.schema import Primary
 from tests.analysis.folders import described, make_folder
 
 NLL = MetricInfo("nll/test", "NLL", "min", relevant=0.01)

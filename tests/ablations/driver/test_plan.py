@@ -8,7 +8,7 @@ from ablations.driver import run
 from ablations.driver.plan import Plan
 from analysis.errors import InputError
 from analysis.files import read_json
-from analysis.frames import read_csv
+from analysis.results import read_csv
 from tests.ablations.conftest import TINY, over, plan_of
 from tests.ablations.data.fabricated import pictures
 

@@ -15,7 +15,7 @@ from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage
 from analysis.errors import InputError
-from analysis.frames import read_csv
+from analysis.results import read_csv
 from tests.ablations.conftest import head, plan_of
 from tests.ablations.driver.conftest import NLL, NOISE, WORDS
 from tests.ablations.settings.test_grammar import one_line_error

@@ -17,7 +17,7 @@ from ablations.driver.run import main
 from ablations.results import mixture
 from ablations.results.deck import FRAMES, SCHEDULES, forward
 from ablations.results.sample_sheets import sheet
-from analysis.frames import read_csv
+from analysis.results import read_csv
 from tests.ablations.conftest import said
 from tests.made_once import made_once
 

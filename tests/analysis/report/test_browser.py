@@ -19,7 +19,7 @@ MEANS = (
 
 @pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
 def test_on_a_phone_tables_sort_filter_and_fold_and_nothing_is_too_wide_or_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "FIGURES", {"metrics": "rows"})
+    monkeypatch.setattr(figures, "FIGURES", {"metrics": "values"})
     known = {"nll/test": [{"label": "uniform code", "value": 1.0}, {"label": "histogram", "value": 4.0}]}
     page_of(build(tmp_path / "targets", baselines=known), drawn=True)
     with Browser(tmp_path / "profile") as browser:

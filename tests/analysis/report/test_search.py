@@ -4,8 +4,7 @@ import pytest
 
 from analysis.answers import read
 from analysis.errors import InputError
-from analysis.report.search import best, terminal_search
-from analysis.search import read_search
+from analysis.search import best, read_search, terminal_search
 from tests.analysis.folders import FID, METRICS
 from tests.analysis.report.folders import OBJECTIVE, build, confirmation, search
 from tests.analysis.report.pages import page_of

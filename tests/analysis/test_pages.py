@@ -1,7 +1,7 @@
 """What a terminal shows of a grid."""
 
 from analysis.labels import width
-from analysis.terminal import terminal_table
+from analysis.pages import terminal_table
 from tests.analysis.small import FID, IS, NLL, crossed
 
 LOSSES = {"a": ("L (fixed isotropic Σ)", {}), "b": ("MSE", {})}

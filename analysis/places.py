@@ -1,4 +1,4 @@
-"""The folders that hold results, and those of them that were committed.
+"""The places of a grid's results: the folders that hold them, and a tracking store's address and page.
 
     results/<grid>/              a person's own runs, which git ignores
     results/committed/<grid>/    runs for all to read, which come with the code
@@ -9,14 +9,16 @@ No command writes to results/committed/ but `evidence.promote`.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from analysis.errors import InputError, unknown
 from analysis.files import read_json
-from analysis.options import Option, folder_name
 from analysis.schema import SEARCH, TRIALS
+from analysis.shell import Option, folder_name
 
 COMMITTED = "committed"
 """The name of the folder of committed results within a results folder; no grid has this name."""
@@ -80,11 +82,43 @@ def no_grid(folder: Path, names: Sequence[str] = ()) -> InputError:
     return InputError(f"{hint} ({folder / 'grid.json'} is missing; {how})")
 
 
-def is_committed(folder: Path) -> bool:
-    return folder.resolve().parent.name == COMMITTED
-
-
 def pages_of(folder: Path) -> Path:
     """The folder for the pages that commands other than `evidence.promote` draw: the results folder itself, or one
     beside committed results."""
-    return folder.parent.parent / f".{COMMITTED}" / folder.name if is_committed(folder) else folder
+    committed = folder.resolve().parent.name == COMMITTED
+    return folder.parent.parent / f".{COMMITTED}" / folder.name if committed else folder
+
+
+LOCAL = "http://127.0.0.1:5000"
+"""The address at which `mlflow ui` shows a store that is not a server."""
+
+
+def tracking_of(uri: str, experiment: str, runs: Mapping[tuple[str, int], str]) -> dict[str, Any]:
+    """The tracking.json of runs of an experiment, given by its id, in the store at `uri` (`grid_json.Tracking`)."""
+    public, by_cell = without_password(uri), dict[str, dict[int, str]]()
+    for (cell_id, seed), run in sorted(runs.items()):
+        by_cell.setdefault(cell_id, {})[seed] = run
+    return {"uri": public, "experiment": experiment, "link": page(public, experiment), "runs": by_cell}
+
+
+def without_password(uri: str) -> str:
+    """The address without user:password@ and without its ?query, which can hold them too."""
+    return re.sub(r"//[^/]*@", "//", uri.partition("?")[0])
+
+
+def reason_of(error: Exception, uri: str) -> str:
+    """The line of a store's error that says what went wrong, without the URI's password."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
+    return without_passwords((lines or [type(error).__name__])[0], uri)
+
+
+def without_passwords(text: str, uri: str) -> str:
+    """A message about the store at `uri`, without the secrets of this address and of any other in it."""
+    return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
+
+
+def page(uri: str, experiment: str, view: str = "grid") -> str:
+    """The page of the UI that charts a grid, by the name of one of its views."""
+    host = without_password(uri) if uri.startswith(("http://", "https://")) else LOCAL
+    query = f"compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey={view}"
+    return f"{host.rstrip('/')}/#/experiments/{experiment}/runs?{query}"

@@ -1,13 +1,13 @@
 """Addresses without secrets, and where a grid's runs are to be seen."""
 
 import json
-from dataclasses import asdict
 
 import pytest
 
 from analysis import read
 from analysis.errors import InputError
-from analysis.links import page, read_tracking, tracking_of, without_password, without_passwords
+from analysis.grid_json import Tracking, read_tracking
+from analysis.places import page, tracking_of, without_password, without_passwords
 from tests.analysis.folders import make_folder
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}
@@ -37,11 +37,11 @@ def test_tracking_comes_back_from_its_file(tmp_path):
     folder = make_folder(tmp_path / "made", {"a": [2.5]})
     assert read(folder).tracking is None
     tracking = tracking_of("https://me:secret@host", "7", RUNS)
-    text = json.dumps(asdict(tracking))
+    text = json.dumps(tracking)
     (folder / "tracking.json").write_text(text)
     assert "secret" not in text
     found = read(folder).tracking
-    assert found == tracking
+    assert found == Tracking(**tracking)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"uri": "x"}', '{"uri":"x","experiment":"1","link":"y","runs":[]}'])

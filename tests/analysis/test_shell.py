@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from analysis.errors import InputError
-from analysis.options import Option, parse, run, usage
+from analysis.shell import Option, parse, run, usage
 
 OPTIONS = {
     "grid": Option("a name", required=True),
@@ -63,7 +63,7 @@ def test_run_answers_in_a_line_and_an_exit_code(arguments, code, out, err, capsy
 COMMANDS = [f"ablations.{name}" for name in ("publish", "sample", "export", "clean")]
 
 
-@pytest.mark.parametrize("module", ["analysis.options", *COMMANDS])
+@pytest.mark.parametrize("module", ["analysis.shell", *COMMANDS])
 def test_help_comes_before_anything_heavy(module):
     heavy = "{'pandas', 'torch', 'mlflow', 'numpy', 'pydantic'}"
     code = f"import sys, {module}; assert not {heavy} & set(sys.modules), sorted({heavy} & set(sys.modules))"

@@ -62,4 +62,3 @@ def test_each_row_has_its_own_places(tmp_path):
     found = cells(tmp_path / "g", values, primary=[{"compare": {"a": "tilde"}, "at": {"b": ["5", "10"]}}])
     assert found["row"].tolist() == ["5", "5", "10", "10"]
     assert found["place"].to_dict() == {"beta-5": "worse", "beta-10": "best", "tilde-5": "best", "tilde-10": "worse"}
-    assert read(tmp_path / "g").best(NLL, "10") == "beta-10"

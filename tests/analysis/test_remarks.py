@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from analysis import read
-from analysis.drawing import best_sets, drawing
-from analysis.remarks import of_table
+from analysis.remarks import best_sets, drawing, of_table
 from tests.analysis.folders import FID, make_folder
 
 
