@@ -52,7 +52,8 @@ def test_what_bf16_changes():
 
 def test_what_the_search_found():
     grid = committed("search-schedule")
-    (default,), found = grid.at({"choice": "default"}), grid.best("nll/test")
+    (default,) = grid.at({"choice": "default"})
+    (found,) = grid.cells.query("metric == 'nll/test' and place == 'best'")["cell_id"]
     values = {(row.cell_id, row.metric): (row.mean, row.half_width) for row in grid.cells.itertuples()}
     texts = [f"{mean:.2f} ± {half:.2f}" for mean, half in (values[cell, "nll/test"] for cell in (found, default))]
     fids = [f"{mean:.1f} ± {half:.1f}" for mean, half in (values[cell, FID] for cell in (found, default))]
