@@ -12,6 +12,7 @@ from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal, Result
 from ablations.engine.workers import perform
 from ablations.grids.grid import make
+from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import WEIGHTS
@@ -20,6 +21,9 @@ from ablations.stages.metrics import check, metric_stages
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
 from diffusion_core.precision import resolve_precision
+
+GRIDS = sorted(grammar.options_of("grid").keys() - {"published"})
+"""Grids that ship and bring all that they need; that of a published network is in `stages/test_published.py`."""
 
 TINY = [
     *["horizon=25", "training.steps=60", "training.warmup=10", "training.learning_rate=0.005", "training.batch=16"],

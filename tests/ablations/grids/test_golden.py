@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from ablations.grids.grid import make
-from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.registry import cell_id
 from ablations.stages.graph import stages_of
+from tests.ablations.cells import GRIDS
 
 with Path(__file__).with_name("golden_ids.csv").open(encoding="utf-8", newline="") as file:
     GOLDEN = defaultdict(list)
@@ -34,7 +34,7 @@ def ids_of(point):
 
 
 def test_every_grid_file_is_among_them():
-    assert set(GOLDEN) == set(grammar.options_of("grid"))
+    assert set(GOLDEN) == set(GRIDS)
     assert sum(map(len, GOLDEN.values())) == 412
 
 

@@ -22,6 +22,7 @@ from ablations.settings.cell import AT_ONCE, AXES, Cell, default_name
 from ablations.settings.registry import cell_id, parameters
 from ablations.stages.graph import once, stages_of
 from analysis.errors import InputError
+from tests.ablations.cells import GRIDS
 
 DIGEST = "d" * 12
 RESULTS = Path(__file__).parents[3] / "results" / "committed"
@@ -335,7 +336,7 @@ def shipped(name):
     return points(f"grid={name}")
 
 
-@pytest.mark.parametrize("name", grammar.options_of("grid"))
+@pytest.mark.parametrize("name", GRIDS)
 def test_every_grid_file_asks_a_question_whose_cells_and_comparisons_are_there(name):
     asked, made = read_grid(name), shipped(name)
     levels, sides = [point.levels for point in made.points], made.file.sides()
@@ -351,7 +352,7 @@ def test_every_grid_file_asks_a_question_whose_cells_and_comparisons_are_there(n
     assert 3 <= len(sides) <= 20
 
 
-@pytest.mark.parametrize("name", grammar.options_of("grid"))
+@pytest.mark.parametrize("name", GRIDS)
 def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
     line = grammar.options_of("grid")[name]
     said = re.search(r"(\d+)( x (\d+))? cells", line)
@@ -360,7 +361,7 @@ def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
     assert int(minutes[1]) <= (5 if name == "parameterization" else 150)
 
 
-@pytest.mark.parametrize("name", grammar.options_of("grid"))
+@pytest.mark.parametrize("name", GRIDS)
 def test_claims_name_their_source_with_its_values_and_cells_that_are_there(name):
     levels = [point.levels for point in shipped(name).points]
     for claim in shipped(name).file.expects:

@@ -11,7 +11,7 @@ import torch
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from analysis.errors import InputError
-from tests.ablations.cells import cell_of, over, results_of, stages_of_cell, weights
+from tests.ablations.cells import cell_of, over, results_of, stages_in, stages_of_cell, weights
 
 SMALL = [
     *["network=published", "evaluation.exact=1", "evaluation.strata=2", "evaluation.n=16", "evaluation.sets=1"],
@@ -39,6 +39,18 @@ def test_target_schedule_steps_and_variance_come_from_its_files(folder):
     assert (cell.horizon, cell.evaluation.clip) == (20, True)
     chosen = [type(choice).__name__ for choice in (cell.parameterization, cell.schedule, cell.variance)]
     assert chosen == ["V", "Cosine", "Beta"]
+
+
+def test_its_grid_asks_every_comparison_of_one_import(folder):
+    made = make(parse_run(["grid=published", f"network.path={folder}", "horizon=100"]))
+    levels = [point.levels for point in made.points]
+    assert all(point.refusal is None for point in made.points)
+    assert all(first in levels and second in levels for first, second in made.file.sides())
+    assert all({**names, **claim.than} in levels for claim in made.file.expects for names in levels)
+    trained = {stage.id for point in made.points for stage in stages_in(point.cell) if stage.kind == "training"}
+    assert len(trained) == 1
+    with pytest.raises(InputError, match=r"network\.path= is missing"):
+        make(parse_run(["grid=published"]))
 
 
 def test_what_is_said_otherwise_holds_and_is_told(folder):
