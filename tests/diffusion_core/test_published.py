@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
+from tests.diffusion_core.test_diffusers import lower_where_too_long
 from diffusion_core.networks.files import files_at
 from diffusion_core.networks.openai import Heads, OpenAIUNet
 
@@ -63,9 +64,9 @@ def pipeline(tmp_path_factory):
     return made, folder
 
 
-def ours(folder, **choices):
+def ours(folder, schedule=dc.Cosine()):
     network = dc.Published(str(folder), horizon=T)
-    taken = dc.Choices(network=network, schedule=dc.Cosine(), horizon=T, **choices)
+    taken = dc.Choices(network=network, schedule=schedule, horizon=T)
     return dc.Diffusion(taken, dc.GreyLevels(256), (1, 8, 8)).eval()
 
 
@@ -224,3 +225,30 @@ def test_root_two_is_scaled_linear():
     gamma = dc.Linear(0.0015, 0.0195, rescale=False, root=2).gamma(T)(torch.arange(1, T + 1))
     torch.testing.assert_close(torch.sigmoid(-gamma), log_alpha_bar.exp(), rtol=1e-6, atol=0)
     assert math.isclose(float(theirs[0]), 0.0015, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("equation", ["ode", "sde"])
+def test_dpm_solver_of_second_order_and_their_pipeline_give_the_same_images(equation, pipeline, monkeypatch):
+    """Theirs lowers its order where ours does: in a step more than twice as long as the one before."""
+    from diffusers import DDPMPipeline, DPMSolverMultistepScheduler
+
+    kind = "dpmsolver++" if equation == "ode" else "sde-dpmsolver++"
+    every = {"timestep_spacing": "trailing", "solver_type": "midpoint"}
+    scheduler = DPMSolverMultistepScheduler(T, 0.01, 0.3, algorithm_type=kind, **every)
+    step, noise = scheduler.step, torch.randn(T + 1, 3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def lowered(*given, **named):
+        lower_where_too_long(scheduler, scheduler.sigmas, scheduler.step_index or 0)
+        return step(*given, **named)
+
+    made, draws = DDPMPipeline(pipeline[0].unet, scheduler), iter([noise[0], *noise.flip(0)])
+    made.set_progress_bar_config(disable=True)
+    for module in ("pipelines.ddpm.pipeline_ddpm", "schedulers.scheduling_dpmsolver_multistep"):
+        monkeypatch.setattr(f"diffusers.{module}.randn_tensor", lambda *_, **__: next(draws))
+    monkeypatch.setattr(scheduler, "step", lowered)
+    theirs = made(batch_size=3, num_inference_steps=T, output_type="np").images
+    model = ours(pipeline[1], dc.Linear(beta_1=0.01, beta_T=0.3, rescale=False)).with_clip(False)
+    with torch.no_grad():
+        sampler = dc.DpmSolver(order=2, equation=equation)
+        *_, x_0 = sampler.walk(model, noise[0], model.chain(), T, lambda k: noise[k])
+    assert (images_of(x_0)[:, 0] - torch.from_numpy(theirs)[..., 0]).abs().max() < 1e-5
