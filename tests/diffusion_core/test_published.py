@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from tests.diffusion_core.test_diffusers import lower_where_too_long
 from diffusion_core.networks.files import files_at
 from diffusion_core.networks.openai import Heads, OpenAIUNet
+from tests.diffusion_core.test_diffusers import lower_where_too_long
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 T = 20
+COSINE = dc.Cosine()
 CLIP = {"clip_sample": True, "num_train_timesteps": T}
 
 
@@ -64,7 +65,7 @@ def pipeline(tmp_path_factory):
     return made, folder
 
 
-def ours(folder, schedule=dc.Cosine()):
+def ours(folder, schedule=COSINE):
     network = dc.Published(str(folder), horizon=T)
     taken = dc.Choices(network=network, schedule=schedule, horizon=T)
     return dc.Diffusion(taken, dc.GreyLevels(256), (1, 8, 8)).eval()
