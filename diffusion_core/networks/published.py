@@ -23,6 +23,8 @@ from diffusion_core.networks.openai import Heads, OpenAIUNet
 
 ARCHITECTURE = "UNet2DModel"
 """That of diffusers which is told x_t, the time and perhaps a class, and works on pixels."""
+NEARLY_WHOLE = 0.02
+"""The most by which float32 moves a whole index of time."""
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -42,6 +44,10 @@ class Published(Network):
 
     where: ClassVar[tuple[str, ...]] = ("path",)
     pretrained = True
+
+    @property
+    def whole_times(self) -> bool:
+        return has_time_table(files_at(self.path).config or {})
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return self.labelled(shape, channels_out, 0)
@@ -79,17 +85,34 @@ class Adapted(nn.Module):
         super().__init__()
         self.network = network
         self.horizon, self.scale, self.channels_out, self.rows = horizon, scale, channels_out, rows
+        self.tabled = has_time_table(getattr(network, "config", {}))
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         if label is not None and (label >= self.rows).any():
             says = "this published network has no row for no label"
             raise ValueError(f"{says}: take data that are all labelled, conditioning.dropout=0, and no guidance")
         index = (time * (self.horizon / TIME_SCALE) - 1) * self.scale
+        if self.tabled:
+            index = self.row(index)
         if isinstance(self.network, OpenAIUNet):
             out: Tensor = self.network(x, index, label)
         else:
             out = self.network(x, index, class_labels=label, return_dict=False)[0]
         return out[:, : self.channels_out]
+
+    @staticmethod
+    def row(index: Tensor) -> Tensor:
+        """The row of a table of times; ValueError between two rows."""
+        row = index.round()
+        if ((index - row).abs() > NEARLY_WHOLE).any():
+            says = "this published network has a table of whole times, and is asked between two of them"
+            raise ValueError(f"{says}: take a sampler, an objective and likelihoods of the steps of its chain")
+        return row.long()
+
+
+def has_time_table(config: Mapping[str, Any]) -> bool:
+    """True where a network of diffusers looks its embedding of time up, by whole indices."""
+    return config.get("time_embedding_type") == "learned"
 
 
 def of_diffusers(config: Mapping[str, Any], files: Files, path: str) -> nn.Module:
@@ -136,7 +159,8 @@ def tensors(paths: tuple[Path, ...]) -> dict[str, Tensor]:
 
 def label_rows(network: nn.Module) -> int:
     """The rows of a network's table of classes, of which one may be for none; 0 where it is told no class."""
-    return next((layer.num_embeddings for layer in network.modules() if isinstance(layer, nn.Embedding)), 0)
+    tables = [getattr(network, name, None) for name in ("class_embedding", "label_emb")]
+    return next((table.num_embeddings for table in tables if isinstance(table, nn.Embedding)), 0)
 
 
 def widen(network: nn.Module, channels_out: int) -> None:
