@@ -46,34 +46,32 @@ def main(arguments: list[str]) -> int:
 
 
 def export(given: dict[str, Any]) -> None:
-    """Write the file or the folder, and print its path and how to use it."""
-    taken = {"name": given["name"], "search": given["search"], "to": given["to"]}
-    needed, idle = ("to", ("name", "search")) if given["format"] == DIFFUSERS else ("name", ("to",))
-    if not taken[needed]:
+    """Keep what is asked for, and print its path and how to use it."""
+    (keep_cell if given["format"] == DIFFUSERS else keep_schedule)(given)
+
+
+def check(given: dict[str, Any], needed: str, idle: tuple[str, ...]) -> None:
+    """InputError where a format's key is missing, or a key is given that says nothing with it."""
+    if not given[needed]:
         raise InputError(f"{needed}= is missing: give {OPTIONS[needed].help}")
-    if other := next((key for key in idle if taken[key]), ""):
+    if other := next((key for key in idle if given[key]), ""):
         raise InputError(f"{other}= says nothing with format={given['format']}: leave it out")
-    if given["format"] == DIFFUSERS:
-        write_folder(given)
-    else:
-        keep_schedule(given)
 
 
-def write_folder(given: dict[str, Any]) -> None:
-    """Write a cell as diffusers has it."""
-    if not given["cell"]:
-        raise InputError(f"cell= is missing: give {OPTIONS['cell'].help}")
-    from ablations.driver import diffusers_folder
+def keep_cell(given: dict[str, Any]) -> None:
+    """Write a cell as a folder of diffusers."""
+    check(given, "cell", ())
+    check(given, "to", ("name", "search", "winner"))
+    from ablations.driver.diffusers_folder import write_folder
 
-    folder = diffusers_folder.write_folder(given)
-    print(
-        f"{folder}   (README.md says how diffusers samples it)\n"
-        f"python -m ablations.run network=published network.path={folder}"
-    )
+    folder = write_folder(given)
+    again = f"python -m ablations.run network=published network.path={folder}"
+    print(f"{folder}   (its README.md says how diffusers samples it)\n{again}")
 
 
 def keep_schedule(given: dict[str, Any]) -> None:
     """Write the file of a schedule."""
+    check(given, "name", ("to",))
     if bool(given["cell"]) == bool(given["search"]):
         what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")

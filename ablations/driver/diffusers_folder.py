@@ -27,12 +27,11 @@ from analysis.answers import read
 from analysis.errors import InputError, alternatives
 from analysis.files import make_folder, write_json, write_text
 from analysis.places import COMMITTED, holds_results
-from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.exported import config_of, tensors_of
 from diffusion_core.networks.files import WEIGHTS
 from diffusion_core.networks.unet import UNet
-from diffusion_core.refusing import choice_name
+from diffusion_core.refusing import choice_name, require
 
 WORDS = {
     "space": {"pixels": "pixels"},
@@ -54,45 +53,54 @@ def write_folder(given: dict[str, Any]) -> Path:
     if folder.exists():
         raise InputError(f"to={folder} is there already and is never overwritten: take another to=")
     cell, who = cell_in(row), f"cell {row['cell_id']} at seed {row['seed']}"
-    said = words_of(cell, who)
     if row["status"] != "finished":
         raise InputError(f"{who} is {row['status']} ({row.get('reason', '')}): take a finished one")
-    model = trained(cell, row, journal_of(results, given["journal"]), torch.device("cpu"))
-    assert isinstance(model, Diffusion) and isinstance(cell.network, UNet), "their names were looked up"
-    chain, shape, channels_out = model.chain(), model.shape, model.shape[0] * (2 if cell.variance.learned else 1)
-    times = torch.arange(1, cell.horizon + 1)
-    with torch.no_grad():
-        step = chain.step(times)
-        time = model.denoiser.time(times, step.gamma_t).float()
     try:
-        config = config_of(cell.network, shape, channels_out, cell.horizon)
+        said, config = words_of(cell), network_config(cell)
     except ValueError as error:
-        raise InputError(f"{who}: {error}") from error
-    index = {"_class_name": "DDPMPipeline", "unet": ["diffusers", config["_class_name"]]}
-    index["scheduler"] = ["diffusers", said["sampler"]]
-    scheduler = scheduler_of(cell, said, step.beta.tolist(), chain) | {"clip_sample": cell.evaluation.clip}
+        raise InputError(f"{who} is more than diffusers can say: {error}") from error
+    model = trained(cell, row, journal_of(results, given["journal"]), torch.device("cpu"))
+    assert isinstance(model, Diffusion), "a chain of pixels without a guide"
     places = results / row["grid"], results / COMMITTED / row["grid"]
     text = card(folder, row, cell, read(next(filter(holds_results, places))))
 
     def write(place: Path) -> None:
-        write_json(place / "model_index.json", index)
-        write_json(place / "scheduler" / "scheduler_config.json", scheduler)
-        write_json(place / "unet" / "config.json", config)
-        weights = place / "unet" / f"{WEIGHTS}.safetensors"
-        save_file(tensors_of(cell.network, model.network, time), weights, {"format": "pt"})
+        write_pipeline(place, cell, model, said, config)
         write_text(place / "README.md", text)
 
     make_folder(folder, write)
     return folder
 
 
-def words_of(cell: Cell, who: str) -> dict[str, str]:
-    """An axis → what diffusers calls the cell's choice; InputError for the first one that it has no word for."""
+def write_pipeline(place: Path, cell: Cell, model: Diffusion, said: dict[str, str], config: dict[str, Any]) -> None:
+    """Write all that diffusers reads of a cell's model."""
+    times = torch.arange(1, cell.horizon + 1)
+    with torch.no_grad():
+        step = model.chain().step(times)
+        time = model.denoiser.time(times, step.gamma_t).float()
+    index = {"_class_name": "DDPMPipeline"}
+    parts = {"unet": ["diffusers", said["network"]], "scheduler": ["diffusers", said["sampler"]]}
+    write_json(place / "model_index.json", index | parts)
+    write_json(place / "scheduler" / "scheduler_config.json", scheduler_config(cell, said, step.beta.tolist(), model))
+    write_json(place / "unet" / "config.json", config)
+    assert isinstance(cell.network, UNet), "its name was looked up"
+    weights = tensors_of(cell.network, model.network, time)
+    save_file(weights, place / "unet" / f"{WEIGHTS}.safetensors", {"format": "pt"})
+
+
+def network_config(cell: Cell) -> dict[str, Any]:
+    """The config of the cell's network; ValueError where diffusers has no word for a field of it."""
+    shape = cell.data.described().shape
+    assert isinstance(cell.network, UNet), "its name was looked up"
+    return config_of(cell.network, shape, shape[0] * (2 if cell.variance.learned else 1), cell.horizon)
+
+
+def words_of(cell: Cell) -> dict[str, str]:
+    """An axis → what diffusers calls the cell's choice; ValueError for the first one that it has no word for."""
     said = {}
     for axis, known in WORDS.items():
-        if (name := choice_name(getattr(cell, axis))) not in known:
-            advice = f"take a cell with {axis}={alternatives([*known])}"
-            raise InputError(f"{who} has {axis}={name}, which a DDPMPipeline of diffusers cannot say: {advice}")
+        name = choice_name(getattr(cell, axis))
+        require(name in known, f"it has {axis}={name}: take one with {axis}={alternatives([*known])}")
         said[axis] = known[name]
     asked = {
         cell.guidance.asked: cell.guidance.guides,
@@ -100,12 +108,12 @@ def words_of(cell: Cell, who: str) -> dict[str, str]:
         f"sampler.skip={cell.sampler.skip}": cell.sampler.skip > 0,
         f"data={choice_name(cell.data)}, whose values have no bounds": not cell.data.described().encoding.bounded,
     }
-    if other := next((word for word, holds in asked.items() if holds), ""):
-        raise InputError(f"{who} has {other}, which a DDPMPipeline of diffusers cannot say: take a cell without it")
+    for word, holds in asked.items():
+        require(not holds, f"it has {word}: take one without")
     return said
 
 
-def scheduler_of(cell: Cell, said: dict[str, str], betas: list[float], chain: Chain) -> dict[str, Any]:
+def scheduler_config(cell: Cell, said: dict[str, str], betas: list[float], model: Diffusion) -> dict[str, Any]:
     """The config of a `DDPMScheduler`, beside which our own name of the schedule is kept, for `network=published`."""
     return {
         "_class_name": said["sampler"],
@@ -113,21 +121,25 @@ def scheduler_of(cell: Cell, said: dict[str, str], betas: list[float], chain: Ch
         "trained_betas": betas,
         "prediction_type": said["parameterization"],
         "variance_type": said["variance"],
+        "clip_sample": cell.evaluation.clip,
         "timestep_spacing": said["spacing"],
-        KEPT: {"of": digest_of_betas(betas), "settings": kept(cell, chain)},
+        KEPT: {"of": digest_of_betas(betas), "settings": schedule_settings(cell, model)},
     }
 
 
-def kept(cell: Cell, chain: Chain) -> dict[str, Any]:
-    """The settings of the cell's schedule; one that was learned is kept by its γ, at every t if there are few."""
+def schedule_settings(cell: Cell, model: Diffusion) -> dict[str, Any]:
+    """The settings of the cell's schedule; one that was learned is kept by its γ, at every t if there are few. None of
+    a class from outside."""
     values = describe(cell.schedule)
-    if cell.schedule.learned:
-        count = min(cell.horizon, LONGEST)
-        times = 1 + torch.arange(count, dtype=torch.float64) * (cell.horizon - 1) / (count - 1)
-        with torch.no_grad():
-            values = {"name": "saved", "knots": chain.gamma(times).tolist()}
     if ORIGIN in values:
         return {}
-    name = values["name"] if values["name"] in grammar.files("schedule") else "log_snr_linear"
-    fields = {f"schedule.{key}": value for key, value in values.items() if key != "name" or value != name}
-    return {"schedule": name, **fields, "first_step": cell.first_step}
+    if cell.schedule.learned:
+        times = torch.linspace(1, cell.horizon, min(cell.horizon, LONGEST), dtype=torch.float64)
+        values = {"name": "saved", "knots": model.gamma(times).tolist()}
+    # A schedule that is kept by its values has no file of its own that ships.
+    name = values.pop("name") if values["name"] in grammar.files("schedule") else "log_snr_linear"
+    return {
+        "schedule": name,
+        **{f"schedule.{key}": value for key, value in values.items()},
+        "first_step": cell.first_step,
+    }

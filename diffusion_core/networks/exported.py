@@ -108,9 +108,9 @@ def of_level(prefix: str, blocks: Any) -> Tensors:
 
 def residual(prefix: str, block: ResidualBlock) -> Tensors:
     """The tensors of a `ResnetBlock2D`, in which time has the scale first, then the shift, as here."""
-    layers = {"norm1": block.norm_in, "conv1": block.conv_in, "time_emb_proj": block.time}
+    layers: dict[str, Any] = {"norm1": block.norm_in, "conv1": block.conv_in, "time_emb_proj": block.time}
     layers |= {"norm2": block.norm_out, "conv2": block.conv_out, "conv_shortcut": block.skip}
-    return {key: value for name, layer in layers.items() for key, value in of_layer(f"{prefix}.{name}", layer).items()}  # type: ignore[arg-type]
+    return {key: value for name, layer in layers.items() for key, value in of_layer(f"{prefix}.{name}", layer).items()}
 
 
 def attention(prefix: str, layer: Attention) -> Tensors:
@@ -129,7 +129,7 @@ def passing(unet: UNet, channels: int, more: int, attention: bool) -> UNetBlock:
     block = UNetBlock(unet, channels + more, channels, attention)
     for value in block.parameters():
         nn.init.zeros_(value)
-    nn.init.eye_(block.block.skip.weight[:, :, 0, 0])  # type: ignore[arg-type, index]
+    nn.init.eye_(block.block.skip.weight[:, :, 0, 0])  # type: ignore[index]
     return block
 
 

@@ -47,7 +47,7 @@ class Published(Network):
 
     @property
     def whole_times(self) -> bool:
-        return has_time_table(files_at(self.path).config or {})
+        return (files_at(self.path).config or {}).get("time_embedding_type") == "learned"
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return self.labelled(shape, channels_out, 0)
@@ -74,45 +74,36 @@ class Published(Network):
         widen(network, channels_out)
         # A `.pt` file's index of time is spread over 0 to 1000, whatever its T.
         scale = TIME_SCALE / self.horizon if files.config is None else 1.0
-        return Adapted(network.eval(), self.horizon, scale, channels_out, rows)
+        return Adapted(network.eval(), self.horizon, scale, channels_out, rows, self.whole_times)
 
 
 class Adapted(nn.Module):
     """A network of others under our calls: its index of time from ours, and the channels that are asked for. It knows
-    `rows` labels, of which the last may be none."""
+    `rows` labels, of which the last may be none. It may know `whole` indices alone, the rows of a table."""
 
-    def __init__(self, network: nn.Module, horizon: int, scale: float, channels_out: int, rows: int) -> None:
+    def __init__(
+        self, network: nn.Module, horizon: int, scale: float, channels_out: int, rows: int, whole: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
         self.horizon, self.scale, self.channels_out, self.rows = horizon, scale, channels_out, rows
-        self.tabled = has_time_table(getattr(network, "config", {}))
+        self.whole = whole
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         if label is not None and (label >= self.rows).any():
             says = "this published network has no row for no label"
             raise ValueError(f"{says}: take data that are all labelled, conditioning.dropout=0, and no guidance")
         index = (time * (self.horizon / TIME_SCALE) - 1) * self.scale
-        if self.tabled:
-            index = self.row(index)
+        if self.whole:
+            near, index = index, index.round().long()
+            if ((near - index).abs() > NEARLY_WHOLE).any():
+                says = "this published network has a table of whole times, and is asked between two of them"
+                raise ValueError(f"{says}: take a sampler, an objective and likelihoods of the steps of its chain")
         if isinstance(self.network, OpenAIUNet):
             out: Tensor = self.network(x, index, label)
         else:
             out = self.network(x, index, class_labels=label, return_dict=False)[0]
         return out[:, : self.channels_out]
-
-    @staticmethod
-    def row(index: Tensor) -> Tensor:
-        """The row of a table of times; ValueError between two rows."""
-        row = index.round()
-        if ((index - row).abs() > NEARLY_WHOLE).any():
-            says = "this published network has a table of whole times, and is asked between two of them"
-            raise ValueError(f"{says}: take a sampler, an objective and likelihoods of the steps of its chain")
-        return row.long()
-
-
-def has_time_table(config: Mapping[str, Any]) -> bool:
-    """True where a network of diffusers looks its embedding of time up, by whole indices."""
-    return config.get("time_embedding_type") == "learned"
 
 
 def of_diffusers(config: Mapping[str, Any], files: Files, path: str) -> nn.Module:
