@@ -40,9 +40,9 @@ WORDS = {
     "parameterization": {ours: theirs for theirs, ours in TARGETS.items()},
     "variance": {"beta": "fixed_large", "beta_tilde": "fixed_small", "learned": "learned_range"},
     "sampler": {"ancestral": "DDPMScheduler"},
-    "spacing": {"uniform": "linspace", "trailing": "trailing"},
+    "spacing": {"uniform": "linspace"},
 }
-"""An axis, and its choices that diffusers has a word for."""
+"""An axis, and its choices that diffusers has a word for. Its `trailing` spacing ends with noise on the image."""
 LONGEST = 250
 """The most knots that a learned schedule is kept by: MLflow shows 6000 characters of a parameter."""
 
@@ -106,6 +106,7 @@ def words_of(cell: Cell) -> dict[str, str]:
         cell.guidance.asked: cell.guidance.guides,
         "conditioning.self_conditioning=true": cell.conditioning.self_conditioning,
         f"sampler.skip={cell.sampler.skip}": cell.sampler.skip > 0,
+        "sampler.steps=1": cell.sampler.steps == 1,
         f"data={choice_name(cell.data)}, whose values have no bounds": not cell.data.described().encoding.bounded,
     }
     for word, holds in asked.items():
