@@ -29,6 +29,11 @@ def _diffusers():
     pytest.importorskip("diffusers")
 
 
+def said_of(cell):
+    """What diffusers calls a cell's choices, and the config of its network."""
+    return words_of(cell), network_config(cell)
+
+
 def exported(place, *words):
     """A cell's model with weights that are all random, and the pipeline that diffusers makes of its folder."""
     from diffusers import DDPMPipeline
@@ -39,7 +44,7 @@ def exported(place, *words):
     generator = torch.Generator().manual_seed(1)
     for value in model.network.parameters():
         value.data += 0.05 * torch.randn(value.shape, generator=generator)
-    write_pipeline(place, cell, model, words_of(cell), network_config(cell))
+    write_pipeline(place, cell, model, *said_of(cell))
     pipeline = DDPMPipeline.from_pretrained(place)
     pipeline.set_progress_bar_config(disable=True)
     return cell, model, pipeline
@@ -109,7 +114,7 @@ def test_what_diffusers_cannot_say_is_refused_by_name(words, says):
     own = [word for word in SMALL if not (words == ["network=dit"] and word.startswith("network"))]
     cell = cell_of(*over(own, *words))
     with pytest.raises(ValueError, match=re.escape(says)) as refused:
-        network_config(cell) if words_of(cell) else None
+        said_of(cell)
     assert "\n" not in str(refused.value)
 
 
