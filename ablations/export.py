@@ -1,5 +1,6 @@
 """`python -m ablations.export cell=ID name=NAME`: keep a schedule that was learned, as schedule=saved/NAME; or with
-`search=NAME` one that a search found.
+`search=NAME` one that a search found; or with `format=diffusers to=DIR` the whole cell, as a folder that diffusers
+loads.
 
 Of a search the parameters are kept, under the schedule's own name, so that the cell is the one that was tried. Of a
 learned schedule, γ of the averaged learner is kept, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1). Either
@@ -20,10 +21,16 @@ from analysis.errors import InputError, line
 from analysis.files import write_text
 from analysis.shell import Option, exit_code, run
 
-PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
+SCHEDULE, DIFFUSERS = "schedule", "diffusers"
+PURPOSE = (
+    "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME; or\n"
+    "write a whole cell to a folder that diffusers loads (cell= format=diffusers to=DIR)."
+)
 OPTIONS = {
-    "name": Option("what it will be called: schedule=saved/NAME", required=True),
-    "cell": Option("a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id"),
+    "name": Option("what a schedule will be called: schedule=saved/NAME"),
+    "cell": Option("a finished cell, or its id's first digits: runs.csv's column cell_id"),
+    "format": Option("what is kept of it", SCHEDULE, choices=(SCHEDULE, DIFFUSERS)),
+    "to": Option("the new folder of format=diffusers"),
     "seed": Option("which of the cell's trained seeds", 0, int),
     "search": Option("a search's folder in results/, else in results/committed/: search-schedule say"),
     "winner": Option("found, or where two objectives were searched: best_nll, best_fid, …"),
@@ -39,7 +46,32 @@ def main(arguments: list[str]) -> int:
 
 
 def export(given: dict[str, Any]) -> None:
-    """Write the file, and print its path and how to use it."""
+    """Keep what is asked for, and print its path and how to use it."""
+    (keep_cell if given["format"] == DIFFUSERS else keep_schedule)(given)
+
+
+def check(given: dict[str, Any], needed: str, idle: tuple[str, ...]) -> None:
+    """InputError where a format's key is missing, or a key is given that says nothing with it."""
+    if not given[needed]:
+        raise InputError(f"{needed}= is missing: give {OPTIONS[needed].help}")
+    if other := next((key for key in idle if given[key]), ""):
+        raise InputError(f"{other}= says nothing with format={given['format']}: leave it out")
+
+
+def keep_cell(given: dict[str, Any]) -> None:
+    """Write a cell as a folder of diffusers."""
+    check(given, "cell", ())
+    check(given, "to", ("name", "search", "winner"))
+    from ablations.driver.diffusers_folder import write_folder
+
+    folder = write_folder(given)
+    again = f"python -m ablations.run network=published network.path={folder}"
+    print(f"{folder}   (its README.md says how diffusers samples it)\n{again}")
+
+
+def keep_schedule(given: dict[str, Any]) -> None:
+    """Write the file of a schedule."""
+    check(given, "name", ("to",))
     if bool(given["cell"]) == bool(given["search"]):
         what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,19 @@ def make_file(path: Path, write: Callable[[Path], object]) -> None:
             if not path.exists():
                 temporary.replace(path)
         _sync_folder(path.parent)
+
+
+def make_folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a folder beside `path` with files that are whole, then move it there; OSError if it is taken."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        write(temporary)
+        temporary.chmod(0o755)
+        temporary.rename(path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Choices:
         apart (T = 50) errs between them by up to 8 times as much as at them.
         """
         dense = self.in_continuous_time or (self.time_input == "t" and self.horizon >= TIME_SCALE)
-        return dense and not self.parameterization.needs_step
+        return dense and not self.parameterization.needs_step and not self.network.whole_times
 
     @property
     def ends_in_noise(self) -> bool:

@@ -19,6 +19,7 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
+from diffusion_core.networks.network import TIME_SCALE
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import HALVES, Stratification
 from diffusion_core.training import Training, trunk_steps
@@ -91,7 +92,8 @@ def forward_flops(diffusion: Diffusion) -> int:
     single row may be computed as one with two."""
     channels = diffusion.shape[0] * (2 if diffusion.choices.conditioning.self_conditioning else 1)
     x = torch.zeros(2, channels, *diffusion.shape[1:], device=diffusion.device)
-    return flops_of(lambda: diffusion.network(x, torch.ones(2, device=diffusion.device))) // 2
+    last = torch.full((2,), TIME_SCALE, device=diffusion.device)
+    return flops_of(lambda: diffusion.network(x, last)) // 2
 
 
 def autoencoder_flops(autoencoder: Autoencoder, shape: tuple[int, ...], code: tuple[int, ...]) -> tuple[int, int]:

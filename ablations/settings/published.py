@@ -5,6 +5,8 @@ They are suggestions, which give way to what is set anywhere; `overridden` says 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -19,6 +21,9 @@ VARIANCES = {
     "fixed_large_log": {"variance": "beta"},
     "learned_range": {"variance": "learned", "objective": "hybrid"},
 }
+KEPT = "_schedule"
+"""The key of a scheduler's config, which diffusers leaves alone, for the settings of a schedule of ours, and the digest
+of the β_t that they stand for (`ablations/driver/diffusers_folder.py`)."""
 T = 1000
 """The steps of a scheduler that does not say them, and of a network without one."""
 
@@ -52,7 +57,11 @@ def chain_of(scheduler: dict[str, Any]) -> dict[str, Any]:
 
 
 def schedule_of(scheduler: dict[str, Any], says: str) -> dict[str, Any]:
-    """The schedule of a scheduler's config: β_t, or √β_t, linear in t, or the capped cosine of Improved DDPM."""
+    """The schedule of a scheduler's config: β_t, or √β_t, linear in t, the capped cosine of Improved DDPM, or ours."""
+    if (kept := scheduler.get(KEPT)) and kept["settings"] and kept["of"] == digest_of_betas(scheduler["trained_betas"]):
+        return {
+            key: value for key, value in kept["settings"].items() if key.split(".")[0] in ("schedule", "first_step")
+        }
     name = scheduler.get("beta_schedule", "linear")
     if scheduler.get("trained_betas") is not None or name not in ("linear", "scaled_linear", "squaredcos_cap_v2"):
         given = "trained_betas" if scheduler.get("trained_betas") is not None else f"beta_schedule={name}"
@@ -63,6 +72,11 @@ def schedule_of(scheduler: dict[str, Any], says: str) -> dict[str, Any]:
     ends = {"schedule.beta_1": scheduler.get("beta_start", 1e-4), "schedule.beta_T": scheduler.get("beta_end", 0.02)}
     root = {"schedule.root": 2} if name == "scaled_linear" else {}
     return {"schedule": "linear", "schedule.rescale": False, **ends, **root, **moved}
+
+
+def digest_of_betas(betas: list[float] | None) -> str:
+    """12 hex digits of β_1..β_T."""
+    return hashlib.sha256(json.dumps(betas).encode()).hexdigest()[:12]
 
 
 def labels_of(files: Files) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class Network(ABC):
 
     pretrained: ClassVar[bool] = False
 
+    @property
+    def whole_times(self) -> bool:
+        """True where it can be asked at the times 1..T of its chain alone."""
+        return False
+
     @abstractmethod
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         """A module (x [B, *shape], time [B]) → [B, channels_out, *shape[1:]]; ValueError where the shape does not fit.

@@ -23,6 +23,8 @@ from diffusion_core.networks.openai import Heads, OpenAIUNet
 
 ARCHITECTURE = "UNet2DModel"
 """That of diffusers which is told x_t, the time and perhaps a class, and works on pixels."""
+NEARLY_WHOLE = 0.02
+"""The most by which float32 moves a whole index of time."""
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -42,6 +44,10 @@ class Published(Network):
 
     where: ClassVar[tuple[str, ...]] = ("path",)
     pretrained = True
+
+    @property
+    def whole_times(self) -> bool:
+        return (files_at(self.path).config or {}).get("time_embedding_type") == "learned"
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return self.labelled(shape, channels_out, 0)
@@ -68,23 +74,31 @@ class Published(Network):
         widen(network, channels_out)
         # A `.pt` file's index of time is spread over 0 to 1000, whatever its T.
         scale = TIME_SCALE / self.horizon if files.config is None else 1.0
-        return Adapted(network.eval(), self.horizon, scale, channels_out, rows)
+        return Adapted(network.eval(), self.horizon, scale, channels_out, rows, self.whole_times)
 
 
 class Adapted(nn.Module):
     """A network of others under our calls: its index of time from ours, and the channels that are asked for. It knows
-    `rows` labels, of which the last may be none."""
+    `rows` labels, of which the last may be none. It may know `whole` indices alone, the rows of a table."""
 
-    def __init__(self, network: nn.Module, horizon: int, scale: float, channels_out: int, rows: int) -> None:
+    def __init__(
+        self, network: nn.Module, horizon: int, scale: float, channels_out: int, rows: int, whole: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
         self.horizon, self.scale, self.channels_out, self.rows = horizon, scale, channels_out, rows
+        self.whole = whole
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         if label is not None and (label >= self.rows).any():
             says = "this published network has no row for no label"
             raise ValueError(f"{says}: take data that are all labelled, conditioning.dropout=0, and no guidance")
         index = (time * (self.horizon / TIME_SCALE) - 1) * self.scale
+        if self.whole:
+            near, index = index, index.round().long()
+            if ((near - index).abs() > NEARLY_WHOLE).any():
+                says = "this published network has a table of whole times, and is asked between two of them"
+                raise ValueError(f"{says}: take a sampler, an objective and likelihoods of the steps of its chain")
         if isinstance(self.network, OpenAIUNet):
             out: Tensor = self.network(x, index, label)
         else:
@@ -136,7 +150,8 @@ def tensors(paths: tuple[Path, ...]) -> dict[str, Tensor]:
 
 def label_rows(network: nn.Module) -> int:
     """The rows of a network's table of classes, of which one may be for none; 0 where it is told no class."""
-    return next((layer.num_embeddings for layer in network.modules() if isinstance(layer, nn.Embedding)), 0)
+    tables = [getattr(network, name, None) for name in ("class_embedding", "label_emb")]
+    return next((table.num_embeddings for table in tables if isinstance(table, nn.Embedding)), 0)
 
 
 def widen(network: nn.Module, channels_out: int) -> None:

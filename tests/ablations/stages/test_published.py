@@ -11,6 +11,7 @@ import torch
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from analysis.errors import InputError
+from diffusion_core.networks.files import files_at
 from tests.ablations.cells import cell_of, over, results_of, stages_in, stages_of_cell, weights
 
 SMALL = [
@@ -37,6 +38,7 @@ def folder(tmp_path_factory):
 def test_target_schedule_steps_and_variance_come_from_its_files(folder):
     cell = cell_of(*SMALL, f"network.path={folder}")
     assert (cell.horizon, cell.evaluation.clip) == (20, True)
+    assert (cell.network.horizon, cell.network.digest) == (20, files_at(str(folder)).digest)
     chosen = [type(choice).__name__ for choice in (cell.parameterization, cell.schedule, cell.variance)]
     assert chosen == ["V", "Cosine", "Beta"]
 
