@@ -20,7 +20,7 @@ from analysis.errors import InputError
 from analysis.grid_json import MetricInfo
 from analysis.statistics import ALPHA, EQUAL, Estimate, Paired, settle
 
-LARGER, SMALLER, REVERSED, SAME, UNKNOWN = "larger", "smaller", "the other way round", "the same", "cannot tell"
+LARGER, SMALLER, REVERSED, SAME, UNKNOWN = "larger", "smaller", "reversed", "the same", "cannot tell"
 Metrics = tuple[MetricInfo, MetricInfo]
 """A metric in A and in B."""
 
@@ -104,7 +104,7 @@ def _judged(effects: list[Effect]) -> list[Effect]:
 
 
 def _size(a: Paired, b: Paired) -> str:
-    """The verdict on effects that differ: the other way round where each is shown to be on its own side of 0."""
+    """The verdict on effects that differ: reversed where each is shown to be on its own side of 0."""
     if a.mean * b.mean < 0 and max(a.p(), b.p()) <= ALPHA:
         return REVERSED
     return LARGER if abs(b.mean) > abs(a.mean) else SMALLER

@@ -55,7 +55,7 @@ def test_a_change_is_welchs_test_of_the_differences_at_each_seed(grids):
             np.testing.assert_allclose(ends, (interval.low, interval.high))
         assert {cell: effect.verdict for cell, effect in effects.items()} == {
             "small": "larger",
-            "turned": "the other way round",
+            "turned": "reversed",
             "near": "the same",
             "vague": "cannot tell",
         }
