@@ -156,3 +156,28 @@ for (const figure of document.querySelectorAll(".chart:has(script)")) {
   figure.querySelector("img").replaceWith(element("div", { className: "names" }, ...names(panels)), blocks);
 }
 for (const draw of charts) draw();
+
+/** A slider through sheets of samples over training steps: of each cell the last up to its step. Paper has the still. */
+for (const figure of document.querySelectorAll(".photo:has(script)")) {
+  const cells = JSON.parse(figure.querySelector("script").textContent);
+  const midway = cells.filter(cell => cell.sheets.length > 1);
+  const steps = [...new Set(midway.flatMap(cell => cell.sheets.map(([step]) => step)))].sort((a, b) => a - b);
+  const slider = element("input", { type: "range", max: steps.length - 1, value: steps.length - 1 });
+  const told = element("output"), blocks = cells.map(({ name, sheets }) => {
+    const image = element("img", { alt: name }), at = element("small");
+    image.onload = () => { image.width = image.naturalWidth * Math.max(1, Math.round(300 / image.naturalWidth)); };
+    const show = step => {
+      const [own, data] = sheets.findLast(([own]) => own <= step) ?? sheets[0];
+      [image.src, at.textContent] = [`data:image/png;base64,${data}`, sheets.length > 1 ? `step ${own}` : ""];
+    };
+    return { show, block: element("div", {}, element("b", {}, name), image, at) };
+  });
+  slider.oninput = () => {
+    told.textContent = slider.ariaValueText = `step ${steps[slider.value]}`;
+    for (const { show } of blocks) show(steps[slider.value]);
+  };
+  slider.oninput();
+  figure.querySelector("img").className = "still";
+  const sheets = element("div", { className: "sheets" }, ...blocks.map(({ block }) => block));
+  figure.querySelector(".card").prepend(element("label", { className: "over" }, "training ", slider, told), sheets);
+}
