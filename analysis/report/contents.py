@@ -197,8 +197,8 @@ def search_part(search: Search, optimism: pd.DataFrame | None, figures: Mapping[
 def figures(pages: Path, sheets: str = "") -> dict[str, Markup]:
     """The figures that were drawn, by name; that of samples with their sheets over training steps."""
     paths = {name: pages / "figures" / f"{name}.png" for name in FIGURES}
-    more = {"samples": sheets}
-    return {n: figure(path, caption_of(n), sheets=more.get(n, "")) for n, path in paths.items() if path.is_file()}
+    there = {name: path for name, path in paths.items() if path.is_file()}
+    return {n: figure(path, caption_of(n), sheets=sheets * (n == "samples")) for n, path in there.items()}
 
 
 def _sheets(analysis: Analysis) -> str:

@@ -33,10 +33,8 @@ def test_held_out_images_do_so_too(tmp_path):
 
 
 def test_a_cell_has_sheets_of_its_first_seed_midway(tmp_path):
-    made, journal = (
-        plan_of("seeds=2", *TINY, "evaluation.rungs=2", "evaluation.judged_rungs=2"),
-        Journal(tmp_path / "j"),
-    )
+    made = plan_of("seeds=2", *TINY, "evaluation.rungs=2", "evaluation.judged_rungs=2")
+    journal = Journal(tmp_path / "journal")
     stages = [stage for item in made.runs for stage in item.stages if stage.kind == "samples"]
     for stage in stages:
         journal.folder(stage.id).mkdir(parents=True)

@@ -114,9 +114,9 @@ def test_a_slider_shows_samples_over_steps_and_paper_the_still_picture(tmp_path,
     for step, grey in ((100, 10), (300, 30)):
         Image.new("L", (37, 73), grey).save(folder / "samples" / f"epsilon-mse-0-at-{step}.png")
     page_of(folder, drawn=True)
-    state = """const f = document.querySelector('#samples figure'), at = f.querySelectorAll('.sheets > div');
-        const shown = css => getComputedStyle(f.querySelector(css)).display !== 'none';
-        return [f.querySelector('.over output').textContent, [...at].map(e => e.textContent), shown('.still'), shown('.sheets')]"""
+    state = """const all = css => [...document.querySelectorAll('#samples ' + css)].map(e => e.textContent);
+        const shown = css => getComputedStyle(document.querySelector('#samples ' + css)).display !== 'none';
+        return [all('output')[0], all('.sheets > div'), shown('.still'), shown('.sheets')]"""
     with Browser(tmp_path / "profile") as browser:
         browser.open((folder / "report.html").as_uri())
         browser.run("document.querySelector('#samples').parentElement.open = true")
