@@ -164,7 +164,7 @@ def _lengths(bases: list[Array], values: Array) -> Paired:
         moments.append((np.sqrt(np.square(each.mean).sum()), each.variance.sum(), each.spread.sum()))
     mean, variance, spread = np.array(moments).T
     n = np.full(len(bases), len(values))
-    return Paired(mean, variance, np.sqrt(variance * n), spread, n)
+    return Paired(mean, variance, n - 1, np.sqrt(variance * n), spread, n)
 
 
 def _level_weights(codes: NDArray[np.int64], axis: int) -> Array:

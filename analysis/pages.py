@@ -14,12 +14,13 @@ from pathlib import Path
 from analysis import remarks, words
 from analysis.answers import Analysis, read
 from analysis.costs import seed_seconds
-from analysis.errors import NothingYet
+from analysis.errors import InputError, NothingYet
 from analysis.figures import write_figures
 from analysis.files import write_text
 from analysis.labels import width
 from analysis.layouts import table_of
-from analysis.places import pages_of, search_alone
+from analysis.places import RESULTS, folder_of, pages_of, search_alone
+from analysis.report import beside
 from analysis.report.contents import report, search_report
 from analysis.search import read_search, terminal_search
 from analysis.sheet import Entry, Form, Head, Table, letter
@@ -47,6 +48,20 @@ def write_pages(folder: Path | str) -> str:
     write_figures(analysis, pages / "figures")
     write_text(pages / FILE, report(analysis))
     return in_words(analysis)
+
+
+def write_beside(given: str) -> str:
+    """Write the page of two grids, given as A,B, to results/<A>-beside-<B>.html; return what a terminal shows, and its
+    path."""
+    names = given.split(",")
+    if len(names) != 2 or names[0] == names[1]:
+        what = "is one grid twice" if len(names) == 2 else f"are {len(names)} grids"
+        raise InputError(f"grid={given} {what}: grid=A,B lays two grids side by side")
+    folders = [folder_of({"grid": name, "runs": ""}) for name in names]
+    grids = read(folders[0]), read(folders[1])
+    of, path = beside.found(grids), RESULTS / f"{folders[0].name}-beside-{folders[1].name}.html"
+    write_text(path, beside.report(grids, of))
+    return "\n\n".join("\n".join(lines) for lines in (*of.told, *_fitting(of.table), of.notes, [str(path)]))
 
 
 def in_words(analysis: Analysis) -> str:

@@ -56,6 +56,8 @@ STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "fa
 
 HELD_OUT = "held-out"
 """The sheet of samples/ that holds data: images or points from no training set."""
+AT = "-at-"
+"""The part of the name of a sheet that stands before the training step it was drawn at, if not the last."""
 NEAREST = "-nearest"
 """The end of the name of a sheet with the training image nearest to each image of the sheet without this end."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")

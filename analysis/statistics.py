@@ -3,6 +3,7 @@
     mean over n seeds           x̄ ± t_{0.975, n−1} s/√n
     two cells, paired by seed   d_s = a_s − b_s, and the same of d
     equal within a margin       |δ| < margin by two one-sided tests (Schuirmann 1987)
+    two independent means       SE² = SE_a² + SE_b², ν = SE⁴ / (SE_a⁴/ν_a + SE_b⁴/ν_b) (Welch 1947, Satterthwaite 1946)
 
 The comparisons j of a family share an error rate α of 5 %. Those whose seeds lie far from 0 get more of it:
 
@@ -57,15 +58,50 @@ def mean_interval(values: Sequence[float] | Array) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Paired:
-    """The moments of differences [..., N], nan where a seed is missing: `mean`, `variance` of that mean, standard
-    deviation `sd` between seeds, `spread` Σ_s d_s², and the number `n` of seeds; all [...].
+class Estimate:
+    """Means [...] with their `variance`, and the degrees of freedom `df` of Student's distribution about them.
 
     Below two seeds there is no variance, and so no interval and no p (nan).
     """
 
     mean: Array
     variance: Array
+    df: NDArray[Any]
+
+    def half_width(self, alpha: Any = ALPHA) -> Array:
+        """The half-width of the interval of level 1 − α; 0 where nothing varies, however small α is."""
+        with np.errstate(invalid="ignore"):
+            return np.where(self.variance == 0, 0.0, np.sqrt(self.variance) * quantile(alpha, self.df))
+
+    def p(self, shift: Any = 0.0) -> Array:
+        """The two-sided p of δ + shift = 0: 1 for a mean of 0, 0 for any other mean without variance."""
+        mean = self.mean + shift
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(mean) / np.sqrt(self.variance)
+        return np.where((mean == 0) & (self.df > 0), 1.0, 2 * special.stdtr(self.df, -t))
+
+    def one_sided(self, sign: int, shift: Any = 0.0) -> Array:
+        """The p of the claim that sign · (δ + shift) > 0."""
+        p = self.p(shift)
+        return np.where(sign * (self.mean + shift) > 0, p / 2, 1 - p / 2)
+
+    def equal(self, margin: float) -> Array:
+        """The p of the claim |δ| < margin; nan where there is no margin."""
+        return np.maximum(self.one_sided(1, margin), self.one_sided(-1, -margin))
+
+    def less(self, other: Estimate) -> Estimate:
+        """The mean less an independent one, by Welch's variance and Satterthwaite's degrees of freedom."""
+        variance = self.variance + other.variance
+        with np.errstate(divide="ignore", invalid="ignore"):
+            df = variance**2 / (self.variance**2 / self.df + other.variance**2 / other.df)
+        return Estimate(self.mean - other.mean, variance, np.where(variance == 0, self.df + other.df, df))
+
+
+@dataclass(frozen=True, eq=False)
+class Paired(Estimate):
+    """The moments of differences [..., N], nan where a seed is missing: their means with the standard deviation `sd`
+    between seeds, `spread` Σ_s d_s², and the number `n` of seeds; all [...]."""
+
     sd: Array
     spread: Array
     n: NDArray[np.intp]
@@ -83,28 +119,7 @@ class Paired:
             mean = values.sum(-1) / n
             sd = np.sqrt(np.square(np.where(present, values - np.expand_dims(mean, -1), 0.0)).sum(-1) / (n - 1))
             variance = np.maximum(np.square(sd) / n, resolution**2 / (6 * n))
-        return Paired(mean, variance, sd, np.square(values).sum(-1), n)
-
-    def half_width(self, alpha: Any = ALPHA) -> Array:
-        """The half-width of the interval of level 1 − α; 0 where nothing varies, however small α is."""
-        with np.errstate(invalid="ignore"):
-            return np.where(self.variance == 0, 0.0, np.sqrt(self.variance) * quantile(alpha, self.n - 1))
-
-    def p(self, shift: Any = 0.0) -> Array:
-        """The two-sided p of δ + shift = 0: 1 for a mean of 0, 0 for any other mean without variance."""
-        mean = self.mean + shift
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.abs(mean) / np.sqrt(self.variance)
-        return np.where((mean == 0) & (self.n > 1), 1.0, 2 * special.stdtr(self.n - 1, -t))
-
-    def one_sided(self, sign: int, shift: Any = 0.0) -> Array:
-        """The p of the claim that sign · (δ + shift) > 0."""
-        p = self.p(shift)
-        return np.where(sign * (self.mean + shift) > 0, p / 2, 1 - p / 2)
-
-    def equal(self, margin: float) -> Array:
-        """The p of the claim |δ| < margin; nan where there is no margin."""
-        return np.maximum(self.one_sided(1, margin), self.one_sided(-1, -margin))
+        return Paired(mean, variance, n - 1, sd, np.square(values).sum(-1), n)
 
 
 @dataclass(frozen=True)

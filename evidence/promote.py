@@ -92,7 +92,7 @@ def prune(folder: Path) -> None:
     shown, first = shown_figures(folder.name), str(read_json(folder / "grid.json")["seeds"][0])
     for path in sorted(folder.rglob("*"), reverse=True):
         part = path.relative_to(folder).parts[0]
-        sheet = re.search(r"-(\d+)(?:-nearest)?$", path.stem) if part == "samples" else None
+        sheet = re.search(r"-(\d+)(?:-nearest|-at-\d+)?$", path.stem) if part == "samples" else None
         if path.is_dir():
             if not any(path.iterdir()):
                 path.rmdir()

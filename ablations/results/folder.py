@@ -4,7 +4,8 @@
                    stages that it needs; and what was declared to be compared, and when, which no journal has
     runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
     curves.parquet (cell_id, seed, curve, x, y): log-SNR, weight and bound per t, curves over training
-    samples/       a sheet per cell and seed; the training images nearest to the first of a cell's; held-out data
+    samples/       a sheet per cell and seed; the first of a cell's on its way, and the training images nearest to it;
+                   held-out data
 
 and where cells diffuse in latents, of each autoencoder once, however many cells share it
 
@@ -33,7 +34,7 @@ from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.files import read_json, utc_now, write_json, write_text
 from analysis.results import write_curves
-from analysis.schema import DECLARATIONS, HELD_OUT, NEAREST, SEARCH
+from analysis.schema import AT, DECLARATIONS, HELD_OUT, NEAREST, SEARCH
 
 SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}
 """The keys of grid.json that declare comparisons and papers' claims → their values where nothing is declared."""
@@ -64,15 +65,19 @@ def runs_csv(records: Sequence[Record]) -> str:
 
 
 def write_samples(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:
-    """Write sheets of each finished record's first samples, for each cell of the training images nearest to them, and
-    of held-out data."""
+    """Write sheets of each finished record's first samples, for each cell of those on the way and of the training
+    images nearest to the last, and of held-out data."""
     write_sheet(folder / HELD_OUT, data.images["test"], data)
     shown = set()
     for item in (item.run for item in records if item.status == "finished"):
+        path, first = f"{item.cell_id}-{item.cell.seed}", item.cell_id not in shown
         for stage in item.stages:
-            if stage.sets and not stage.optional and journal.has(stage.id, SAMPLES):
-                samples = read_artifact(journal.folder(stage.id), SAMPLES)[0]["samples"]
-                path = f"{item.cell_id}-{item.cell.seed}"
+            if not stage.sets or not journal.has(stage.id, SAMPLES):
+                continue
+            samples = read_artifact(journal.folder(stage.id), SAMPLES)[0]["samples"]
+            if stage.rung and first:
+                write_sheet(folder / f"{path}{AT}{stage.rung}", samples, data)
+            if not stage.optional:
                 write_sheet(folder / path, samples, data)
                 beside = folder / f"{path}{NEAREST}.png"
                 # Among many large images the search takes seconds, and results are written often.

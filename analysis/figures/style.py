@@ -2,9 +2,10 @@
 
 A page draws lines itself by their data, `figures/NAME.json` beside the PNG:
 
-    [{title, x, y, log: [x, y], lines: [{names, color, dashes, kind, seeds, x, y: [[…] per seed]}]}]
+    [{title, x, y, log: [x, y], lines: [{names, color, dashes, kind, seeds, x, y: [[…] per seed], points}]}]
 
 `log` says which axes are logarithmic, `null` is a value that is not there, and long curves have some of their points.
+Where points are cells, `points` has of each a `text`, and the `names` each of which hides it.
 """
 
 from __future__ import annotations
@@ -129,12 +130,13 @@ def scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float], ratio: 
 @dataclass(frozen=True, eq=False)
 class Line:
     """A line [x, seed], and the cells that have it in its panel: their ids, and their names there with the number of a
-    look each."""
+    look each. `points` says of each point what a page tells, where that is more than its place."""
 
     cells: list[str]
     names: dict[str, int]
     table: pd.DataFrame
     kind: str = BAND
+    points: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +242,8 @@ def _panel(panel: Panel, looks: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 
 def _line(line: Line, look: Mapping[str, Any]) -> dict[str, Any]:
     """A line with a row of values for each seed."""
-    table = line.table.iloc[:: -(-len(line.table) // MOST_POINTS)]
+    every = -(-len(line.table) // MOST_POINTS)
+    table = line.table.iloc[::every]
     dashes = look["linestyle"]
     return {
         "names": list(line.names),
@@ -250,6 +253,7 @@ def _line(line: Line, look: Mapping[str, Any]) -> dict[str, Any]:
         "seeds": [str(seed) for seed in table.columns],
         "x": [_rounded(float(x)) for x in table.index],
         "y": [[_rounded(float(y)) for y in table[seed]] for seed in table.columns],
+        "points": line.points[::every],
     }
 
 

@@ -253,14 +253,23 @@ def _against(analysis: Analysis, metric: MetricInfo, column: str, *, joined: boo
     """The panel of a metric against a cost: cells in the look of their level on the first axis; if `joined`, with lines
     through those that have a diffusion of their own."""
     costs = analysis.costs[column].dropna()
-    means, axes = analysis.values(metric.name).mean(axis=1).dropna(), varying(analysis, analysis.cell_ids)[:1]
+    means, varied = analysis.values(metric.name).mean(axis=1).dropna(), varying(analysis, analysis.cell_ids)
     unit, groups = math.floor(math.log10(costs.max())), defaultdict[tuple[str, int, bool], list[str]](list)
     for cell in means.index.intersection(costs.index, sort=False):
         alone = joined and analysis.parameter(cell, HORIZON) == "0"
-        name = parts(analysis, axes, cell) + ", no diffusion" * alone
-        groups[name, place_of(analysis, axes, cell), alone].append(cell)
+        name = parts(analysis, varied[:1], cell) + ", no diffusion" * alone
+        groups[name, place_of(analysis, varied[:1], cell), alone].append(cell)
     lines, scaled = [], costs / 10.0**unit if column == "flops" else costs
-    for (name, place, alone), cells in groups.items():
-        table = pd.DataFrame({0: means[cells].to_numpy()}, index=scaled[cells]).sort_index(kind="stable")
-        lines.append(Line(cells, {name: place}, table, POINTS if alone or not joined else JOINED))
-    return Panel("", _COSTS[column].replace("FLOPs", f"{power_of_ten(unit)} FLOPs"), metric.head, lines, (3, 4))
+    halves = analysis.cells[analysis.cells["metric"] == metric.name].set_index("cell_id")["half_width"]
+    label = _COSTS[column].replace("FLOPs", f"{power_of_ten(unit)} FLOPs")
+    for (name, place, alone), group in groups.items():
+        cells = sorted(group, key=scaled.__getitem__)
+        table, points = pd.DataFrame({0: means[cells].to_numpy()}, index=scaled[cells]), []
+        for cell in cells:
+            value = Rounding.of(metric.decimals, [halves[cell]]).measured(means[cell], halves[cell])
+            names = [name, *(parts(analysis, [axis], cell) for axis in varied)]
+            points.append(
+                {"names": names, "text": f"{analysis.names[cell]}: {value}; {label}: {Rounding().number(scaled[cell])}"}
+            )
+        lines.append(Line(cells, {name: place}, table, POINTS if alone or not joined else JOINED, points))
+    return Panel("", label, metric.head, lines, (3, 4))

@@ -45,6 +45,8 @@ const known = values => values.filter(value => value !== null);
 const mean = values => values.reduce((a, b) => a + b, 0) / values.length;
 const across = (line, i) => known(line.y.map(seed => seed[i]));
 const seen = line => line.names.some(name => !hidden.has(name));
+const off = (line, i) => line.points?.[i]?.names.some(name => hidden.has(name));
+const left = line => ({ ...line, y: line.y.map(seed => seed.map((value, i) => off(line, i) ? null : value)) });
 
 function pathOf(points) {
   return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
@@ -74,8 +76,8 @@ function chart(panel) {
   let view = null, axes = [], points = [], start = null;
 
   function draw() {
-    const lines = panel.lines.filter(seen);
-    const all = [lines.flatMap(line => line.x), known(lines.flatMap(line => line.y.flat()))];
+    const lines = panel.lines.filter(seen).map(left);
+    const all = [lines.flatMap(line => line.x.filter((_, i) => across(line, i).length)), known(lines.flatMap(line => line.y.flat()))];
     axes = all.map((values, i) => scaled(panel.log[i], view?.[i] ?? range(values, panel.log[i]),
       ...(i ? [HIGH - BOTTOM, TOP] : [LEFT, WIDE - RIGHT])));
     const [x, y] = axes;
@@ -94,7 +96,7 @@ function chart(panel) {
     told.textContent = view ? "double click: all of it" : "";
   }
 
-  const said = (line, s, i) => `${line.names.join(" = ")}${line.seeds.length > 1 ? `, seed ${line.seeds[s]}` : ""}: `
+  const said = (line, s, i) => line.points?.[i]?.text ?? `${line.names.join(" = ")}${line.seeds.length > 1 ? `, seed ${line.seeds[s]}` : ""}: `
     + `${short(line.y[s][i])} at ${short(line.x[i])}`;
   const at = event => {
     const { left, top, width, height } = frame.getBoundingClientRect();
@@ -148,9 +150,34 @@ function names(panels) {
   });
 }
 
-for (const figure of document.querySelectorAll("figure:has(script)")) {
+for (const figure of document.querySelectorAll(".chart:has(script)")) {
   const panels = JSON.parse(figure.querySelector("script").textContent);
   const blocks = element("div", { className: "panels" }, ...panels.map(chart));
   figure.querySelector("img").replaceWith(element("div", { className: "names" }, ...names(panels)), blocks);
 }
 for (const draw of charts) draw();
+
+/** A slider through sheets of samples over training steps: of each cell the last up to its step. Paper has the still. */
+for (const figure of document.querySelectorAll(".photo:has(script)")) {
+  const cells = JSON.parse(figure.querySelector("script").textContent);
+  const midway = cells.filter(cell => cell.sheets.length > 1);
+  const steps = [...new Set(midway.flatMap(cell => cell.sheets.map(([step]) => step)))].sort((a, b) => a - b);
+  const slider = element("input", { type: "range", max: steps.length - 1, value: steps.length - 1 });
+  const told = element("output"), blocks = cells.map(({ name, sheets }) => {
+    const image = element("img", { alt: name }), at = element("small");
+    image.onload = () => { image.width = image.naturalWidth * Math.max(1, Math.round(300 / image.naturalWidth)); };
+    const show = step => {
+      const [own, data] = sheets.findLast(([own]) => own <= step) ?? sheets[0];
+      [image.src, at.textContent] = [`data:image/png;base64,${data}`, sheets.length > 1 ? `step ${own}` : ""];
+    };
+    return { show, block: element("div", {}, element("b", {}, name), image, at) };
+  });
+  slider.oninput = () => {
+    told.textContent = slider.ariaValueText = `step ${steps[slider.value]}`;
+    for (const { show } of blocks) show(steps[slider.value]);
+  };
+  slider.oninput();
+  figure.querySelector("img").className = "still";
+  const sheets = element("div", { className: "sheets" }, ...blocks.map(({ block }) => block));
+  figure.querySelector(".card").prepend(element("label", { className: "over" }, "training ", slider, told), sheets);
+}

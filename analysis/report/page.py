@@ -44,21 +44,22 @@ class Part:
     opened: bool = False
 
 
-def figure(path: Path, caption: str, wide: int = 0) -> Markup:
-    """The figure at a path or, about so `wide`, the photo, whose pixels become squares of whole pixels of a screen."""
+def figure(path: Path, caption: str, wide: int = 0, sheets: str = "") -> Markup:
+    """The figure at a path or, about so `wide`, the photo, whose pixels become squares of whole pixels of a screen;
+    with the data of its lines, or of `sheets` over training steps, for the page's script."""
     with Image.open(path) as image:
         scale = max(1, round(wide / image.width)) if wide else DPI / float(image.info.get("dpi", (DPI, DPI))[0])
         width = round(scale * image.width)
-    data, kind = base64.b64encode(path.read_bytes()).decode(), "photo" if wide or path.stem in PHOTOS else "chart"
-    return _FIGURE.format(kind=kind, data=data, width=width, caption=caption, lines=_lines(path.with_suffix(".json")))
+    kind, lines = "photo" if wide or path.stem in PHOTOS else "chart", path.with_suffix(".json")
+    told = lines.read_text(encoding="utf-8") if lines.is_file() else sheets
+    # A block of data is no program.
+    block = Markup('<script type="application/json">{}</script>').format(Markup(told.replace("<", r"\u003c")))
+    return _FIGURE.format(kind=kind, data=in_base64(path), width=width, caption=caption, lines=block if told else "")
 
 
-def _lines(path: Path) -> Markup:
-    """The data of a figure's lines, if it has such, as a block that is no program."""
-    if not path.is_file():
-        return Markup()
-    data = path.read_text(encoding="utf-8").replace("<", r"\u003c")
-    return Markup(f'<script type="application/json">{data}</script>')
+def in_base64(path: Path) -> str:
+    """The bytes of a file as text."""
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:

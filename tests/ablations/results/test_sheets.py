@@ -5,9 +5,13 @@ import torch
 from PIL import Image
 
 from ablations.data.shipped import Digits, Mixture2d
-from ablations.engine.journal import Journal
+from ablations.data.tensors import write_tensors
+from ablations.engine.journal import Journal, Result
 from ablations.results.folder import write_samples
+from ablations.results.records import Record
 from ablations.results.sample_sheets import write_nearest, write_sheet
+from ablations.stages.artifacts import SAMPLES
+from tests.ablations.conftest import TINY, plan_of
 
 
 def test_held_out_points_stand_beside_those_that_are_drawn(tmp_path):
@@ -26,6 +30,24 @@ def test_held_out_images_do_so_too(tmp_path):
     assert sheet.shape == (4 * 9 + 1, 8 * 9 + 1)
     second = data.images["test"][1, 0].numpy()
     np.testing.assert_array_equal(np.round(sheet[1:9, 10:18] / 255 * 16), second)
+
+
+def test_a_cell_has_sheets_of_its_first_seed_midway(tmp_path):
+    made = plan_of("seeds=2", *TINY, "evaluation.rungs=2", "evaluation.judged_rungs=2")
+    journal = Journal(tmp_path / "journal")
+    stages = [stage for item in made.runs for stage in item.stages if stage.kind == "samples"]
+    for stage in stages:
+        journal.folder(stage.id).mkdir(parents=True)
+        grey = torch.full((12, 1, 8, 8), stage.rung // 20, dtype=torch.uint8)
+        write_tensors(journal.folder(stage.id) / SAMPLES, {"samples": grey})
+        journal.write_result(stage.id, Result("finished", "", {}, {}, {}))
+    records = [Record(item, "finished", "", {}, {}, {}) for item in made.runs]
+    write_samples(tmp_path / "samples", records, journal, made.here.data)
+    cell, rungs = made.runs[0].cell_id, sorted({stage.rung for stage in stages if stage.rung})
+    midway = {f"{cell}-{made.runs[0].cell.seed}-at-{rung}.png": rung for rung in rungs}
+    assert {path.name for path in (tmp_path / "samples").glob("*-at-*")} == midway.keys() != set()
+    for name, rung in midway.items():
+        assert np.asarray(Image.open(tmp_path / "samples" / name))[1, 1] == round(rung // 20 * 255 / 16)
 
 
 def test_beside_samples_stand_the_training_images_nearest_to_them(tmp_path):
