@@ -114,6 +114,11 @@ def _notes(grids: Grids, effects: Effects) -> list[str]:
     sizes = [f"{counted(len(judged), 'change')} in {metric.label}" for (metric, _), judged in effects.items()]
     notes = [f"The two grids {which} independent trainings, whose effects Welch's test compares."]
     notes.append(METHOD.format(listed(sizes)))
+    for ours, theirs in effects:
+        if ours.name != theirs.name:
+            notes.append(
+                f"{ours.label} is {ours.name} in {a.name}, {theirs.name} in {b.name}: its values do not compare."
+            )
     for of, other in (grids, grids[::-1]):
         held, seeds = alone(of, other), of.meta.first_look
         at = cell_name((axis.label, axis.label_of(held[axis.name])) for axis in of.meta.axes if axis.name in held)

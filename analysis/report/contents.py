@@ -7,7 +7,6 @@ line that sums it up. The same results give the same bytes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,15 +22,14 @@ from analysis.figures import FIGURES, caption_of
 from analysis.grid_json import MetricInfo
 from analysis.labels import Rounding, begun, counted, duration, listed, listed_names, probability, some
 from analysis.places import pages_of
-from analysis.report.page import PHOTOS, Part, figure, in_base64, link, links_of, prose, render, scrolled, table
-from analysis.schema import AT, HELD_OUT
+from analysis.report.page import PHOTOS, Part, figure, link, links_of, prose, render, scrolled, sheets, table
+from analysis.schema import HELD_OUT
 from analysis.search import Search, searched, tables
 from analysis.statistics import ALPHA, Paired
 from analysis.tables import render as render_table
 
-FEW, WIDE, MOST = 5, 300, 8_000_000
-"""The most cells that an entry of a row's table names; the approximate width of a sheet of samples in pixels; and the
-most letters of all sheets over training steps."""
+FEW, WIDE = 5, 300
+"""The most cells that an entry of a row's table names; the approximate width of a sheet of samples in pixels."""
 Choice = tuple[pd.Series, pd.DataFrame]
 """The best cell of a row that has something to choose, and all cells of the row."""
 
@@ -154,7 +152,7 @@ LEGEND = Part("legend", "How to read this page", [table(("Mark", "Meaning"), lis
 def report(analysis: Analysis) -> str:
     """The page of a grid, with the figures that were drawn."""
     folder, search, tracked = analysis.folder, analysis.search, analysis.tracking
-    drawn = figures(pages_of(folder), _sheets(analysis))
+    drawn = figures(pages_of(folder), sheets(analysis))
 
     def taken(*names: str) -> dict[str, Markup]:
         return {name: drawn.pop(name) for name in names if name in drawn}
@@ -199,23 +197,6 @@ def figures(pages: Path, sheets: str = "") -> dict[str, Markup]:
     paths = {name: pages / "figures" / f"{name}.png" for name in FIGURES}
     there = {name: path for name, path in paths.items() if path.is_file()}
     return {n: figure(path, caption_of(n), sheets=sheets * (n == "samples")) for n, path in there.items()}
-
-
-def _sheets(analysis: Analysis) -> str:
-    """The sheets of held-out data and of each cell's first seed, over training steps, as JSON: [{name, sheets: [[step,
-    PNG]]}]; "" where none is from midway, or all are too much for a page."""
-    folder = analysis.folder / "samples"
-    shown = {"held-out": {0: folder / f"{HELD_OUT}.png"}}
-    for cell in analysis.cell_ids:
-        ends = (folder / f"{cell}-{seed}.png" for seed in analysis.meta.seeds)
-        for end in [*filter(Path.is_file, ends)][:1]:
-            midway = {int(path.stem.rpartition(AT)[2]): path for path in sorted(folder.glob(f"{end.stem}{AT}*.png"))}
-            shown[analysis.names[cell]] = midway | {int(analysis.parameter(cell, "training.steps") or 0): end}
-    if max(map(len, shown.values())) == 1:
-        return ""
-    sheets = {name: [[step, in_base64(at[step])] for step in sorted(at)] for name, at in shown.items()}
-    told = json.dumps([{"name": name, "sheets": of} for name, of in sheets.items()], ensure_ascii=False)
-    return told if len(told) < MOST else ""
 
 
 def _comparisons(analysis: Analysis) -> Part | None:

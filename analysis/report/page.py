@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 from PIL import Image
 
+from analysis.answers import Analysis
 from analysis.labels import around_code, in_symbols
+from analysis.schema import AT, HELD_OUT
 
 FILES = ("table.csv", "table.md", "table.tex", "comparisons.csv", "cells.csv", "runs.csv", "trials.csv", "grid.json")
 """The files that a page links to, where they exist."""
@@ -27,6 +30,8 @@ PHOTOS = ("samples", "reconstructions", "strips")
 """The figures whose colours are kept, on a dark page too."""
 DPI = 110
 """The dots per inch at which figures are shown."""
+MOST = 8_000_000
+"""The most letters of all sheets of samples over training steps."""
 _FIGURE = Markup(
     '<figure class="{kind}"><div class="card"><img src="data:image/png;base64,{data}" width="{width}" alt="{caption}">'
     "{lines}</div><figcaption>{caption}</figcaption></figure>"
@@ -55,6 +60,23 @@ def figure(path: Path, caption: str, wide: int = 0, sheets: str = "") -> Markup:
     # A block of data is no program.
     block = Markup('<script type="application/json">{}</script>').format(Markup(told.replace("<", r"\u003c")))
     return _FIGURE.format(kind=kind, data=in_base64(path), width=width, caption=caption, lines=block if told else "")
+
+
+def sheets(analysis: Analysis) -> str:
+    """The sheets of held-out data and of each cell's first seed, over training steps, as JSON: [{name, sheets: [[step,
+    PNG]]}]; "" where none is from midway, or all are too much for a page."""
+    folder = analysis.folder / "samples"
+    shown = {"held-out": {0: folder / f"{HELD_OUT}.png"}}
+    for cell in analysis.cell_ids:
+        ends = (folder / f"{cell}-{seed}.png" for seed in analysis.meta.seeds)
+        for end in [*filter(Path.is_file, ends)][:1]:
+            midway = {int(path.stem.rpartition(AT)[2]): path for path in sorted(folder.glob(f"{end.stem}{AT}*.png"))}
+            shown[analysis.names[cell]] = midway | {int(analysis.parameter(cell, "training.steps") or 0): end}
+    if max(map(len, shown.values())) == 1:
+        return ""
+    over_steps = {name: [[step, in_base64(at[step])] for step in sorted(at)] for name, at in shown.items()}
+    told = json.dumps([{"name": name, "sheets": of} for name, of in over_steps.items()], ensure_ascii=False)
+    return told if len(told) < MOST else ""
 
 
 def in_base64(path: Path) -> str:
