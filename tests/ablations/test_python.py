@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import subprocess
 import sys
 import textwrap
-from contextlib import nullcontext
 
 import pytest
 
 import ablations
 from ablations.driver import pages
-from ablations.settings.plugins import REGISTERED
 from analysis.errors import InputError
 from tests.ablations.conftest import TINY
-from tests.ablations.settings.outside import STEEP, module
+from tests.ablations.settings.outside import STEEP
 
 POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
 SMALL = ["data=mixture2d", "schedule=log_snr_linear", "training.steps=10", "horizon=5", "network.width=16"]
@@ -84,17 +81,3 @@ def test_a_search_gives_its_frames(results):
     assert len(found.trials) == 2
     assert set(found.trials["status"]) == {"finished"}
     assert set(map(float, found.trials["param.schedule.gamma_max"])) <= {4.0, 6.0}
-
-
-def test_results_of_an_edited_class_are_never_overwritten(results, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    known = dict(REGISTERED)
-    words = ["schedule=steep", "name=edited", f"results={results}", "launcher=serial", *SMALL[:1], *SMALL[2:]]
-    told = pytest.raises(InputError, match="never overwritten")
-    for ends, expected in (("(-10.0, 6.0)", nullcontext()), ("(-10.0, 5.0)", told)):
-        module(tmp_path, "edited", STEEP.replace("(-10.0, 6.0)", ends))
-        ablations.register(importlib.import_module("edited").Steep)
-        with expected:
-            ablations.run(*words)
-    REGISTERED.clear()
-    REGISTERED.update(known)

@@ -287,11 +287,3 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
     words = over(TINY, "training.steps=10", "training.report_every=10", "training.precision=float32")
     loss = result_of(stages_of_cell(*words)[0], tmp_path).metrics["train/network"]
     assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
-
-
-@pytest.mark.slow
-def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
-    training, bound_of_it, *_ = stages_of_cell("horizon=100", "schedule=cosine", "training.steps=500")
-    result_of(training, tmp_path)
-    scored, codes = result_of(bound_of_it, tmp_path).metrics, training.cell.data.load().codes
-    assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])

@@ -10,15 +10,10 @@ import signal
 import pytest
 import torch
 
-from ablations.engine.journal import Failure, Journal, Result, cleaning_lock, results_lock
+from ablations.engine.journal import Failure, Result, cleaning_lock, results_lock
 from analysis.errors import InputError
 from analysis.files import read_json, replace_file, write_json
 from tests.forked import code_of, forked
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):

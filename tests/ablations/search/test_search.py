@@ -5,13 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from mlflow import MlflowClient
@@ -54,12 +49,6 @@ def given(again, **words):
     names = {name.replace("__", "."): value for name, value in words.items()}
     kept = [word for word in again.arguments if word.partition("=")[0] not in names]
     return [*kept, *(f"{name}={value}" for name, value in names.items())]
-
-
-def assert_same_search(results, others):
-    """They tried the same, got the same and found the same."""
-    assert trials_in(results) == trials_in(others)
-    assert read_search(results / "found").head.winners == read_search(others / "found").head.winners
 
 
 def test_it_ends_well_and_says_what_it_found(searched):
@@ -167,42 +156,6 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
     assert search.main([*POINTS, f"results={tmp_path}"]) == 130
     assert "interrupted after 0 trials: they are kept, the same command continues" in capsys.readouterr().out
     assert [row["status"] for row in rows_of(tmp_path)] == ["running"]
-
-
-WITHOUT_PICTURES = """
-import sys
-from ablations.driver import pages
-from ablations.search import __main__ as search
-pages.write_pages = lambda folder: ""
-raise SystemExit(search.main(sys.argv[1:]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_killed_at_random_points_it_loses_no_trial(workers, store, tmp_path):
-    """SIGKILL to the driver: by one worker the same trials, values and winner as unbroken."""
-    found, moments = [], random.Random(int(time.time()))
-    for kills in (0, 5):
-        results = tmp_path / str(kills)
-        results.mkdir()
-        shutil.copy(store, results / "mlflow.db")
-        words = [*POINTS, f"results={results}", f"launcher.workers={workers}"]
-        command = [sys.executable, "-c", WITHOUT_PICTURES, *words]
-        for _ in range(kills):
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-                deadline = time.monotonic() + 60
-                while not (results / "optuna.db").exists() and time.monotonic() < deadline:
-                    time.sleep(0.1)
-                time.sleep(moments.uniform(0.2, 12.0))
-                os.kill(process.pid, signal.SIGKILL)
-        ended = subprocess.run(command, capture_output=True, text=True)
-        assert ended.returncode == 0, ended.stderr
-        found.append(results)
-    assert [row["trial"] for row in rows_of(found[1])] == [str(number) for number in range(9)]
-    assert {row["status"] for row in rows_of(found[1])} <= {"finished", "pruned"}
-    if workers == 1:
-        assert_same_search(*found)
 
 
 def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searched):

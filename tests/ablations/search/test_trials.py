@@ -81,11 +81,6 @@ def good(papers, nll=2.0, rungs=None):
     return answer
 
 
-@pytest.mark.parametrize("words", [[], ["study.pruner=none", "study.objective=mmd"]])
-def test_no_stage_of_a_trial_reads_test_data(words):
-    assert {stage.held_out for stage in course(Papers(), *words).stages} == {None, "validation"}
-
-
 def test_without_a_pruner_seeds_go_side_by_side_and_the_value_is_their_mean():
     papers = Papers()
     asked, told = answered(course(papers, "study.pruner=none", "seeds=3"), good(papers))
