@@ -34,8 +34,8 @@ from analysis.schema import NUMERICS
 from tests.ablations.cells import POINTS, TINY, assert_same, over, weights
 from tests.ablations.conftest import HERE, head, plan_of, result_of, rows, runs_of, stages_of_cell, tracker_in
 from tests.ablations.settings.test_grammar import one_line_error
-from tests.axes import thinned
 from tests.forked import code_of, forked
+from tests.sampling import sampled
 from tests.stored import downloaded
 
 
@@ -101,7 +101,7 @@ def of_another(path):
 
 
 DAMAGES = pytest.mark.parametrize(
-    "damage", thinned([altered, cut, Path.unlink, of_another], 4, ["altered", "cut", "unlink", "of_another"])
+    "damage", sampled([altered, cut, Path.unlink, of_another], 4, ["altered", "cut", "unlink", "of_another"], "slow")
 )
 
 
@@ -188,9 +188,6 @@ def test_runs_are_flat_tagged_and_complete_in_mlflow(tiny):
     by_id = {(run.data.tags["cell_id"], run.data.tags["seed"]): run for run in found}
     for row in rows(tiny.folder):
         data = by_id[row["cell_id"], row["seed"]].data
-        assert data.tags["status"] == "finished"
-        assert data.tags["grid"] == "tiny"
-        assert data.metrics["nll/test"] == float(row["nll/test"])
         assert data.params["axis.variance"] == data.params["variance"] == row["variance"]
         assert data.params["schedule.beta_1"] == "0.0001"
         assert "mlflow.parentRunId" not in data.tags

@@ -11,18 +11,14 @@ from ablations.data.tensors import read_tensors
 from ablations.driver import run
 from ablations.engine.journal import Journal
 from ablations.engine.workers import Processes, perform, perform_all
-from ablations.search import __main__ as search
 from ablations.stages.graph import training_of
-from analysis.search import read_search
 from tests.ablations.conftest import TINY, over, plan_of, reproducible
 from tests.ablations.search.conftest import POINTS
 
 ON_POINTS = [word for word in POINTS if word.startswith(("data", "network", "horizon", "training", "evaluation"))]
 ON_POINTS.append("schedule=log_snr_linear")
 GRIDS = {
-    "points": over(ON_POINTS, "parameterization=v,epsilon", "schedule=cosine,log_snr_linear"),
     "points, two shapes": over(ON_POINTS, "network.width=16,32", "schedule=learned,log_snr_linear"),
-    "points, in pieces": [*ON_POINTS, "parameterization=v,epsilon", "training.micro_batch=48", "evaluation.rungs=3"],
     "points, with branches": [
         *[*ON_POINTS, "parameterization=v,epsilon", "training.rate=wsd", "training.clip=0.1", "evaluation.rungs=2"]
     ],
@@ -116,21 +112,4 @@ def test_a_grid_comes_to_the_same_numbers(name, tmp_path, alone, groups):
     for together in (1, 8):
         assert run.main(words(GRIDS[name], tmp_path / str(together), together)) == 0
         assert (max(groups) > 1) == (together > 1)
-    assert_equal(tmp_path / "1", tmp_path / "8")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("pruner", ["halving", pytest.param("median", marks=pytest.mark.slow)])
-def test_a_search_whose_seeds_share_a_worker_has_the_same_trials_and_values(pruner, tmp_path, alone, groups):
-    asked = over(POINTS, f"study.pruner={pruner}", "study.sampler=random", "trials=8", "seeds=2")
-    found = []
-    for together in (1, 8):
-        results = tmp_path / str(together)
-        here = [f"results={results}", "launcher.workers=1", f"launcher.together={together}"]
-        assert search.main([*asked, *here]) == 0
-        trials = read_search(results / "found").trials
-        found.append(trials[[name for name in trials if "cost/" not in name and "seconds" not in name]])
-    assert found[0].equals(found[1])
-    assert set(found[0]["status"]) == {"finished", "pruned"}
-    assert max(groups) >= 2
     assert_equal(tmp_path / "1", tmp_path / "8")
