@@ -72,12 +72,3 @@ def test_main_takes_the_name_of_another_command_first(results, capsys):
     assert "holds no results to publish" in capsys.readouterr().err
     assert ablations.main(["schedule=linaer"]) == 2
     assert "no schedule called 'linaer'" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_search_gives_its_frames(results):
-    words = ["schedule.gamma_max=4.0,6.0", "trials=2", "confirm=2", "study.pruner=none", "name=searched"]
-    found = ablations.run_search(*words, f"results={results}", "launcher=serial", *SMALL)
-    assert len(found.trials) == 2
-    assert set(found.trials["status"]) == {"finished"}
-    assert set(map(float, found.trials["param.schedule.gamma_max"])) <= {4.0, 6.0}
