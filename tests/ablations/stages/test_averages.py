@@ -34,7 +34,6 @@ from tests.ablations.cells import (
 )
 
 ALL = "average=tracked,raw,0.05,0.15"
-DIGEST = "d" * 12
 
 
 def stages_by_average(*words):
