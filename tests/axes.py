@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import pytest
-
 import diffusion_core
 from diffusion_core.flow import Heun
 from diffusion_core.parameterizations import Parameterization, V
@@ -159,16 +157,6 @@ def _named(asked: Test, test: Test) -> Test:
     test.__module__ = asked.__module__
     test.place_as = asked  # type: ignore[attr-defined]
     return test
-
-
-def thinned(values: Sequence[Any], every: int, names: Sequence[str]) -> list[Any]:
-    """The values of a parameter, or of several, with their names; all but each `every`-th are slow."""
-    return [
-        pytest.param(
-            *(value if isinstance(value, tuple) else (value,)), id=told, marks=[pytest.mark.slow] if i % every else []
-        )
-        for i, (value, told) in enumerate(zip(values, names, strict=True))
-    ]
 
 
 def _descendants(base: type[Choice]) -> set[type[Choice]]:

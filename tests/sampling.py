@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 
-def sampled(values: Sequence[Any], every: int, names: Sequence[str] | None = None) -> list[Any]:
-    """The values of a parameter, or of several, with their names if given; all but each `every`-th are thorough."""
+def sampled(
+    values: Sequence[Any], every: int, names: Sequence[str] | None = None, others: str = "thorough"
+) -> list[Any]:
+    """The values of a parameter, or of several, with their names if given; all but each `every`-th are marked."""
     return [
         pytest.param(
             *(value if isinstance(value, tuple) else (value,)),
             id=names[i] if names else None,
-            marks=[pytest.mark.thorough] if i % every else [],
+            marks=[getattr(pytest.mark, others)] if i % every else [],
         )
         for i, value in enumerate(values)
     ]

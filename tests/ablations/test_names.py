@@ -15,19 +15,6 @@ from tests.ablations.conftest import plan_of
 COMMITTED = Path(__file__).parents[2] / "results" / "committed"
 
 
-@pytest.mark.parametrize(
-    ("grid", "levels", "name"),
-    [
-        ("steps", {"variance": "beta", "steps": "5"}, "β · Steps = 5"),
-        ("vdm", {"trained": "continuous", "evaluated": "10"}, "T in training = ∞ · T in evaluation = 10"),
-        ("ddpm_table_2", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L (learned diagonal Σ)"),
-        ("steps", {}, "the baseline"),
-    ],
-)
-def test_a_number_says_what_it_is_of(grid, levels, name):
-    assert make(parse_run([f"grid={grid}"])).file.cell_name(levels) == name
-
-
 @pytest.mark.parametrize("grid", ["steps", "latent", "skip"])
 def test_a_cell_has_one_name_in_its_grid_in_the_store_and_on_pages(grid):
     folder = COMMITTED / grid

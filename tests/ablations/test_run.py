@@ -34,8 +34,8 @@ from analysis.schema import NUMERICS
 from tests.ablations.cells import POINTS, TINY, assert_same, over, weights
 from tests.ablations.conftest import HERE, head, plan_of, result_of, rows, runs_of, stages_of_cell, tracker_in
 from tests.ablations.settings.test_grammar import one_line_error
-from tests.axes import thinned
 from tests.forked import code_of, forked
+from tests.sampling import sampled
 from tests.stored import downloaded
 
 
@@ -101,7 +101,7 @@ def of_another(path):
 
 
 DAMAGES = pytest.mark.parametrize(
-    "damage", thinned([altered, cut, Path.unlink, of_another], 4, ["altered", "cut", "unlink", "of_another"])
+    "damage", sampled([altered, cut, Path.unlink, of_another], 4, ["altered", "cut", "unlink", "of_another"], "slow")
 )
 
 
@@ -188,9 +188,6 @@ def test_runs_are_flat_tagged_and_complete_in_mlflow(tiny):
     by_id = {(run.data.tags["cell_id"], run.data.tags["seed"]): run for run in found}
     for row in rows(tiny.folder):
         data = by_id[row["cell_id"], row["seed"]].data
-        assert data.tags["status"] == "finished"
-        assert data.tags["grid"] == "tiny"
-        assert data.metrics["nll/test"] == float(row["nll/test"])
         assert data.params["axis.variance"] == data.params["variance"] == row["variance"]
         assert data.params["schedule.beta_1"] == "0.0001"
         assert "mlflow.parentRunId" not in data.tags
@@ -287,11 +284,3 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
     words = over(TINY, "training.steps=10", "training.report_every=10", "training.precision=float32")
     loss = result_of(stages_of_cell(*words)[0], tmp_path).metrics["train/network"]
     assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
-
-
-@pytest.mark.slow
-def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
-    training, bound_of_it, *_ = stages_of_cell("horizon=100", "schedule=cosine", "training.steps=500")
-    result_of(training, tmp_path)
-    scored, codes = result_of(bound_of_it, tmp_path).metrics, training.cell.data.load().codes
-    assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])

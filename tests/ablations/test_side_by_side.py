@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,20 +10,15 @@ import torch
 from ablations.data.tensors import read_tensors
 from ablations.driver import run
 from ablations.engine.journal import Journal
-from ablations.engine.scheduler import Scheduler
 from ablations.engine.workers import Processes, perform, perform_all
-from ablations.search import __main__ as search
 from ablations.stages.graph import training_of
-from analysis.search import read_search
 from tests.ablations.conftest import TINY, over, plan_of, reproducible
 from tests.ablations.search.conftest import POINTS
 
 ON_POINTS = [word for word in POINTS if word.startswith(("data", "network", "horizon", "training", "evaluation"))]
 ON_POINTS.append("schedule=log_snr_linear")
 GRIDS = {
-    "points": over(ON_POINTS, "parameterization=v,epsilon", "schedule=cosine,log_snr_linear"),
     "points, two shapes": over(ON_POINTS, "network.width=16,32", "schedule=learned,log_snr_linear"),
-    "points, in pieces": [*ON_POINTS, "parameterization=v,epsilon", "training.micro_batch=48", "evaluation.rungs=3"],
     "points, with branches": [
         *[*ON_POINTS, "parameterization=v,epsilon", "training.rate=wsd", "training.clip=0.1", "evaluation.rungs=2"]
     ],
@@ -41,8 +29,6 @@ GRIDS = {
 }
 TRAINED = 6
 """Trainings of lengths, of a given schedule at both ways to draw t, and of a learned one at uniform t alone."""
-SECONDS = 300
-"""Within so many seconds a command is over, with much else running."""
 
 
 def words(grid, results: Path, together: int) -> list[str]:
@@ -126,75 +112,4 @@ def test_a_grid_comes_to_the_same_numbers(name, tmp_path, alone, groups):
     for together in (1, 8):
         assert run.main(words(GRIDS[name], tmp_path / str(together), together)) == 0
         assert (max(groups) > 1) == (together > 1)
-    assert_equal(tmp_path / "1", tmp_path / "8")
-
-
-def command(grid, results: Path, store: Path) -> subprocess.Popen[str]:
-    """The same by a process of its own, side by side."""
-    if not (results / "mlflow.db").exists():
-        results.mkdir(exist_ok=True)
-        shutil.copy(store, results / "mlflow.db")
-    return subprocess.Popen(
-        [sys.executable, "-m", "ablations.run", *words(grid, results, 8)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "MPLBACKEND": "Agg"},
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_a_command_that_is_cut_and_goes_on_comes_to_the_same_numbers(number, code, alone, tmp_path, store):
-    grid = over(GRIDS["points"], "training.steps=2000", "training.report_every=20", "evaluation.rungs=2")
-    assert run.main(words(grid, tmp_path / "whole", 1)) == 0
-    process = command(grid, tmp_path / "cut", store)
-    while len(list((tmp_path / "cut" / ".stages").glob("*/metrics.jsonl"))) < 4:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-    process.send_signal(number)
-    text, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == code, text
-    assert "was stopped here" not in text
-    assert "Traceback" not in text
-    again = command(grid, tmp_path / "cut", store)
-    text, _ = again.communicate(timeout=SECONDS)
-    assert again.returncode == 0, text
-    assert_equal(tmp_path / "whole", tmp_path / "cut")
-
-
-@pytest.mark.thorough
-def test_a_worker_that_is_killed_in_the_middle_costs_a_try_and_no_number(tmp_path, alone, groups, monkeypatch):
-    grid = over(GRIDS["points"], "training.steps=400")
-    assert run.main(words(grid, tmp_path / "1", 1)) == 0
-    killed, kinds, real = [], Counter(), Scheduler.run
-
-    def watched(self):
-        for event in real(self):
-            kinds[event.kind] += 1
-            if event.kind == "progress" and event.share > 0 and not killed and len(self.running) > 1:
-                killed.append(self.workers.workers[0].process.pid)
-                os.kill(killed[0], signal.SIGKILL)
-            yield event
-
-    monkeypatch.setattr(Scheduler, "run", watched)
-    assert run.main(words(grid, tmp_path / "8", 8)) == 0
-    assert (len(killed), kinds["retried"]) == (1, 4)
-    assert_equal(tmp_path / "1", tmp_path / "8")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("pruner", ["halving", pytest.param("median", marks=pytest.mark.slow)])
-def test_a_search_whose_seeds_share_a_worker_has_the_same_trials_and_values(pruner, tmp_path, alone, groups):
-    asked = over(POINTS, f"study.pruner={pruner}", "study.sampler=random", "trials=8", "seeds=2")
-    found = []
-    for together in (1, 8):
-        results = tmp_path / str(together)
-        here = [f"results={results}", "launcher.workers=1", f"launcher.together={together}"]
-        assert search.main([*asked, *here]) == 0
-        trials = read_search(results / "found").trials
-        found.append(trials[[name for name in trials if "cost/" not in name and "seconds" not in name]])
-    assert found[0].equals(found[1])
-    assert set(found[0]["status"]) == {"finished", "pruned"}
-    assert max(groups) >= 2
     assert_equal(tmp_path / "1", tmp_path / "8")

@@ -5,20 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis import figures, tables
+from analysis import tables
 from analysis.report import __main__ as report
 from tests.analysis.folders import make_folder
 
-COMMANDS = [tables.main, figures.main, report.main]
 VALUES = {"a": [2.5, 2.6, 2.4], "b": [2.4, 2.5, 2.3]}
-
-
-@pytest.mark.parametrize("main", COMMANDS)
-def test_help(main, capsys):
-    assert main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "python -m analysis." in shown
-    assert "results/<grid>" in shown
 
 
 def test_ones_own_run_is_read_if_there_is_one_and_else_the_committed_one(tmp_path, monkeypatch, capsys):

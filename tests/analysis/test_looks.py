@@ -1,4 +1,4 @@
-"""Looks at comparisons while seeds are added: the plan and its steps by hand, and rates by a small simulation."""
+"""Looks at comparisons while seeds are added: who is claimed, and in which steps, by hand."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from analysis.looks import Taken, beaten_by_looks, claims, follow, look_weights, near_best
+from analysis.looks import Taken, beaten_by_looks, claims, follow
 
 PLAN = (3, 5, 8, 12)
-few = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 def spread(mean, sd, n=12):
@@ -23,27 +19,10 @@ def spread(mean, sd, n=12):
     return mean + sd * (shape - shape.mean()) / shape.std(ddof=1)
 
 
-def looked(*values, looks=PLAN, stopped=None, **more):
-    """The comparisons after all looks, each over as many seeds as it has, or until it `stopped`."""
-    ends = stopped or [len(of_one) for of_one in values]
-    return follow(
-        looks,
-        len(values),
-        lambda n: [of_one[:n] if n <= end else None for of_one, end in zip(values, ends, strict=True)],
-        **more,
-    )
-
-
 def turns(p, spent=0.04, before=None, *, equalities=False):
     p = np.array(p)
     claimed = np.zeros(p.shape, bool) if before is None else np.array(before)
     return claims(p, claimed, spent, equalities=equalities).tolist()
-
-
-def test_the_plan_by_hand():
-    assert [round(144 * weight) for weight in look_weights(PLAN).values()] == [9, 16, 39, 80]
-    assert look_weights((3, 5, 8, 12, 20)) == pytest.approx({3: 0.0225, 5: 0.04, 8: 0.0975, 12: 0.2, 20: 0.64})
-    assert look_weights((3,)) == {3: 1.0}
 
 
 @pytest.mark.parametrize(("n", "t"), [(3, 56.56), (5, 10.03), (8, 5.13), (12, 3.83)])
@@ -86,25 +65,11 @@ def test_differences_and_equalities_take_steps_of_their_own():
 def test_no_prospect_binds_nobody():
     """A comparison that was dropped is tested again where its seeds came all the same."""
     values = np.array([1.0, -1.0, 0.0, 9.0, 9.1, 9.0, 9.2, 9.1, 9.0, 9.1, 9.1, 9.0])
-    assert looked(values, stopped=[3])[0].dropped == 3
-    assert not looked(values, stopped=[3])[0].open
-    (later,) = looked(values)
+    stopped, later = (follow(PLAN, 1, lambda n, end=end: [values[:n] if n <= end else None])[0] for end in (3, 12))
+    assert stopped.dropped == 3
+    assert not stopped.open
     # At 8 seeds t = 3.4: p = 0.011, below 39/144 of 5 %.
     assert (later.dropped, later.different) == (3, 8)
-
-
-@few
-@given(arrays(float, (4, 12), elements=st.floats(-3, 3).map(lambda x: round(x, 2))), st.permutations(range(4)))
-def test_neither_order_nor_sign_nor_later_seeds_matter(values, order):
-    def told(found):
-        return [(one.different, one.equal, one.dropped, abs(one.direction)) for one in found]
-
-    plain = told(looked(*values, margin=0.5))
-    assert told(looked(*values[order], margin=0.5)) == [plain[i] for i in order]
-    assert told(looked(*-values, margin=0.5)) == plain
-    early = told(looked(*values, looks=PLAN, stopped=[5] * 4, margin=0.5))
-    until = [[n if n is not None and n <= 5 else None for n in (d, e)] for d, e, *_ in plain]
-    assert [[d, e] for d, e, *_ in early] == until
 
 
 def test_a_cell_is_beaten_at_any_look_that_both_took():
@@ -121,12 +86,3 @@ def test_a_cell_is_beaten_at_any_look_that_both_took():
             assert (places[0], places[1] - {2}) == ({2}, beaten)
     lonely = np.array([[1.0, np.nan, np.nan], [2.0, 3.0, 4.0]])
     assert beaten_by_looks(Taken((3,), lonely, [3, 3], [True] * 2, columns), 1) == [None, None]
-
-
-def test_as_good_as_the_best_is_shown_against_each_cell_at_alpha_over_k():
-    a = np.array([0.0, 0.3, -0.2, 0.1])
-    once = Taken((4,), np.stack([a, a + 0.02 * a[::-1], a - 5]), [4] * 3, [True] * 3, {4: 4})
-    lead = 0.02 * a[::-1]
-    bound = lead.mean() + stats.t.isf(0.05 / 3, 3) * stats.sem(lead)
-    assert near_best(once, 1, bound + 1e-6) == [True, True, False]
-    assert near_best(once, 1, bound - 1e-6) == [False, True, False]

@@ -16,7 +16,6 @@ from benchmarks.cases import SMALL, Workload
 from benchmarks.peer_cases import all_cases, diffusers, multiply_adds
 from benchmarks.timing import Timing
 from diffusion_core.networks.network import Attention
-from diffusion_core.terms import bits_per_nat
 
 CPU = torch.device("cpu")
 TINY = Workload(SMALL, (1, 8, 8), 2, CPU)
@@ -66,18 +65,6 @@ def test_trainings_side_by_side_take_their_steps_in_turns_with_diffusers():
 def test_columns_are_of_one_network_call():
     """10 calls in 2 seconds, three times ours, with twice the multiply-adds."""
     assert peers.columns(Timing(2.0, 3.0), calls=10, more=2.0) == ("200.00", "3.00", "1.50")
-
-
-@pytest.mark.slow
-def test_the_full_loop_and_our_bound_estimate_the_same():
-    model, images = TINY.diffusion(horizon=25).eval(), Workload(SMALL, TINY.shape, 32, CPU).images
-    mine = [peer_bound.ours(model, images, seed) for seed in range(3)]
-    loops = [peer_bound.full_loop(model, images, seed, range(1, 26)) for seed in range(3)]
-    x0 = model.encoding.draw(images, 0, 0, "any")
-    last = model.prior(x0).double() * bits_per_nat(64)
-    errors = [peer_bound.own_error(found) / math.sqrt(3) for found in (mine, loops)]
-    difference = torch.stack(mine).mean() - torch.stack(loops).mean() - last.mean()
-    assert abs(difference) < 5 * math.hypot(*errors)
 
 
 def test_an_own_error_is_that_of_the_mean_over_images():

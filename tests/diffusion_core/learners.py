@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import diffusion_core as dc
 from diffusion_core.autoencoder import Autoencoder
@@ -67,6 +67,14 @@ def vq_learner() -> tuple[Autoencoder, Tensor]:
     return learner, DIGITS
 
 
+def stirred(module: nn.Module, by: float = 0.1) -> nn.Module:
+    """The module with every weight moved from its start, as after training."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.parameters():
+        parameter.data += by * torch.randn(parameter.shape, generator=generator)
+    return module
+
+
 @cache
 def random_model(kind: str) -> dc.Diffusion:
     """A diffusion of "points" or "images" whose weights have moved from their start."""
@@ -78,7 +86,5 @@ def random_model(kind: str) -> dc.Diffusion:
         else dc.Diffusion(choices, dc.GreyLevels(), (1, 4, 4))
     )
     made.initialise(0)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in made.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    stirred(made, 0.05)
     return made.eval()

@@ -13,10 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from diffusion_core.autoencoder import KlAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
-from diffusion_core.spaces import Latents, Space
-from tests.axes import members
-
-LATENTS = [member for member in members(Space) if isinstance(member, Latents)]
+from diffusion_core.spaces import Latents
 
 
 def small(**fields) -> Latents:

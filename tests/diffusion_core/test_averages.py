@@ -150,9 +150,3 @@ def test_averages_of_a_training_are_the_learners_its_tracked_one_and_any_of_its_
 def test_an_average_that_snapshots_do_not_tell_is_refused(average, plan, reason):
     found = average.refusal(Training(**plan))
     assert found is None if reason is None else re.search(reason, found)
-
-
-def test_a_checkpoint_without_its_averages_is_refused():
-    plain = Trainer(points_learner()[0], replace(PLAN, snapshots=0), CPU).state()
-    with pytest.raises(ValueError, match="holds no 'power'"):
-        Trainer(points_learner()[0], PLAN, CPU).load(plain)

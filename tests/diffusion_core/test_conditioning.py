@@ -17,7 +17,6 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import noise_moments
 from diffusion_core.flow import Heun, flow_likelihood
 from diffusion_core.iwae import importance_weighted
-from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import Values
@@ -27,7 +26,7 @@ from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import training_reports
 from diffusion_core.training import Training
 from tests.axes import members, name
-from tests.diffusion_core.learners import BASE, CLASSES, learner_of_points
+from tests.diffusion_core.learners import BASE, learner_of_points
 from tests.diffusion_core.mixture import MixtureData
 from tests.diffusion_core.problems import diffusion
 
@@ -163,22 +162,6 @@ REFUSED = [
 def test_what_is_no_label_and_no_share_is_refused(attempt, line):
     with pytest.raises(ValueError, match=line):
         attempt()
-
-
-def test_a_training_tells_each_example_its_own_label(monkeypatch):
-    """K where none is stored."""
-    seen, question = [], DiffusionLearner.question
-
-    def kept(self, raw, draws):
-        seen.append((raw, question(self, raw, draws).asked["label"]))
-        return question(self, raw, draws)
-
-    monkeypatch.setattr(DiffusionLearner, "question", kept)
-    learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=0)))
-    list(training_reports(learner, data, PLAN, 0))
-    for raw, labels in seen:
-        stored = data.labels[torch.cdist(raw, data.values).argmin(1)]
-        assert torch.equal(labels, stored.where(stored >= 0, CLASSES))
 
 
 SHARES = torch.tensor([0.5, 0.0, 0.2, 0.3], dtype=torch.float64)

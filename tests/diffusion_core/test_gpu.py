@@ -10,6 +10,7 @@ import diffusion_core as dc
 from diffusion_core import precision
 from diffusion_core.latents import LatentCode, Vae, standard
 from tests.axes import name
+from tests.diffusion_core.learners import stirred
 
 pytestmark = pytest.mark.gpu
 
@@ -47,9 +48,7 @@ def model(device: torch.device, **choices: object) -> dc.Diffusion:
     """A diffusion of digits whose weights have moved from their start."""
     model = dc.Diffusion(dc.Choices(**{"network": UNET, "horizon": 100} | choices), dc.GreyLevels(17), (1, 8, 8))
     model.initialise(0)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
+    stirred(model, 0.02)
     return model.to(device).eval()
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from diffusion_core.fast import convolution, products
 from diffusion_core.fast.convolution import Case, dependent
-from diffusion_core.fast.forms import OF, accelerated, stackable, stacked
+from diffusion_core.fast.forms import OF, accelerated, stackable
 from diffusion_core.fast.fused import works
 from diffusion_core.networks import network as layers
 from diffusion_core.networks.dit import Dit
@@ -90,23 +90,6 @@ def assert_bits_of_each_alone(several, x, dy, *told, **how):
             assert torch.equal(mine[[0, 2]], torch.cat([own[0], own[2]]))
 
 
-KERNELS = (
-    (3, 8, 3, (4, 8, 8)),
-    (12, 1, 3, (1, 8, 6)),
-    (3, 1, 1, (17, 7, 7)),
-    (4, 1, 5, (16, 4, 4)),
-    (6, 10, 3, (3, 1, 1)),
-)
-
-
-@across(kernel=KERNELS, rounding=ROUNDINGS)
-def test_convolutions_side_by_side_have_the_bits_of_each_alone(kernel, rounding):
-    channels_in, channels_out, side, (batch, height, width) = kernel
-    several = [stirred(layers.convolution(channels_in, channels_out, side), i) for i in range(5)]
-    x, dy = normal(5, batch, channels_in, height, width), normal(5, batch, channels_out, height, width, seed=1)
-    assert_bits_of_each_alone(several, x, dy, rounding=rounding)
-
-
 NETWORKS = (
     (Mlp(width=16, layers=2), (2,), 9),
     (UNet(channels=4, multipliers=(1,), groups=2, recompute=True), (1, 4, 4), 3),
@@ -136,12 +119,6 @@ def test_a_convolution_may_be_tried_where_feature_maps_are_worked_out_again():
     network = accelerated(UNet(channels=8, groups=4, attention=(), recompute=True).build((1, 4, 4), 1))
     network(normal(2, 1, 4, 4), torch.arange(2.0)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
-
-
-def test_networks_side_by_side_start_with_the_weights_of_one():
-    network = stirred(Mlp(width=4, layers=1).build((2,), 2), 0)
-    for key, parameter in stacked(network, 3).named_parameters():
-        assert torch.equal(parameter, torch.stack([network.state_dict()[key]] * 3))
 
 
 def test_what_can_lie_side_by_side_is_made_of_these_layers_and_draws_nothing():

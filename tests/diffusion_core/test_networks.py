@@ -15,6 +15,7 @@ from diffusion_core.networks.network import Attention, Mlp, Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built, initialise, seeded
 from tests.axes import classes, name
+from tests.diffusion_core.learners import stirred
 
 IMAGE = (1, 8, 8)
 CASES = [
@@ -42,14 +43,6 @@ def fresh(network: dc.Network, shape: tuple[int, ...], seed: int = 0, *, learned
     made = dc.Diffusion(choices, dc.Continuous(), shape)
     made.initialise(seed)
     return made.network.eval()
-
-
-def stirred(module: nn.Module) -> nn.Module:
-    """The module with every weight moved from its start, as after training."""
-    generator = torch.Generator().manual_seed(0)
-    for parameter in module.parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return module
 
 
 def near(one: Tensor, other: Tensor) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.optimiser import ALIGNMENT, MATCHED, MOMENTUM, AdamW, Flat, Muon, descend, orthogonal
+from diffusion_core.optimiser import MATCHED, MOMENTUM, AdamW, Muon, descend, orthogonal
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import points_learner
@@ -74,19 +74,6 @@ def test_it_is_torchs_adamw_of_each_parameter_by_its_own_loss_and_what_none_reac
             torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
     decays = [1 - 0.01 * (i + 1) * DECAYS["network"] for i in range(5)]
     torch.testing.assert_close(mine.idle.detach(), torch.ones(3) * math.prod(decays))
-
-
-def test_tensors_become_aligned_views_of_one_vector_and_keep_their_values():
-    tensors = [torch.arange(12.0).view(3, 4).T, torch.tensor(2.0), torch.arange(16.0)]
-    before = [tensor.clone() for tensor in tensors]
-    flat = Flat(tensors)
-    for tensor, value, view in zip(tensors, before, flat.views(flat.values), strict=True):
-        assert torch.equal(tensor, value)
-        assert tensor.data_ptr() == view.data_ptr()
-        assert (tensor.data_ptr() - flat.values.data_ptr()) % (4 * ALIGNMENT) == 0
-    flat.values.mul_(2)
-    assert all(torch.equal(tensor, 2 * value) for tensor, value in zip(tensors, before, strict=True))
-    assert flat.values.sum() == 2 * sum(float(value.sum()) for value in before)
 
 
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "muon.npz")

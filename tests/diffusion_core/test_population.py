@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
+from ablations.engine.stage import Member, side_by_side
 from diffusion_core.fast.fused import works
 from diffusion_core.fast.population import Stack
 from diffusion_core.trainable import Learner
@@ -42,27 +42,6 @@ class Run:
         return learner, dc.Labelled(DIGITS, torch.arange(len(DIGITS)) % CLASSES) if learner.classes else DIGITS
 
 
-class Meeting:
-    """A room of trainings, of which one works at a time; those who have nothing left to bring leave it."""
-
-    def __init__(self, members: int) -> None:
-        self.floor = threading.Condition()
-        self.present = members
-        self.brought: dict[int, object] = {}
-        self.shares: dict[int, object] = {}
-
-    def meet(self, mine, work, place):
-        self.brought[place] = mine
-        while place not in self.shares:
-            if len(self.brought) < self.present:
-                self.floor.wait(timeout=60)
-                continue
-            self.shares = dict(zip(self.brought, work(list(self.brought.values())), strict=True))
-            self.brought = {}
-            self.floor.notify_all()
-        return self.shares.pop(place)
-
-
 def told(run: Run, beside=None, start=None) -> Told:
     """Step, losses, their deviations and the state of each report of a training."""
     learner, data = run.learner()
@@ -78,23 +57,11 @@ alone = cache(told)
 
 def together(runs: list[Run], starts=None) -> list[Told]:
     """The same of several trainings that meet at each piece of a batch."""
-    meeting, ends = Meeting(len(runs)), {}
 
-    def sit(place: int) -> None:
-        with meeting.floor:
-            try:
-                start = starts[place] if starts else None
-                ends[place] = told(runs[place], lambda mine, work: meeting.meet(mine, work, place), start)
-            finally:
-                meeting.present -= 1
-                meeting.floor.notify_all()
+    def work(place: int, member: Member) -> Told:
+        return told(runs[place], member.exchange, starts[place] if starts else None)
 
-    threads = [threading.Thread(target=sit, args=(place,)) for place in range(len(runs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [ends[place] for place in range(len(runs))]
+    return [end.result() for end in side_by_side(len(runs), work)]
 
 
 def assert_same(mine: Told, expected: Told) -> None:

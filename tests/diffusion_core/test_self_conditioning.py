@@ -12,7 +12,7 @@ import diffusion_core as dc
 from diffusion_core.checking import DATA, expected_bound
 from diffusion_core.forward import diffuse
 from tests.axes import members, name
-from tests.diffusion_core.learners import BASE
+from tests.diffusion_core.learners import BASE, stirred
 from tests.diffusion_core.problems import diffusion, exact_model
 
 SHOWN = dc.Unconditional(self_conditioning=True)
@@ -57,13 +57,11 @@ def test_all_that_is_scored_and_sampled_is_one_model():
         torch.testing.assert_close(score(linear(1.0)), score(REAL), rtol=1e-3, atol=1e-4)
 
 
-def stirred(choices: dc.Choices, encoding, shape) -> dc.Diffusion:
+def moved(choices: dc.Choices, encoding, shape) -> dc.Diffusion:
     """A diffusion whose weights have moved from their start."""
     made = dc.Diffusion(choices, encoding, shape, 3)
     made.initialise(0)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in made.network.parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    stirred(made.network)
     return made.eval()
 
 
@@ -71,7 +69,7 @@ def stirred(choices: dc.Choices, encoding, shape) -> dc.Diffusion:
 def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterization):
     """By hand: what the first pass says is x̂_0', in the words of each target, and √ᾱ x̂_0' is shown."""
     choices = replace(BASE, parameterization=parameterization, conditioning=dc.Class(self_conditioning=True))
-    made, x = stirred(choices, dc.Continuous(), (2,)), POINTS.float()
+    made, x = moved(choices, dc.Continuous(), (2,)), POINTS.float()
     chain = made.chain()
     k, labels = torch.arange(1, 13) * 4, torch.arange(12) % 4
     step = chain.step(k)
@@ -92,7 +90,7 @@ def test_an_estimate_of_bounded_data_is_shown_within_their_bounds_whether_x0_is_
     """Of two halves, where a variance is learned, it is the mean's."""
     taught = {"variance": dc.LearnedVariance(), "objective": dc.Hybrid()}
     network = dc.UNet(channels=8, groups=4, attention=())
-    made = stirred(replace(BASE, network=network, conditioning=SHOWN, **taught), dc.GreyLevels(), (1, 8, 8))
+    made = moved(replace(BASE, network=network, conditioning=SHOWN, **taught), dc.GreyLevels(), (1, 8, 8))
     x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     seen: list[tuple[Tensor, Tensor]] = []
     made.network.register_forward_hook(lambda _, given, out: seen.append((given[0][:, 1:], out[:, :1])))
@@ -108,7 +106,7 @@ def test_an_estimate_of_bounded_data_is_shown_within_their_bounds_whether_x0_is_
 
 
 def learner_of(choices: dc.Choices = BASE) -> dc.DiffusionLearner:
-    return dc.DiffusionLearner(stirred(replace(choices, conditioning=SHOWN), dc.Continuous(), (2,))).train()
+    return dc.DiffusionLearner(moved(replace(choices, conditioning=SHOWN), dc.Continuous(), (2,))).train()
 
 
 def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradient_through_it():

@@ -99,11 +99,6 @@ def test_reports_hold_mean_and_standard_deviation_of_the_losses_since_the_last()
             assert report.standard_deviations[group] == pytest.approx(np.std(losses), rel=1e-3)
 
 
-def test_training_lowers_the_loss():
-    reports = run(points_learner, Training(steps=60, batch=32, warmup=5, learning_rate=8e-3, report_every=20))
-    assert reports[-1][1]["network"] < 0.9 * reports[0][1]["network"]
-
-
 def test_a_step_takes_the_rate_of_its_plan(monkeypatch):
     """Rising over two steps to 0.1, then falling by the steps that are left of four."""
     learner, data = points_learner()

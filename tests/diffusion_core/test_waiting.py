@@ -9,8 +9,7 @@ import pytest
 import torch
 
 import diffusion_core as dc
-from diffusion_core.randomness import send
-from diffusion_core.trainer import Trainer, batch_indices, training_reports
+from diffusion_core.trainer import training_reports
 from tests.axes import name
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, RECIPES, model
 
@@ -43,18 +42,6 @@ def training_waits(of, steps):
 def test_a_training_waits_at_its_reports_alone(recipe):
     few, more = (training_waits(learner(recipe), steps) for steps in (1, 3))
     assert more == few > 0
-
-
-@pytest.mark.parametrize("rounding", ["float32", "bf16"])
-def test_a_step_waits_for_nothing_at_all(rounding):
-    trainer, data = Trainer(learner("simple"), dc.Training(precision=rounding), CUDA), DIGITS.to(CUDA)
-
-    def steps(first, last):
-        for step in range(first, last):
-            trainer.step(data[send(batch_indices(0, step, len(data), 32), CUDA)], 0, step)
-
-    steps(0, 1)
-    assert waits(lambda: steps(1, 4)) == 0
 
 
 @pytest.mark.parametrize("sampler", [dc.Ancestral(), dc.Ddim(eta=0.5), dc.Heun(churn=10.0), dc.DpmSolver()], ids=name)

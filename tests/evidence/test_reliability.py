@@ -15,8 +15,10 @@ from tests.forked import code_of, forked
 
 
 @pytest.mark.slow
-def test_a_few_faults_leave_no_trace(tmp_path, capfd):
-    assert reliability.main(["faults=3", "seed=5", "only=together", f"out={tmp_path / 'page.md'}"]) == 0
+@pytest.mark.parametrize("workload", faults.WORKLOADS)
+def test_a_few_faults_leave_no_trace(workload, tmp_path, capfd):
+    """Neither in a command whose trainings go side by side, nor in two that share their stages, nor in a search."""
+    assert reliability.main(["faults=3", "seed=5", f"only={workload}", f"out={tmp_path / 'page.md'}"]) == 0
     assert "unbroken command: 0 of " in (tmp_path / "page.md").read_text(encoding="utf-8")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -127,26 +125,3 @@ def test_a_grid_is_planned_without_files_and_its_command_refused_before_anything
     with pytest.raises(InputError, match=r"fashion_mnist is not in data.root=.*nowhere: data.download=true"):
         main([*words, f"results={tmp_path / 'results'}"])
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.thorough
-@needs_files
-def test_debians_set_is_what_torchvision_reads(tmp_path):
-    datasets = pytest.importorskip("torchvision.datasets")
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for path in Path(DEBIAN).glob("*.gz"):
-        with gzip.open(path) as source, (raw / path.stem).open("wb") as target:
-            shutil.copyfileobj(source, target)
-    data = FashionMnist(size=32, train_images=50_000, held_out_images=10_000).read()
-    ours = {split: data.images[split][:, 0, 2:30, 2:30].numpy() for split in SPLITS}
-    train, test = (datasets.FashionMNIST(str(tmp_path), train=train) for train in (True, False))
-    assert np.array_equal(ours["test"], test.data.numpy())
-    assert torch.equal(data.labels["test"], test.targets)
-
-    def keys(images, labels):
-        return sorted(zip(map(bytes, images.reshape(len(images), -1)), labels.tolist(), strict=True))
-
-    mine = np.concatenate([ours["train"], ours["validation"]])
-    labels = torch.cat([data.labels["train"], data.labels["validation"]])
-    assert keys(mine, labels) == keys(train.data.numpy(), train.targets)

@@ -16,7 +16,7 @@ from PIL import Image
 from ablations.data import pictures as module
 from ablations.data.arrow import Arrow
 from ablations.data.base import SPLITS
-from ablations.data.pictures import Folder, split_of, square
+from ablations.data.pictures import Folder, square
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, picture_file, pictures, saved_images
 
@@ -38,15 +38,6 @@ def keys(data) -> dict[str, set[bytes]]:
 
 def decoded(path: Path) -> bytes:
     return square(path.read_bytes(), 32, "colour").numpy().tobytes()
-
-
-def test_the_hash_of_a_file_decides_its_split_80_to_10_to_10():
-    hashes = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(20_000)]
-    counts = {split: sum(split_of(key) == split for key in hashes) for split in SPLITS}
-    for split, share in zip(SPLITS, (0.8, 0.1, 0.1), strict=True):
-        assert abs(counts[split] - 20_000 * share) < 4 * (20_000 * share * (1 - share)) ** 0.5
-    assert [split_of(first + "0" * 63) for first in "0cd"] == ["train", "train", "validation"]
-    assert [split_of(first + "f" * 63) for first in "bdf"] == ["train", "validation", "test"]
 
 
 def test_splits_are_in_the_order_of_hashes_and_the_held_out_ones_equally_large(tmp_path):

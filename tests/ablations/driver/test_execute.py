@@ -95,19 +95,6 @@ def test_what_the_store_lacks_of_a_stopped_command_is_one_line_and_delivered_by_
     assert len(tracker_in(tmp_path, "auto").runs) == 8 + 1, "with the summary"
 
 
-def test_stages_that_were_copied_from_another_host_count_as_finished(scored, drawn, tmp_path):
-    """Half of the seeds were run elsewhere, under another name: the last command over all seeds only draws."""
-    assert run.main(words(tmp_path / "here", "seeds=2")) == 0
-    assert run.main(words(tmp_path / "there", "seeds=2", "first_seed=2", "name=rest")) == 0
-    shutil.copytree(tmp_path / "there" / ".stages", tmp_path / "here" / ".stages", dirs_exist_ok=True)
-    scored.clear()
-    assert run.main(words(tmp_path / "here", "seeds=4", "name=whole")) == 0
-    assert not scored
-    found = rows(tmp_path / "here" / "whole")
-    assert [row["status"] for row in found] == ["finished"] * 16
-    assert {row["seed"] for row in found} == {"0", "1", "2", "3"}
-
-
 def test_a_failed_cell_is_named_and_keeps_no_seed_from_being_whole(scored, drawn, tmp_path, monkeypatch, capsys):
     whole = NLL["v"]
     monkeypatch.setitem(NLL, "v", lambda seed: "failed" if seed == 0 else whole(seed))

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections import Counter
-from dataclasses import replace
 
 import pytest
 import torch
 
 from ablations.data.tensors import write_tensors
-from ablations.driver import live, run
+from ablations.driver import live
 from ablations.driver.live import Live
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Event
 from ablations.results.grid_json import head_of
-from ablations.stages import training_loop
 from ablations.stages.artifacts import SAMPLES, write_history
 from ablations.stages.graph import training_of
-from ablations.tracking.tracker import Tracker
 from analysis.files import write_json
-from analysis.reading import read_results
 from tests.ablations.conftest import TINY, plan_of, runs_of, tracker_in
-from tests.stored import downloaded
 
 WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]
 RUNGS = ["evaluation.rungs=2", "evaluation.judged_rungs=2"]
@@ -34,11 +28,6 @@ LOSS = "train/network"
 def tracker(store, tmp_path):
     shutil.copy(store, tmp_path / "mlflow.db")
     return tracker_in(tmp_path, "seen")
-
-
-def again(tracker):
-    """The tracker of another driver on the same store."""
-    return Tracker(tracker.uri, tracker.experiment, tracker.artifacts)
 
 
 def steps(tracker, found, name=LOSS):
@@ -114,55 +103,10 @@ def test_rungs_and_samples_arrive_when_they_are_there(watched, journal, tracker)
     assert [name.split("+")[:3] for name in images] == [["images/samples", "step", "20"]] * 2
 
 
-def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker, monkeypatch):
-    made, watch = watched
-    item = made.runs[0]
-    reported(journal, item, 20, 40)
+def test_runs_of_a_command_that_is_stopped_are_left_as_killed(watched, tracker):
+    """What another command makes of them is the tracker's."""
+    _, watch = watched
     watch.look()
     with pytest.raises(KeyboardInterrupt), live.watching(watch):
         raise KeyboardInterrupt
     assert {one.info.status for one in runs_of(tracker)} == {"KILLED"}
-    # Its training goes on from a checkpoint before the last report.
-    watch = replace(watch, tracker=again(tracker))
-    reported(journal, item, 20)
-    watch.look()
-    reported(journal, item, 20, 40, 60)
-    watch.look()
-    found = runs_of(tracker)
-    assert len(found) == 2
-    assert {one.info.status for one in found} == {"RUNNING"}
-    (one,) = [one for one in found if one.data.tags["cell_id"] == item.cell_id]
-    assert steps(tracker, one) == [20, 40, 60]
-
-
-@pytest.fixture
-def quick(few_digits, store, tmp_path, without_pictures, monkeypatch):
-    """The words of a command with a new store, which looks so often that tiny trainings are seen."""
-    shutil.copy(store, tmp_path / "mlflow.db")
-    monkeypatch.setattr(live, "SECONDS", 0.05)
-    monkeypatch.setattr(training_loop, "HISTORY_SECONDS", 0.0)
-    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
-    return [f"results={tmp_path}", "launcher=serial"]
-
-
-@pytest.mark.thorough
-def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, tmp_path, monkeypatch):
-    seen = []
-    show = Tracker.show
-    monkeypatch.setattr(Tracker, "show", lambda self, one, *rest: seen.append(one.tags) or show(self, one, *rest))
-    words = [*WORDS, *RUNGS, *quick]
-    assert run.main(words) == 0
-    assert {tags["cell_id"] for tags in seen}
-    found = tracker_in(tmp_path, "seen")
-    assert len(runs_of(found)) == 2
-    for one in runs_of(found):
-        assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
-        assert Counter(steps(found, one)) == Counter([20, 40, 60])
-        assert Counter(steps(found, one, "nll/val")) == Counter([20, 40, 60])
-    assert run.main(words) == 0
-    assert len(runs_of(found)) == 2
-    of_store, of_files = (
-        read_results(downloaded(found.uri, "seen", tmp_path / "stored")),
-        read_results(tmp_path / "seen"),
-    )
-    assert of_store.runs.equals(of_files.runs)

@@ -23,14 +23,6 @@ def test_colour_images_need_weights_for_fid_before_anything_is_trained():
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "call", ["schedule=linear,linear", "grid=parameterization loss=simple,simple", "schedule.beta_1=0.0001,1e-4"]
-)
-def test_cells_that_are_one_are_refused(call):
-    with pytest.raises(InputError, match="are the same cell"):
-        planned(*call.split())
-
-
 def test_without_quality_no_extractor_is_asked_for_and_there_is_no_floor():
     found = planned("data=patches", "evaluation.quality=[]")
     assert found.floors == []

@@ -48,8 +48,7 @@ def test_where_the_experiment_is_and_how_it_is_seen_is_said_without_passwords(tm
 @pytest.mark.parametrize(
     "words",
     [
-        ("parameterization=mu", "sampler.steps=5"),
-        ("schedule=learned", "objective=vlb"),
+        ("schedule=learned", "objective=vlb", "sampler.steps=5"),
         ("space=latents", "space.f=2", "space.steps=10"),
         ("data=mixture2d", "network=mlp"),
         ("conditioning=class",),

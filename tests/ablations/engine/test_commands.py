@@ -11,16 +11,10 @@ import time
 import psutil
 import pytest
 
-from ablations.engine.journal import Journal
 from tests.ablations.engine.toys import RUNS, SUMS
 
 SECONDS = 60.0
 """Within so many seconds everything here has happened."""
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path)
 
 
 @pytest.fixture

@@ -5,20 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 
 import pytest
 import torch
 
-from ablations.engine.journal import Failure, Journal, Result, cleaning_lock, results_lock
+from ablations.engine.journal import Failure, Result, cleaning_lock, results_lock
 from analysis.errors import InputError
 from analysis.files import read_json, replace_file, write_json
-from tests.forked import code_of, forked
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -136,15 +129,4 @@ def test_what_nobody_needs_is_deleted_only_while_no_command_works(tmp_path):
     with cleaning_lock(tmp_path), pytest.raises(InputError, match=refusal), results_lock(folder):
         pass
     with results_lock(folder):
-        pass
-
-
-def test_a_command_that_was_killed_holds_nothing(tmp_path):
-    def command():
-        with results_lock(tmp_path / "grid"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return 0
-
-    assert code_of(forked(command, tmp_path / "log")) == -signal.SIGKILL
-    with results_lock(tmp_path / "grid"):
         pass

@@ -5,15 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ablations.engine import scheduler as module
-from ablations.engine.journal import STAGE_LOCK, Failure, Journal, Result, tried
+from ablations.engine.journal import STAGE_LOCK, Failure, Result, tried
 from ablations.engine.scheduler import Scheduler
 from ablations.engine.workers import ThisProcess
 from tests.ablations.engine.toys import LEFT, RUNS, toy
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path)
 
 
 @pytest.fixture

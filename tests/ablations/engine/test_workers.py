@@ -7,14 +7,9 @@ import signal
 
 import pytest
 
-from ablations.engine.journal import Failure, Journal
+from ablations.engine.journal import Failure
 from tests.ablations.engine.test_scheduler import told
 from tests.ablations.engine.toys import RUNS, started, toy
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path)
 
 
 def pids(journal, name):

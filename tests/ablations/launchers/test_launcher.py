@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 
 import pytest
 
-from ablations.engine.journal import Journal
-from ablations.engine.scheduler import Scheduler
 from ablations.launchers.launcher import Local, Serial, launcher_of
 from ablations.settings.arguments import parse_run
 from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes
 from analysis.errors import InputError
-from tests.ablations.engine.toys import PLAN, SUMS
 
 
 def asked(*words):
@@ -27,16 +23,6 @@ def test_every_file_builds_the_launcher_of_its_name():
     assert built.items() >= {"local": Local, "serial": Serial}.items()
     assert isinstance(asked(), Local)
     assert asked("launcher.workers=3") == asked("launcher=local", "launcher.workers=3") == Local(workers=3)
-
-
-@pytest.mark.parametrize("launcher", [Serial(), Local(workers=2)])
-def test_its_workers_run_stages(launcher, tmp_path):
-    journal = Journal(tmp_path)
-    scheduler = Scheduler(journal, launcher.start(journal, launcher.devices("cpu", 1)))
-    scheduler.add(PLAN)
-    with closing(scheduler.run()) as events:
-        assert {event.status for event in events if event.kind == "ended"} == {"finished"}
-    assert {name: journal.result(name).metrics["sum"] for name in SUMS} == SUMS
 
 
 @pytest.fixture

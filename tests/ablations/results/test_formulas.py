@@ -44,12 +44,6 @@ def test_alpha_bar_of_linear_and_cosine(drawn):
     np.testing.assert_allclose(y[:-1], (f[1:] / f[0])[t[:-1]], rtol=1e-9)  # β_T is held at 0.999
 
 
-def test_log_snr_is_that_of_alpha_bar(drawn):
-    for name, curve in drawn["log_snr"].items():
-        alpha_bar = np.array(drawn["alpha_bar"][name][1])
-        np.testing.assert_allclose(curve[1], np.log(alpha_bar / (1 - alpha_bar)), rtol=1e-6)
-
-
 def test_the_prior_is_a_kl_divergence(drawn, x0):
     y, t = at(drawn["prior"]["linear"])
     alpha_bar = torch.from_numpy(linear(T)[1][t]).view(-1, 1, 1)

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import shutil
 from itertools import pairwise
 
 import pytest
@@ -16,11 +15,9 @@ from ablations.results.grid_json import head_of
 from ablations.results.records import Record, metadata_of, record
 from ablations.tracking.runs import tracked_runs
 from analysis.errors import InputError
-from analysis.reading import read_results
 from analysis.schema import CURVES_FILE, NUMERICS, SEVERAL
-from tests.ablations.conftest import plan_of, tracker_in
+from tests.ablations.conftest import plan_of
 from tests.analysis.folders import make_folder
-from tests.stored import downloaded
 
 
 def names(columns):
@@ -108,20 +105,6 @@ def made_by(*metadata):
 )
 def test_a_row_names_all_that_made_it_and_keeps_all_notes(metadata, name, expected):
     assert made_by(*metadata)[name] == expected
-
-
-def test_notes_come_back_from_a_tracking_store(tmp_path, store):
-    folder = make_folder(
-        tmp_path / "parameterization",
-        {"mu": [2.5, 2.6, 2.4]},
-        change=lambda row: row | {"notes": "one\ntwo" if row["seed"] == 1 else ""},
-    )
-    shutil.copy(store, tmp_path / "mlflow.db")
-    tracker = tracker_in(tmp_path, "parameterization")
-    tracker.publish(folder)
-    tracker.summarise(folder)
-    ours, theirs = (read_results(at).runs for at in (folder, downloaded(tracker.uri, folder.name, tmp_path / "stored")))
-    assert list(ours["notes"]) == list(theirs["notes"]) == ["", "one\ntwo", ""]
 
 
 def test_curves_that_are_read_are_kept_and_those_that_a_formula_gives_once_a_cell():

@@ -16,8 +16,8 @@ from tests.made_once import made_once
 
 POINTS = [
     *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "schedule=log_snr_linear", "horizon=20"),
-    *("training.steps=40", "training.warmup=5", "training.learning_rate=0.005", "training.report_every=5"),
-    *("evaluation.exact=2", "evaluation.strata=2"),
+    *("training.steps=20", "training.warmup=5", "training.learning_rate=0.01", "training.report_every=5"),
+    *("evaluation.exact=2", "evaluation.strata=2", "sampler.steps=5"),
     *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)"),
     *("study.startup=3", "study.pruner=median", "study.seed=4", "trials=9", "confirm=2", "name=found"),
 ]

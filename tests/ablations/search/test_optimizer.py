@@ -24,7 +24,9 @@ SPACE = (
     "study.startup=2",
 )
 RUNGS = [50, 100, 200]
-SAMPLERS, PRUNERS = (get_args(StudyFile.model_fields[name].annotation) for name in ("sampler", "pruner"))
+SAMPLERS = get_args(StudyFile.model_fields["sampler"].annotation)
+MARKS = {"tpe": "thorough", "qmc": "thorough"}
+"""The first is killed at any moment below; the others take long."""
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
 
@@ -109,13 +111,9 @@ def test_killed_at_any_moment_it_goes_on_as_it_would_have(moment, unbroken, tmp_
     assert searched(opened(tmp_path, "study.pruner=median"), 9) == unbroken
 
 
-MARKS = {"tpe": [], "qmc": [pytest.mark.thorough]}
-EVERY_SAMPLER = pytest.mark.parametrize(
-    "sampler", [pytest.param(name, marks=MARKS.get(name, [pytest.mark.slow])) for name in SAMPLERS]
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(name, marks=getattr(pytest.mark, MARKS.get(name, "slow"))) for name in SAMPLERS]
 )
-
-
-@EVERY_SAMPLER
 def test_every_sampler_goes_on_as_it_would_have(sampler, tmp_path):
     ways = []
     for name, stops in {"whole": [], "cut": [1, 6]}.items():

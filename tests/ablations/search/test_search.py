@@ -5,13 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from mlflow import MlflowClient
@@ -56,12 +51,6 @@ def given(again, **words):
     return [*kept, *(f"{name}={value}" for name, value in names.items())]
 
 
-def assert_same_search(results, others):
-    """They tried the same, got the same and found the same."""
-    assert trials_in(results) == trials_in(others)
-    assert read_search(results / "found").head.winners == read_search(others / "found").head.winners
-
-
 def test_it_ends_well_and_says_what_it_found(searched):
     assert searched.code == 0
     said = " ".join(searched.printed.split())
@@ -77,8 +66,8 @@ def test_every_trial_has_its_row_and_the_best_one_wins(searched):
     assert set(here.trials["status"]) == {"finished", "pruned"}
     best = here.finished.loc[here.finished["nll/val"].idxmin(), "trial"]
     assert [winner.trial for winner in here.head.winners] == [best]
-    assert here.head.full_steps == 9 * 40
-    assert here.head.trained_steps == here.trials["cost/steps"].sum() < 9 * 40
+    assert here.head.full_steps == 9 * 20
+    assert here.head.trained_steps == here.trials["cost/steps"].sum() < 9 * 20
 
 
 def test_nothing_but_the_confirmation_reads_test_data(searched):
@@ -169,42 +158,6 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
     assert [row["status"] for row in rows_of(tmp_path)] == ["running"]
 
 
-WITHOUT_PICTURES = """
-import sys
-from ablations.driver import pages
-from ablations.search import __main__ as search
-pages.write_pages = lambda folder: ""
-raise SystemExit(search.main(sys.argv[1:]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_killed_at_random_points_it_loses_no_trial(workers, store, tmp_path):
-    """SIGKILL to the driver: by one worker the same trials, values and winner as unbroken."""
-    found, moments = [], random.Random(int(time.time()))
-    for kills in (0, 5):
-        results = tmp_path / str(kills)
-        results.mkdir()
-        shutil.copy(store, results / "mlflow.db")
-        words = [*POINTS, f"results={results}", f"launcher.workers={workers}"]
-        command = [sys.executable, "-c", WITHOUT_PICTURES, *words]
-        for _ in range(kills):
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-                deadline = time.monotonic() + 60
-                while not (results / "optuna.db").exists() and time.monotonic() < deadline:
-                    time.sleep(0.1)
-                time.sleep(moments.uniform(0.2, 12.0))
-                os.kill(process.pid, signal.SIGKILL)
-        ended = subprocess.run(command, capture_output=True, text=True)
-        assert ended.returncode == 0, ended.stderr
-        found.append(results)
-    assert [row["trial"] for row in rows_of(found[1])] == [str(number) for number in range(9)]
-    assert {row["status"] for row in rows_of(found[1])} <= {"finished", "pruned"}
-    if workers == 1:
-        assert_same_search(*found)
-
-
 def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searched):
     client, counts = MlflowClient(f"sqlite:///{searched.results}/mlflow.db"), {}
     rows = {row["trial"]: row for row in rows_of(searched.results)}
@@ -250,7 +203,7 @@ def test_a_wrong_call_of_export_is_one_line(words, searched, configs, capsys):
 
 def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     words = ["sampler.steps=interval(5,20)", "schedule=linear,log_snr_linear", "horizon=30", "dry_run=true"]
-    kept = [word for word in POINTS if not word.startswith(("schedule=", "horizon="))]
+    kept = [word for word in POINTS if not word.startswith(("schedule=", "horizon=", "sampler."))]
     assert search.main([*kept, *words, f"results={tmp_path}"]) == 0
     printed = capsys.readouterr().out
     assert "schedule.gamma_min       -14 to -2" in printed

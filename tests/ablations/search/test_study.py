@@ -154,7 +154,6 @@ def test_a_wrong_call_is_one_line_and_exit_code_two(words, tmp_path, monkeypatch
 
 
 BAD_FILES = {
-    "objective is wrong: List should have at least 1 item": {"objective": []},
     "no key of a study called 'trails': there are .*; did you mean 'trials'": {"trails": 3},
     "no key of parameters.horizon called 'lo': .*did you mean 'low'": {"parameters": {"horizon": {"lo": 1}}},
     "no field of schedule=any called 'beta'": {"parameters": {"schedule.beta": {"low": 0, "high": 1}}},

@@ -8,7 +8,7 @@ import torch
 
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
-from ablations.settings.budget import bound_passes, forward_flops, train_flops
+from ablations.settings.budget import forward_flops, train_flops
 from ablations.settings.evaluation import Evaluation
 from ablations.stages.restore import build
 from diffusion_core.choices import Choices
@@ -49,15 +49,6 @@ def test_a_training_step_counts_three_passes_and_a_learned_schedule_more():
     # One backward pass for the network and one for the schedule.
     assert train_flops(learned, 10.0, 7) == 5 * 10 * 7
     assert train_flops(replace(plain, seed=4), 10.0, 0) == 0
-
-
-def test_the_flow_takes_four_slopes_a_step_each_with_its_probes():
-    """A slope is a pass and, for each probe, a backward pass, which counts two."""
-    asked = ["horizon=25", "evaluation.exact=4", "evaluation.strata=3", "evaluation.ode=2", "evaluation.ode_steps=5"]
-    cell = make(parse_run([*asked, "evaluation.continuous=6", "evaluation.iwae=3"])).points[0].cell
-    # Two halves: 4 times at both ends, the first three times and the second twice, and 3 runs between them.
-    assert bound_passes(cell) == (2 * (4 + 2 + 1 + 3 + 4), 6, 5 * 4 * (1 + 2 * 2), 2 * 3 * 25, 0)
-    assert bound_passes(replace(cell, evaluation=replace(cell.evaluation, horizon=10)))[3] == 2 * 3 * 10
 
 
 def test_the_core_takes_the_suites_own_terms_of_a_bound_unless_it_is_told_others():

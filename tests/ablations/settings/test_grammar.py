@@ -49,7 +49,7 @@ WRONG = {
     "horizon=100 horizon=200": "horizon is given twice",
     "horizon=interval(1,5)": "an interval is for a search: python -m ablations.search horizon=",
     "schedule=linear,": "ends with a comma: values have commas between them, and no space",
-    "schedule=linear,linear": "are the same cell",
+    "schedule.beta_1=0.0001,1e-4": "are the same cell",
     "network.channels=4000000": "allocate|memory",
     "name=../up": "name must be at most 100 letters",
     "seeds=0,1,2": "seeds takes one value, got 3: 0, 1, 2",

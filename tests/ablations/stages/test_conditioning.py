@@ -12,7 +12,6 @@ from ablations.data import base
 from ablations.data.shipped import Digits, Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
-from ablations.engine.workers import perform_all
 from ablations.settings.budget import bound_passes
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.making import refusal
@@ -23,13 +22,10 @@ from ablations.stages.samples import draw_samples, labels_of_samples
 from ablations.stages.training import stored_of
 from tests.ablations.cells import (
     TINY,
-    assert_same,
     cell_of,
     over,
     result_of,
     stages_of_cell,
-    training_in,
-    weights,
 )
 
 TOLD = "conditioning=class"
@@ -49,7 +45,6 @@ POINTS = [
 ]
 LEARNING = ["parameterization=v", "variance=learned", "objective=hybrid", "spacing=optimal", "sampler.steps=10"]
 LEARNING.append("conditioning.dropout=0.5")
-SHORT = over(POINTS, "training.steps=8", "training.report_every=2", "training.warmup=1", "evaluation.exact=2")
 CPU = torch.device("cpu")
 
 
@@ -125,16 +120,6 @@ def test_samples_lie_where_their_labels_say_in_the_shares_of_the_data(told):
     drawn = draw_samples(stage.cell, model, 50, lambda share: None, label=2)
     nearest = torch.cdist(drawn.double(), Mixture2d(MODES, STD).means).argmin(1)
     assert float((nearest == 2).double().mean()) > 0.95
-
-
-def test_side_by_side_each_comes_to_what_it_comes_to_alone(tmp_path):
-    """Members that differ in dropout of labels."""
-    stages = [training_in(*SHORT, TOLD, f"conditioning.dropout={share}") for share in (0, 0.5)]
-    assert len({stage.shape_key("cpu") for stage in stages} - {""}) == 1
-    assert perform_all(stages, Journal(tmp_path / "together"), "cpu") == ["finished"] * 2
-    for stage in stages:
-        result_of(stage, tmp_path / "alone")
-        assert_same(weights(stage, tmp_path / "alone"), weights(stage, tmp_path / "together"))
 
 
 def test_codes_are_in_the_order_of_their_labels(tmp_path, few_digits):

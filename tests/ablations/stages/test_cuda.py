@@ -22,7 +22,7 @@ from tests.ablations.cells import reproducible, result_of
 from tests.ablations.conftest import few_of
 from tests.ablations.pairs import all_values
 from tests.ablations.test_pairs import Coarse
-from tests.axes import thinned
+from tests.sampling import sampled
 
 LARGE = "fid_infinity"
 """A metric of more images than a few digits are."""
@@ -128,7 +128,7 @@ def test_every_value_is_in_a_cell():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("choices", thinned(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))]))
+@pytest.mark.parametrize("choices", sampled(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))], "slow"))
 def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path):
     same = partial(pytest.approx, rel=2e-2, abs=2e-2, nan_ok=True)
     for stage in all_stages(cell_of(choices)):

@@ -151,7 +151,9 @@ def test_work_counts_forward_passes():
         # over, and t = 1 and 2 are taken once more instead.
         ("bound", ""): 450 * 2 * (3 + 2 + 2 + 2),
         ("bound", "evaluation.horizon=3"): 450 * 2 * (4 + 3 + 1),
+        # A step of the flow takes four slopes: each is a pass, and for each probe a backward pass, which counts two.
         ("bound", "evaluation.continuous=8 evaluation.ode=2 evaluation.ode_steps=5"): 450 * (18 + 8 + 4 * 5 * 5),
+        ("bound", "evaluation.horizon=3 evaluation.iwae=3"): 450 * (2 * (4 + 3 + 1) + 2 * 3 * 3),
         ("samples", ""): 64 * 4,
         ("samples", "conditioning.self_conditioning=true"): 2 * 64 * 4,
         ("samples", "sampler=heun sampler.steps=10 evaluation.sets=2"): 2 * 64 * 19,

@@ -304,14 +304,6 @@ def test_its_trunk_is_trained_once_for_trainings_of_all_lengths(tmp_path, taken)
     assert Counter(taken) == Counter([*range(10, 80)])
 
 
-def test_a_rung_of_a_longer_training_that_another_cell_trains_is_one_stage():
-    both = [stages_of_cell(*over(WSD, f"training.steps={steps}", "evaluation.rungs=1")) for steps in (40, 20)]
-    stages = once([stage for cell in both for stage in cell])
-    assert Counter(stage.until for stage in segments_in(stages)) == {40: 1, 20: 1, 10: 2, 5: 1}
-    (shared,) = [stage for stage in segments_in(stages) if stage.until == 20]
-    assert (shared.rung, training_of(both[1]).id) == (0, shared.id)
-
-
 def test_side_by_side_segments_of_unequal_length_end_as_they_do_alone(tmp_path):
     """Two begin at the beginning, and one goes on from where it was."""
     words = over(ON_POINTS, *ASKED, "seeds=3")

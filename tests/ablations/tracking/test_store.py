@@ -15,12 +15,6 @@ from tests.ablations.settings.test_grammar import one_line_error
 from tests.analysis.folders import make_folder
 
 
-def test_a_damaged_store_is_one_line(tmp_path):
-    (tmp_path / "mlflow.db").write_bytes(b"no database at all, " * 99)
-    with pytest.raises(TrackingError, match=r"^the tracking store .* does not answer: .*file is not a database"):
-        opened(f"sqlite:///{tmp_path}/mlflow.db", "grid", tmp_path / ".artifacts")
-
-
 @pytest.mark.parametrize(
     ("folder", "uri", "expected"),
     [
@@ -34,10 +28,13 @@ def test_what_delivers_later_names_the_folder_and_the_store(folder, uri, expecte
     assert rescue(Path(folder), uri) == f"python -m ablations.publish {expected}"
 
 
-@pytest.mark.parametrize("uri", ["mysql+cymysql://me:secret@host/x", "postgresql://me:secret@host:port/x"])
-def test_a_database_that_nothing_here_speaks_to_is_a_line_without_the_password(uri, tmp_path):
-    with pytest.raises(TrackingError, match="does not answer: ") as error:
-        opened(uri, "grid", tmp_path / ".artifacts")
+@pytest.mark.parametrize(
+    "uri", ["mysql+cymysql://me:secret@host/x", "postgresql://me:secret@host:port/x", "sqlite:///{folder}/mlflow.db"]
+)
+def test_a_store_that_is_damaged_or_that_nothing_here_speaks_to_is_a_line_without_the_password(uri, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"no database at all, " * 99)
+    with pytest.raises(TrackingError, match=r"^the tracking store .* does not answer: ") as error:
+        opened(uri.format(folder=tmp_path), "grid", tmp_path / ".artifacts")
     assert "secret" not in str(error.value)
 
 
