@@ -50,10 +50,14 @@ def merged(layers: list[Layer]) -> Layer:
     for i, layer in enumerate(layers):
         # A choice that a later layer replaces suggests nothing.
         last = [axis for axis in AXES if axis in layer and not any(axis in later for later in layers[i + 1 :])]
-        suggested = [entry for axis in last for entry in suggestions(axis, str(layer[axis]), layers).items()]
-        # A choice takes fields with it, so it comes before those that it suggests for itself.
-        chosen, rest = ({key: value for key, value in layer.items() if (key in last) == of} for of in (True, False))
-        for part in (chosen, {key: value for key, value in suggested if key not in given | chosen.keys()}, rest):
+        suggested = [(axis, *entry) for axis in last for entry in suggestions(axis, str(layer[axis]), layers).items()]
+        # A choice takes fields with it that were set before: those that it suggests for itself come after it.
+        own, others = (
+            {key: value for axis, key, value in suggested if key.startswith(f"{axis}.") == of and key not in given}
+            for of in (True, False)
+        )
+        chosen, rest = ({key: value for key, value in layer.items() if (key in AXES) == of} for of in (True, False))
+        for part in (others, chosen, own, rest):
             for key in sorted(part, key=lambda key: "." in key):
                 check_key(key)
                 if key in AXES:
