@@ -34,6 +34,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.refusing import refuse, require
-from diffusion_core.stratified import HALVES, USUAL, Stratification, draws, with_less_variance
+from diffusion_core.stratified import HALVES, USUAL, Draw, Stratification, draws, with_less_variance
 from diffusion_core.terms import bits_per_dim, bits_per_nat, sum_dims
 from diffusion_core.timesteps import TimestepSampler
 
@@ -114,9 +115,11 @@ def bound(
     seed: int,
     steps: int | None = None,
     batch: int = 512,
+    piece: Callable[[int, Callable[[], Tensor]], Tensor] = lambda number, terms: terms(),
 ) -> Bound:
     """The bound on stored data [N, …] over the full chain or one of `steps` steps, by the terms at the times of a
-    stratification, the suite's own by default. With `Labelled` data it is that of p(x | y)."""
+    stratification, the suite's own by default. With `Labelled` data it is that of p(x | y). Each draw's terms are got
+    through `piece`, which may know those of its number from an earlier call."""
     diffusion, raw = diffusion.for_data(data)
     chain = diffusion.chain(steps)
     codes = codes_of(diffusion.encoding, raw, seed)
@@ -130,9 +133,12 @@ def bound(
         nats = _by_batches(diffusion, batch, lambda view, *rows: view.term(*rows[:2], chain, rows[2]), x0, eps, k)
         return (nats * per_nat).double()
 
+    def terms_of(draw: Draw) -> Tensor:
+        return torch.stack(list(map(term_at, draw.x0, draw.eps, draw.k)))
+
     strata = stratification.strata_of(chain.steps)
-    for draw in draws(diffusion.encoding, raw, codes, strata, seed):
-        terms_at_k = torch.stack(list(map(term_at, draw.x0, draw.eps, draw.k)))
+    for j, draw in enumerate(draws(diffusion.encoding, raw, codes, strata, seed)):
+        terms_at_k = piece(j, partial(terms_of, draw)).to(raw.device)
         term, stratum = with_less_variance(terms_at_k, draw), draw.stratum
         part = L0 if stratum.first == 1 else Lt
         part += term * (stratum.length / stratum.draws)

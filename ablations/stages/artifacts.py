@@ -8,19 +8,23 @@ training, guide  the same; where it is to keep them, snapshot-<step>.safetensors
 fit              fit.safetensors
 bound            bound.safetensors, and a file of each further likelihood (`PER_IMAGE`)
 samples          samples.safetensors: all sets, one after the other; at a rung, the first of them
+bound, samples   while they run, checkpoint.safetensors: the pieces that are done
 reconstruction   reconstructions.safetensors
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.journal import STAGE, Damaged
+from ablations.engine.journal import CHECKPOINT, STAGE, Damaged
 from analysis.files import write_text
 
 WEIGHTS, HISTORY, FIT = "weights.safetensors", "metrics.jsonl", "fit.safetensors"
@@ -39,6 +43,10 @@ PER_IMAGE = {
 }
 """Metric → the file with its values per image, whose mean it is."""
 
+CHECKPOINT_SECONDS = 20.0
+"""Seconds between two checkpoints, at least."""
+
+T = TypeVar("T", Tensor, Tensor | None)
 History = list[dict[str, float]]
 """The reports of a training, from its first step on."""
 
@@ -70,3 +78,25 @@ def read_history(folder: Path) -> History:
     """The reports so far, for whoever watches."""
     path = folder / HISTORY
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+class Pieces:
+    """The pieces of a stage's work by their numbers: those in its checkpoint, where it was stopped, are kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.saved = folder, time.monotonic()
+        self.done: dict[str, Tensor] = {}
+        try:
+            self.done |= read_artifact(folder, CHECKPOINT)[0] if (folder / CHECKPOINT).exists() else {}
+        except Damaged as damaged:
+            print(f"{folder.name} begins anew, since {damaged.what}", file=sys.stderr)
+
+    def __call__(self, number: int, make: Callable[[], T]) -> T | Tensor:
+        if (name := str(number)) in self.done:
+            return self.done[name]
+        if (made := make()) is not None:
+            self.done[name] = made.cpu()
+            if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+                write_artifact(self.folder, CHECKPOINT, self.done)
+                self.saved = time.monotonic()
+        return made

@@ -28,7 +28,7 @@ from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.registry import average_read, content_hash, describe, described
-from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, write_artifact
+from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, write_artifact
 from ablations.stages.restore import Model, Parts, diverged_before, given, labels_of, load, load_learner, remark_on_fit
 from ablations.stages.stage import Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
@@ -92,7 +92,7 @@ class BoundStage(Stage):
         whole = load(cell, data, bench.journal, self.parts, device)
         images, model = data.images[self.held_out].to(whole.device), given(whole, labels_of(cell, data, self.held_out))
         began = time.monotonic()
-        scored = bound_of(cell, model, images)
+        scored = bound_of(cell, model, images, piece=Pieces(bench.folder))
         metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": time.monotonic() - began}
         if not math.isfinite(metrics[f"nll/{name}"]):
             return ended(metrics, f"the {self.doing} is not finite")
@@ -126,7 +126,7 @@ class BoundStage(Stage):
     def _continuous(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
         plan = self.cell.evaluation
-        terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed)
+        terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, batch=self.cell.network.at_once)
         return self._kept("nll_continuous", terms, bench.folder)
 
     def _unlabelled(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
@@ -163,14 +163,14 @@ class BoundStage(Stage):
         return {name: float(values.mean()) for name, values in means.items()} | known
 
 
-def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
+def bound_of(cell: Cell, model: Model, images: Tensor, **more: Any) -> Bound:
     """The bound as the cell's evaluation asks for it."""
     plan = cell.evaluation
     if isinstance(model, Vae):
         return model.bound(images, seed=plan.seed)
     with model.network_in("float32", cell.training.compile):
         times = Stratification(plan.exact, plan.strata)
-        return bound(model, images, times, seed=plan.seed, steps=plan.horizon)
+        return bound(model, images, times, seed=plan.seed, steps=plan.horizon, batch=cell.network.at_once, **more)
 
 
 def parts_read(cell: Cell, parts: Parts, steps: int | None, reads_variance: bool = True) -> Parts:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -35,7 +36,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.registry import average_read, content_hash, described
-from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
+from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, write_artifact
 from ablations.stages.bound import chain_content
 from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
 from ablations.stages.stage import Passes, Stage, ended, scored
@@ -78,13 +79,18 @@ class SamplesStage(Stage):
         sources = [replace(self.parts, training=one) for one in (self.parts.training, *self.checkpoints)]
         models = [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
         model, n, began = models[0], set_size(cell, self.held_out, data), time.monotonic()
-        together = n * self.sets if len(models) == 1 else n
-        drawn = list[Tensor]()
-        for first in range(0, n * self.sets, together):
-            own = draw_samples(cell, models[first // together % len(models)], together, bench.progress, first)
+        total, together = n * self.sets, n if len(models) > 1 else cell.network.at_once
+        piece, drawn = Pieces(bench.folder), list[Tensor]()
+        for first in range(0, total, together):
+            count, of = min(together, total - first), models[first // together % len(models)]
+
+            def progress(share: float, first: int = first, count: int = count) -> None:
+                bench.progress((first + share * count) / total)
+
+            own = piece(first, partial(draw_samples, cell, of, count, progress, first))
             if own is None:
                 return ended({}, f"the {self.doing} are not finite")
-            drawn.append(own)
+            drawn.append(own.to(device))
         samples = torch.cat(drawn)
         seconds = time.monotonic() - began
         yardstick = yardstick_of(cell, self.held_out, data, samples.device)
@@ -176,7 +182,8 @@ def draw_samples(
     else:
         precision = resolve_precision(cell.training.precision, model.device)
         with model.network_in(precision, cell.training.compile):
-            x = cell.sampler.sample(model, n, seed=cell.seed, first=first, progress=progress)
+            asked: dict[str, Any] = {"batch": cell.network.at_once, "progress": progress}
+            x = cell.sampler.sample(model, n, seed=cell.seed, first=first, **asked)
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 
 

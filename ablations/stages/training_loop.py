@@ -13,14 +13,19 @@ from torch import Tensor
 
 from ablations.engine.journal import CHECKPOINT, STATE, Curves, Damaged
 from ablations.engine.stage import Bench
-from ablations.stages.artifacts import History, read_artifact, snapshot_at, write_artifact, write_history
+from ablations.stages.artifacts import (
+    CHECKPOINT_SECONDS,
+    History,
+    read_artifact,
+    snapshot_at,
+    write_artifact,
+    write_history,
+)
 from diffusion_core.conditioning import Labelled
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, part
 from diffusion_core.training import Training
 
-CHECKPOINT_SECONDS = 20.0
-"""Seconds between two checkpoints; so many times the seconds that the last one took, where that is longer."""
 HISTORY_SECONDS = 2.0
 """Seconds between two writings of the reports for whoever watches a training."""
 

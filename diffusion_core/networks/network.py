@@ -29,6 +29,8 @@ class Network(ABC):
     """A network's architecture. Of one that is `pretrained`, `build` gives the weights that others trained."""
 
     pretrained: ClassVar[bool] = False
+    at_once: ClassVar[int] = 512
+    """The most examples that it is asked about at once where it is scored or sampled."""
 
     @property
     def whole_times(self) -> bool:

@@ -44,6 +44,7 @@ class Published(Network):
 
     where: ClassVar[tuple[str, ...]] = ("path",)
     pretrained = True
+    at_once = 64
 
     @property
     def whole_times(self) -> bool:

@@ -10,6 +10,8 @@ import torch
 
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
+from ablations.engine.stage import Bench
+from ablations.stages.artifacts import Pieces
 from ablations.stages.restore import Parts, load
 from diffusion_core.fitting import with_fitted_variance
 from diffusion_core.iwae import importance_weighted
@@ -162,3 +164,34 @@ def test_work_counts_forward_passes():
     for (kind, words), expected in counted.items():
         found = [stage.passes(data)[1] for stage in stages(*words.split()) if stage.kind == kind]
         assert set(found) == {expected}, (kind, words)
+
+
+@pytest.mark.parametrize("kind", ["bound", "samples"])
+def test_a_bound_and_samples_that_were_stopped_go_on_from_their_pieces(tmp_path, few_digits, monkeypatch, kind):
+    """The clock of checkpoints stands at 0 s, the process dies in the third piece, and no piece is computed twice."""
+    monkeypatch.setattr("ablations.stages.artifacts.CHECKPOINT_SECONDS", 0.0)
+    words = [*BRIEF, "evaluation.sets=4"]
+    stage, whole = performed(tmp_path / "whole", *words, kinds=("training", kind))[kind, "test"]
+    monkeypatch.setattr(type(stage.cell.network), "at_once", 64)
+    stopped, made = tmp_path / "stopped", []
+    performed(stopped, *words, kinds=("training",))
+    Journal(stopped).folder(stage.id).mkdir(exist_ok=True)
+    real = Pieces.__call__
+
+    def dying(self, number, make):
+        def counted():
+            if len(made) == 2:
+                raise KeyboardInterrupt
+            made.append(number)
+            return make()
+
+        return real(self, number, counted)
+
+    monkeypatch.setattr(Pieces, "__call__", dying)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(Bench(stage.id, Journal(stopped), "cpu"))
+    made.append(-1)
+    result = stage.run(Bench(stage.id, Journal(stopped), "cpu"))
+    assert len(made) == len({*made}) > 4
+    seconds = {name for name in result.metrics if name.startswith("cost/")}
+    assert {**whole.metrics, **dict.fromkeys(seconds)} == {**result.metrics, **dict.fromkeys(seconds)}
