@@ -17,7 +17,10 @@ import torch
 
 import diffusion_core as dc
 from ablations.settings.published import published_settings
+from analysis.errors import InputError
 from diffusion_core.latents import LatentCode
+from tests.ablations.cells import cell_of, over, results_of, stages_of_cell
+from tests.ablations.stages.test_published import SMALL
 from tests.diffusion_core.test_published import CLIP, Opens, T, unet
 
 IMAGE, CODE = (1, 16, 16), (2, 8, 8)
@@ -30,11 +33,17 @@ def randomised(network):
     return network.eval()
 
 
-def transformer(classes=1000):
+def transformer(classes=1000, side=8):
     from diffusers import DiTTransformer2DModel
 
     torch.manual_seed(1)
-    sizes = {"num_attention_heads": 2, "attention_head_dim": 8, "num_layers": 2, "sample_size": 8, "norm_num_groups": 4}
+    sizes = {
+        "num_attention_heads": 2,
+        "attention_head_dim": 8,
+        "num_layers": 2,
+        "sample_size": side,
+        "norm_num_groups": 4,
+    }
     return randomised(DiTTransformer2DModel(in_channels=2, out_channels=4, num_embeds_ada_norm=classes, **sizes))
 
 
@@ -134,6 +143,42 @@ def test_a_network_that_could_be_told_text_is_read_where_it_is_told_classes_alon
     config.write_text(config.read_text().replace('"DownBlock2D"', '"CrossAttnDownBlock2D"'))
     with pytest.raises(ValueError, match=r"like \(CrossAttn blocks\): it must be UNet2DModel, .* most$"):
         dc.Published(str(tmp_path / "classes")).build((1, 8, 8), 1)
+
+
+def test_a_transformer_is_scored_and_drawn_from_in_its_latents(tmp_path, few_digits):
+    """The code's s is the error of x̂, as diffusers decodes it. A folder without its autoencoder is refused."""
+    from diffusers import DDPMScheduler, DiTPipeline
+
+    pipeline = DiTPipeline(transformer(10, 4), autoencoder(), DDPMScheduler(**CHAIN))
+    pipeline.save_pretrained(tmp_path / "dit")
+    words = [*SMALL, f"network.path={tmp_path / 'dit'}"]
+    cell = cell_of(*words)
+    chosen = (type(choice).__name__ for choice in (cell.space, cell.variance, cell.objective, cell.conditioning))
+    assert [*chosen] == ["Latents", "LearnedVariance", "Hybrid", "Class"]
+    stages = stages_of_cell(*words)
+    done = results_of(stages, tmp_path)
+    metrics = {stage.kind: done[stage.id].metrics for stage in stages}
+    assert metrics["bound"]["nll/test"] > metrics["bound"]["nll/test_reconstruction"]
+    assert metrics["reconstruction"]["psnr/test"] > 0
+    assert any(name.startswith("fid/") for name in metrics["samples"])
+    data = cell.data.load()
+    x = data.encoding.centre(data.images["train"])
+    with torch.no_grad():
+        apart = pipeline.vae.decode(pipeline.vae.encode(x).latent_dist.sample()).sample - x
+    assert metrics["autoencoder"]["train/decoder_sigma"] == pytest.approx(float(apart.square().mean().sqrt()), rel=0.05)
+    other = stages_of_cell(*words, "first_seed=1", "variance=beta", "objective=simple")
+    assert {stages[0].id} == {stage.id for stage in other if stage.kind == "autoencoder"}
+    for more, says in (
+        (["space=pixels"], "takes 2 channels, and these data have 1"),
+        (["space=latents"], "or the code of its own autoencoder: leave space out"),
+        (["conditioning=unconditional"], "knows 11 classes, and is to be told 0"),
+        (["data=patches"], "conditioning=class tells the network labels"),
+    ):
+        with pytest.raises(InputError, match=says):
+            cell_of(*over(words, *more))
+    shutil.rmtree(tmp_path / "dit" / "vae")
+    with pytest.raises(InputError, match=r"space\.path=.* has no config\.json, nor has its folder vae or vqvae"):
+        cell_of(*words)
 
 
 def damage(draw: random.Random, place: Path) -> None:
