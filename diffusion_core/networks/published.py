@@ -8,6 +8,8 @@ of the chain that its network was trained for is read by `ablations/settings/pub
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from diffusion_core.networks.files import Files, files_at
 from diffusion_core.networks.network import TIME_SCALE, Network
 from diffusion_core.networks.openai import Heads, OpenAIUNet
 
+TRANSFORMER = "DiTTransformer2DModel"
+"""The network that has places, for maps of one size alone."""
 TEXTLESS = "UNet2DConditionModel"
 """The network that wants to be told that there is no text."""
 LABEL_TABLES = ("class_embedding", "label_emb", "embedding_table")
@@ -60,13 +64,13 @@ class Published(Network):
             heads = Heads(self.heads, self.head_channels, self.split_heads)
             network = with_tensors(lambda state: OpenAIUNet(state, heads), files, where)
         else:
+            side = files.config.get("sample_size")
+            if files.config["_class_name"] == TRANSFORMER and shape[1:] != (side, side):
+                raise ValueError(f"{where} takes maps of {side}×{side}, and these data have {shape[-2]}×{shape[-1]}")
             network = of_diffusers(files.config, files, where)
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         if shape[0] != first.in_channels:
             raise ValueError(f"{where} takes {first.in_channels} channels, and these data have {shape[0]}")
-        if isinstance(getattr(network, "pos_embed", None), nn.Module) and shape[1:] != (network.height, network.width):
-            sides = " has places for {}×{}, and these data have {}×{}"
-            raise ValueError(where + sides.format(network.height, network.width, *shape[1:]))
         rows = label_rows(network)
         if rows not in ((classes, classes + 1) if classes else (0,)):
             says = f"network.path={self.path} knows {rows} classes, and is to be told {classes}"
@@ -118,7 +122,10 @@ def of_diffusers(config: Mapping[str, Any], files: Files, where: str) -> Any:
         raise ValueError(f"{where} is read by diffusers: {advice}") from error
 
     def of_state(state: dict[str, Tensor]) -> Any:
-        # A config that asks for more than its tensors takes no memory.
+        # A config that asks for more than its tensors takes no time and no memory.
+        layers = re.findall(r"\d+", json.dumps([value for key, value in config.items() if "layers" in key]))
+        if any(int(count) > len(state) for count in layers):
+            raise ValueError(f"{len(state)} tensors are not of {max(map(int, layers))} layers")
         for device in ("meta", "cpu"):
             with torch.device(device):
                 network = getattr(diffusers, config["_class_name"]).from_config(config)
