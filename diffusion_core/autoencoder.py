@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
-from diffusion_core.networks.unet import Decoder, Encoder
+from diffusion_core.networks.unet import Encoder
 from diffusion_core.randomness import Values, draw, initialise, normal, send
 from diffusion_core.terms import bits_per_dim, kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.trainable import Learner
@@ -42,7 +42,7 @@ class Autoencoder(Learner):
     likelihood: bool
     """True where q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
 
-    def __init__(self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int) -> None:
+    def __init__(self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, channels: int) -> None:
         """An autoencoder of images of these grey levels, whose code z has `channels` channels."""
         super().__init__()
         self.levels = levels
@@ -121,7 +121,9 @@ class KlAutoencoder(Autoencoder):
 
     likelihood = True
 
-    def __init__(self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int, weight: float) -> None:
+    def __init__(
+        self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, channels: int, weight: float
+    ) -> None:
         super().__init__(levels, encoder, decoder, channels)
         self.weight = weight
 
@@ -135,7 +137,9 @@ class KlAutoencoder(Autoencoder):
         return sum_dims(kl_normal(q.mean**2, q.log_variance, torch.zeros_like(q.mean)))
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
-        sides = (side >> self.encoder.halvings for side in shape[2:])
+        assert isinstance(self.encoder, Encoder), "a published one is not trained"
+        halvings = self.encoder.halvings
+        sides = (side >> halvings for side in shape[2:])
         return {"z": normal(seed, step, "z", (shape[0], self.channels, *sides), torch.device("cpu"))}
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
@@ -153,7 +157,7 @@ class VqAutoencoder(Autoencoder):
     likelihood = False
 
     def __init__(
-        self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int, codes: int, commitment: float
+        self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, channels: int, codes: int, commitment: float
     ) -> None:
         super().__init__(levels, encoder, decoder, channels)
         self.codebook = nn.Parameter(torch.zeros(codes, channels))

@@ -13,18 +13,27 @@ from typing import ClassVar, Literal
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fast.forms import accelerated
+from diffusion_core.networks.files import code_of, files_at
+from diffusion_core.networks.published import autoencoder_at
 from diffusion_core.networks.unet import Decoder, Encoder
 from diffusion_core.refusing import require
 from diffusion_core.training import Training
 
 FACTORS = (1, 2, 4, 8)
 """The f there are."""
+OF_TRAINING = ("kl_weight", "codes", "commitment", "width", "blocks", "groups", "steps", "batch", "learning_rate")
+"""The fields that a published autoencoder leaves unread."""
 
 
 class Space(ABC):
     """The space in which the diffusion happens; `encoded` tells whether an autoencoder stands before it."""
 
     encoded: ClassVar[bool]
+
+    @property
+    def pretrained(self) -> bool:
+        """True where others trained its autoencoder."""
+        return False
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -61,7 +70,8 @@ class Latents(Space):
 
     (Rombach et al. 2022, arXiv:2112.10752.) Of its `regularization` `kl_weight` belongs to kl (1 is the evidence
     bound), `codes` (K) and `commitment` to vq. The networks have `width` channels at the image's resolution, `blocks`
-    blocks at each and `groups` in their norms, and are trained for `steps` steps of `batch` at `learning_rate`.
+    blocks at each and `groups` in their norms, and are trained for `steps` steps of `batch` at `learning_rate`. Where a
+    `path` is given, others trained the autoencoder in that folder, whose files have this `digest`, if one is given.
     """
 
     f: Literal[1, 2, 4, 8] = 2
@@ -76,8 +86,12 @@ class Latents(Space):
     steps: int = 500
     batch: int = 128
     learning_rate: float = 2e-3
+    path: str = ""
+    digest: str = ""
 
     encoded = True
+    where: ClassVar[tuple[str, ...]] = ("path",)
+    younger: ClassVar[tuple[str, ...]] = ("path", "digest")
 
     def __post_init__(self) -> None:
         require(self.f in FACTORS, f"space.f must be 1, 2, 4 or 8, got {self.f}")
@@ -97,7 +111,13 @@ class Latents(Space):
         return self.regularization == "kl"
 
     @property
+    def pretrained(self) -> bool:
+        return bool(self.path)
+
+    @property
     def unread(self) -> tuple[str, ...]:
+        if self.pretrained:
+            return OF_TRAINING
         return ("codes", "commitment") if self.regularization == "kl" else ("kl_weight",)
 
     @property
@@ -111,13 +131,32 @@ class Latents(Space):
         fitting = [f for f in FACTORS if height % f == width % f == 0]
         says = f"space.f={self.f} does not divide images of {height}×{width}: take space.f="
         require(self.f in fitting, says + " or ".join(map(str, fitting)))
+        if self.path:
+            config = files_at(self.path, "space", self.digest).config or {}
+            own, ours = code_of(config), {key: getattr(self, key) for key in ("f", "channels", "regularization")}
+            require(own == ours, f"space.path={self.path} has {own}, and the cell {ours}: leave space out")
+            says = f"space.path={self.path} takes images of {config.get('in_channels')} channels, and these data have"
+            require(config.get("in_channels") == shape[0], f"{says} {shape[0]}")
         return (self.channels, height // self.f, width // self.f)
+
+    @property
+    def scaling(self) -> tuple[float, float]:
+        """The mean and the scale by which the autoencoder at `path` gives x_0 from z."""
+        config = files_at(self.path, "space", self.digest).config or {}
+        return float(config.get("shift_factor") or 0), 1 / float(config.get("scaling_factor", 0.18215))
 
     def build(self, levels: GreyLevels, shape: tuple[int, ...]) -> Autoencoder:
         """The autoencoder of images of this shape."""
         self.shape_of(shape)
         sizes = (self.halvings, self.width, self.blocks, self.groups)
         kl = self.regularization == "kl"
+        if self.path:
+            theirs, back, codes = autoencoder_at(self.path, self.digest)
+            if codes is None:
+                return KlAutoencoder(levels, theirs, back, self.channels, self.kl_weight)
+            made = VqAutoencoder(levels, theirs, back, self.channels, len(codes), self.commitment)
+            made.codebook.data = codes
+            return made
         decoder = accelerated(Decoder(self.channels, shape[0], *sizes))
         encoder = accelerated(Encoder(shape[0], self.channels * (2 if kl else 1), *sizes))
         if kl:

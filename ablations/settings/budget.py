@@ -93,7 +93,8 @@ def forward_flops(diffusion: Diffusion) -> int:
     channels = diffusion.shape[0] * (2 if diffusion.choices.conditioning.self_conditioning else 1)
     x = torch.zeros(2, channels, *diffusion.shape[1:], device=diffusion.device)
     last = torch.full((2,), TIME_SCALE, device=diffusion.device)
-    return flops_of(lambda: diffusion.network(x, last)) // 2
+    labels = [torch.zeros_like(last, dtype=torch.int64)] if diffusion.classes else []
+    return flops_of(lambda: diffusion.network(x, last, *labels)) // 2
 
 
 def autoencoder_flops(autoencoder: Autoencoder, shape: tuple[int, ...], code: tuple[int, ...]) -> tuple[int, int]:
@@ -155,7 +156,8 @@ def matched_steps(cell: Cell) -> int:
         train_flops(cell, _forward_at(cell.choices, shape, cell.classes), plan.batch) for shape in (data.shape, code)
     )
     encode, decode = _coding(space, data.encoding, data.shape)
-    spent = autoencoder_train_flops(encode, decode, space.steps * space.batch, len(data.images["train"]))
+    seen = 0 if space.pretrained else space.steps * space.batch
+    spent = autoencoder_train_flops(encode, decode, seen, len(data.images["train"]))
     budget = plan.steps * in_pixels
     steps = int((budget - spent) / in_codes)
     if steps < 1:

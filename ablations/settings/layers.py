@@ -15,7 +15,7 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, TYPES, WORDS
 from ablations.settings.grammar import choice_file, no_such
 from ablations.settings.plugins import base_of
-from ablations.settings.published import published_settings
+from ablations.settings.published import code_settings, published_settings
 from ablations.settings.registry import checked, field_names
 from analysis.errors import InputError
 
@@ -67,15 +67,15 @@ def merged(layers: list[Layer]) -> Layer:
 
 
 def suggestions(axis: str, option: str, layers: list[Layer]) -> Layer:
-    """The values that the file of a choice suggests for other settings, or the files of a published network for axes
-    that no layer chooses; InputError where they are no mapping."""
+    """The values that the file of a choice suggests for other settings, or the files of a published network or
+    autoencoder for axes that no layer chooses; InputError where they are no mapping."""
     suggested = grammar.load(axis, option).get("suggests", {})
     if not isinstance(suggested, dict):
         raise InputError(f"{choice_file(axis, option)}: suggests must hold `key: value` lines, got {suggested!r}")
-    if (axis, option) == ("network", "published"):
-        path = next((layer["network.path"] for layer in reversed(layers) if "network.path" in layer), "")
+    path = next((layer[f"{axis}.path"] for layer in reversed(layers) if f"{axis}.path" in layer), "")
+    if (axis, option) == ("network", "published") or (path and axis == "space"):
         chosen = {key for layer in layers for key in layer if key in AXES and key != axis}
-        of_files = published_settings(str(path))
+        of_files = published_settings(str(path)) if axis == "network" else code_settings(str(path))
         suggested = {key: value for key, value in of_files.items() if key.partition(".")[0] not in chosen}
     return {str(key): value for key, value in suggested.items()}
 

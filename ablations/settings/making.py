@@ -148,8 +148,9 @@ def published_refusal(cell: Cell) -> str | None:
     begins, name = cell.training.start == "published", choice_name(cell.network)
     if not cell.network.pretrained:
         return f"training.start=published begins with network=published, got network={name}" if begins else None
-    if cell.space.encoded or cell.time_input != "t":
-        return f"network={name} is told pixels and an index of time: take space=pixels and time_input=t"
+    if (cell.space.encoded and not cell.space.pretrained) or cell.time_input != "t":
+        says = f"network={name} is told an index of time, and pixels or the code of its own autoencoder"
+        return f"{says}: leave space out, or take space=pixels and time_input=t"
     guided = cell.guidance.guides and cell.guidance.by != "class"
     if cell.imported and (guided or not isinstance(cell.average, Tracked)):
         return (

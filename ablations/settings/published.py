@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from analysis.errors import InputError
-from diffusion_core.networks.files import Files, files_at
+from diffusion_core.networks.files import code_of, files_at
 
 TARGETS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
 VARIANCES = {
@@ -34,10 +34,23 @@ def published_settings(path: str) -> dict[str, Any]:
     try:
         files = files_at(path)
         said = {} if files.scheduler is None else chain_of(files.scheduler)
+        told = labels_of(files.config or {})
     except ValueError as error:
         raise InputError(str(error)) from error
-    horizon = said.get("horizon", T)
-    return {"network.digest": files.digest, "network.horizon": horizon, **said, **labels_of(files)}
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"a config of network.path={path} has a value of a wrong kind ({error})") from error
+    code = {"space": "latents", "space.path": path, **code_settings(path)} if files.latents else {}
+    return {"network.digest": files.digest, "network.horizon": said.get("horizon", T), **said, **told, **code}
+
+
+def code_settings(path: str) -> dict[str, Any]:
+    """The fields of `space=latents` that a published autoencoder suggests; InputError where its files cannot be
+    read."""
+    try:
+        files = files_at(path, "space")
+        return {"space.digest": files.digest} | {f"space.{key}": v for key, v in code_of(files.config or {}).items()}
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def chain_of(scheduler: dict[str, Any]) -> dict[str, Any]:
@@ -79,9 +92,12 @@ def digest_of_betas(betas: list[float] | None) -> str:
     return hashlib.sha256(json.dumps(betas).encode()).hexdigest()[:12]
 
 
-def labels_of(files: Files) -> dict[str, Any]:
-    """The conditioning of a network that is told classes."""
-    config = files.config or {}
+def labels_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The conditioning of a network that is told classes. A transformer also knows a row for none, and may have learned
+    σ², which its scheduler does not tell."""
+    if config.get("_class_name") == "DiTTransformer2DModel":
+        learned = config.get("out_channels") == 2 * config["in_channels"]
+        return {"conditioning": "class", **(VARIANCES["learned_range"] if learned else {})}
     return {"conditioning": "class", "conditioning.dropout": 0.0} if config.get("num_class_embeds") else {}
 
 

@@ -30,8 +30,8 @@ from ablations.stages.devices import placed
 from ablations.stages.restore import autoencoder_of, load_encoding, restore_autoencoder
 from ablations.stages.stage import Passes, Stage, ended
 from ablations.stages.training_loop import learn
-from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
-from diffusion_core.latents import LatentCode, Standard, standard
+from diffusion_core.autoencoder import HASTE, Autoencoder, KlAutoencoder, VqAutoencoder
+from diffusion_core.latents import LatentCode, Standard, chunked, standard
 from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.spaces import Latents
 from diffusion_core.terms import bits_per_dim
@@ -40,6 +40,8 @@ INACTIVE = 0.01
 """The least share of a channel's variance that must lie between the means of different images."""
 OFF_SCALE = 0.05
 """The distance from 1 that the variance of scaled codes may have, in draws that the scale was not estimated from."""
+FITTED = 512
+"""The training images that fit a published autoencoder's s."""
 DRAWN = 200_000
 """The numbers per channel from which that variance is taken, enough for an error far below `OFF_SCALE`."""
 
@@ -80,6 +82,33 @@ class AutoencoderStage(Stage):
         }
         metadata = {"precision": resolve_precision(plan.precision, device)}
         return ended(metrics, reason and f"autoencoder: {reason}", "", learned.curves(), metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderImport(AutoencoderStage):
+    """An autoencoder that others trained, in the place of a training: it is read where its files lie. They do not tell
+    s, which becomes the root mean square of x − x̂ over the first `FITTED` training images."""
+
+    trains = False
+    work = "reading a published autoencoder"
+
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        return "scoring", 0.0
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        space, images = self.cell.space, data.images["train"][:FITTED].to(device)
+        assert isinstance(space, Latents), "the data themselves need no autoencoder"
+        autoencoder = autoencoder_of(self.cell, data).to(device).eval().requires_grad_(False)
+        mean, scale = (torch.full((space.channels,), value, dtype=torch.float64) for value in space.scaling)
+        code = LatentCode(autoencoder, mean.to(device), scale.to(device), data.shape, space.shape_of(data.shape))
+        z = code.unscaled(code.draw(code.store(images), 0, 0, "autoencoder/s"))
+        apart = chunked(data.shape, device, autoencoder.decode, z) - autoencoder.levels.centre(images)
+        autoencoder.decoder_scale.fill_((apart.double() ** 2).mean().log() / HASTE)
+        tensors = {"average/decoder_scale": autoencoder.decoder_scale, "standard/mean": mean, "standard/scale": scale}
+        write_artifact(bench.folder, WEIGHTS, tensors)
+        parameters = float(sum(p.numel() for p in autoencoder.parameters()))
+        scores = held_out_scores(code, data.images["validation"].to(device))
+        return ended({"cost/autoencoder_parameters": parameters, **autoencoder.diagnostics(), **scores})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +180,7 @@ def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
 def autoencoder_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
     """All that the training of an autoencoder reads."""
     content = {"stage": "autoencoder", "space": describe(cell.space), "threads": cell.threads, "digest": digest}
-    return content | {"precision": precision, "seed": cell.seed}
+    return content if cell.space.pretrained else content | {"precision": precision, "seed": cell.seed}
 
 
 def reconstruction_of(cell: Cell, autoencoder: str, extractor: str | None) -> ReconstructionStage:

@@ -16,7 +16,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT
 from ablations.settings.guiding import guiding_cell, rung_step
 from ablations.settings.registry import content_hash
-from ablations.stages.autoencoder import AutoencoderStage, autoencoder_content, reconstruction_of
+from ablations.stages.autoencoder import AutoencoderImport, AutoencoderStage, autoencoder_content, reconstruction_of
 from ablations.stages.bound import BoundStage, FitStage, bound_content, fit_of, parts_read
 from ablations.stages.restore import Parts
 from ablations.stages.samples import SamplesStage, guidance_of, samples_content
@@ -76,7 +76,8 @@ def stages_of(
     taken at the steps `rungs`, or where the cell asks for it, and there samples may be judged too."""
     parts, stages = parts_of(cell, digest, precision), list[Stage]()
     if parts.autoencoder is not None:
-        stages.append(AutoencoderStage(parts.autoencoder, cell))
+        kind = AutoencoderImport if cell.space.pretrained else AutoencoderStage
+        stages.append(kind(parts.autoencoder, cell))
     scored, judged = (tuple(rungs), ()) if rungs is not None and cell.horizon else asked_rungs(cell, parts)
     kept = [rung_step(cell)] if cell.guidance.guides and cell.guidance.by == "rung" else []
     trains = cell.horizon and not cell.imported

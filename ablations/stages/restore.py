@@ -47,14 +47,15 @@ def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:
     assert isinstance(space, Latents), "the data themselves need no autoencoder"
     assert isinstance(levels, GreyLevels), "images have grey levels"
     autoencoder = space.build(levels, data.shape)
-    autoencoder.initialise(cell.seed)
+    if not space.pretrained:
+        autoencoder.initialise(cell.seed)
     return autoencoder
 
 
 def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> Autoencoder:
-    """The same with averaged weights, without gradients."""
+    """The same with averaged weights, without gradients; of a published one that is log s² alone."""
     autoencoder = autoencoder_of(cell, data)
-    autoencoder.load_state_dict(average)
+    autoencoder.load_state_dict(average, strict=not cell.space.pretrained)
     return autoencoder.eval().requires_grad_(False)
 
 

@@ -120,7 +120,8 @@ class ImportStage(TrainingStage):
         return "scoring", 0.0
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        learner = build(self.cell, data.encoding, data, device)
+        encoding = load_encoding(self.cell, data, bench.journal, self.autoencoder, device)
+        learner = build(self.cell, encoding, data, device)
         network = learner.diffusion.network
         metrics = {
             "cost/flops_per_image": float(forward_flops(learner.diffusion)),
@@ -144,17 +145,18 @@ def segment_of(
     """The segment of a cell's training `until` a step, or the whole in one piece; `digest` is the data's. Its line is
     its own, or a trunk: where the rate is `wsd`, and no snapshots are taken at shares of all its steps."""
     plan, content = cell.training, training_content(cell, digest, precision)
+    needs = () if autoencoder is None else (autoencoder,)
     if cell.imported:
-        content = {key: content[key] for key in ("stage", "network", "schedule", "horizon", "digest", "precision")}
-        own = content_hash(content | {"learned": cell.variance.learned})
-        return ImportStage(own, cell, until=plan.steps, line=own)
+        read = ("stage", "network", "schedule", "horizon", "digest", "precision", *["space"] * cell.space.encoded)
+        own = content_hash({key: content[key] for key in read} | {"learned": cell.variance.learned})
+        return ImportStage(own, cell, needs, until=plan.steps, line=own, autoencoder=autoencoder)
     trunk = content
     if plan.rate == "wsd":
         shared = {name: value for name, value in content["training"].items() if name not in ("steps", "cooldown")}
         trunk = content | {"stage": "trunk", "training": shared}
     own = content_hash(content if until is None else trunk | {"until": until})
     line = content_hash(content if plan.snapshots else trunk)
-    needs, rung, end = () if autoencoder is None else (autoencoder,), until or 0, plan.steps if until is None else until
+    rung, end = until or 0, plan.steps if until is None else until
     return TrainingStage(own, cell, needs, until=end, line=line, autoencoder=autoencoder, rung=rung)
 
 

@@ -1,4 +1,4 @@
-"""Networks that others trained: the folders of diffusers, and the `.pt` files of improved- and guided-diffusion.
+"""Networks and autoencoders that others trained: folders of diffusers, `.pt` files of improved- and guided-diffusion.
 
     our time 1000 t/T ─▶ their index t − 1, or 1000 (t − 1)/T for a `.pt` file ─▶ their network ─▶ its output, ours
 
@@ -8,6 +8,8 @@ of the chain that its network was trained for is read by `ablations/settings/pub
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +23,11 @@ from diffusion_core.networks.files import Files, files_at
 from diffusion_core.networks.network import TIME_SCALE, Network
 from diffusion_core.networks.openai import Heads, OpenAIUNet
 
-ARCHITECTURE = "UNet2DModel"
-"""That of diffusers which is told x_t, the time and perhaps a class, and works on pixels."""
+TRANSFORMER = "DiTTransformer2DModel"
+"""The network that has places, for maps of one size alone."""
+TEXTLESS = "UNet2DConditionModel"
+"""The network that wants to be told that there is no text."""
+LABEL_TABLES = ("class_embedding", "label_emb", "embedding_table")
 NEARLY_WHOLE = 0.02
 """The most by which float32 moves a whole index of time."""
 N = TypeVar("N", bound=nn.Module)
@@ -54,20 +59,19 @@ class Published(Network):
         return self.labelled(shape, channels_out, 0)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
-        files = files_at(self.path)
-        if self.digest and files.digest != self.digest:
-            says = f"network.path={self.path} holds other weights than network.digest={self.digest}"
-            raise ValueError(f"{says} ({files.digest}): take the digest away, or give the path of those weights")
-        network: nn.Module
+        files, where = files_at(self.path, digest=self.digest), f"network.path={self.path}"
+        network: Any
         if files.config is None:
             heads = Heads(self.heads, self.head_channels, self.split_heads)
-            network = with_tensors(lambda state: OpenAIUNet(state, heads), files, self.path)
+            network = with_tensors(lambda state: OpenAIUNet(state, heads), files, where)
         else:
-            network = of_diffusers(files.config, files, self.path)
+            side = files.config.get("sample_size")
+            if files.config["_class_name"] == TRANSFORMER and shape[1:] != (side, side):
+                raise ValueError(f"{where} takes maps of {side}×{side}, and these data have {shape[-2]}×{shape[-1]}")
+            network = of_diffusers(files.config, files, where)
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         if shape[0] != first.in_channels:
-            says = f"network.path={self.path} takes {first.in_channels} channels"
-            raise ValueError(f"{says}, and these data have {shape[0]}")
+            raise ValueError(f"{where} takes {first.in_channels} channels, and these data have {shape[0]}")
         rows = label_rows(network)
         if rows not in ((classes, classes + 1) if classes else (0,)):
             says = f"network.path={self.path} knows {rows} classes, and is to be told {classes}"
@@ -75,22 +79,25 @@ class Published(Network):
         widen(network, channels_out)
         # A `.pt` file's index of time is spread over 0 to 1000, whatever its T.
         scale = TIME_SCALE / self.horizon if files.config is None else 1.0
-        return Adapted(network.eval(), self.horizon, scale, channels_out, rows, self.whole_times)
+        return Adapted(network.eval(), self.horizon, scale, channels_out, (classes, rows), self.whole_times)
 
 
 class Adapted(nn.Module):
-    """A network of others under our calls: its index of time from ours, and the channels that are asked for. It knows
-    `rows` labels, of which the last may be none. It may know `whole` indices alone, the rows of a table."""
+    """A network of others under our calls: its index of time from ours, and the channels that are asked for. Of its
+    `labels` (classes, rows) a last row may be for none. It may know `whole` indices alone, the rows of a table."""
 
     def __init__(
-        self, network: nn.Module, horizon: int, scale: float, channels_out: int, rows: int, whole: bool = False
+        self, network: nn.Module, horizon: int, scale: float, channels_out: int, labels: tuple[int, int], whole: bool
     ) -> None:
         super().__init__()
         self.network = network
-        self.horizon, self.scale, self.channels_out, self.rows = horizon, scale, channels_out, rows
-        self.whole = whole
+        self.horizon, self.scale, self.channels_out = horizon, scale, channels_out
+        (self.classes, self.rows), self.whole = labels, whole
+        self.told = {"encoder_hidden_states": None} if type(network).__name__ == TEXTLESS else {}
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        if label is None and self.rows:
+            label = torch.full_like(time, self.classes, dtype=torch.int64)
         if label is not None and (label >= self.rows).any():
             says = "this published network has no row for no label"
             raise ValueError(f"{says}: take data that are all labelled, conditioning.dropout=0, and no guidance")
@@ -103,36 +110,59 @@ class Adapted(nn.Module):
         if isinstance(self.network, OpenAIUNet):
             out: Tensor = self.network(x, index, label)
         else:
-            out = self.network(x, index, class_labels=label, return_dict=False)[0]
+            out = self.network(x, index, class_labels=label, **self.told, return_dict=False)[0]
         return out[:, : self.channels_out]
 
 
-def of_diffusers(config: Mapping[str, Any], files: Files, path: str) -> nn.Module:
-    """The network of a folder of diffusers; ValueError for another architecture."""
+def of_diffusers(config: Mapping[str, Any], files: Files, where: str) -> Any:
+    """The network or the autoencoder of a folder of diffusers."""
     try:
         import diffusers
     except ImportError as error:
         advice = "pip install 'diffusion-ablations[published]'"
-        raise ValueError(f"network.path={path} is read by diffusers: {advice}") from error
-    if (name := config.get("_class_name")) != ARCHITECTURE:
-        raise ValueError(f"network.path={path} holds a {name}: it must be a {ARCHITECTURE}")
+        raise ValueError(f"{where} is read by diffusers: {advice}") from error
 
-    def of_state(state: Mapping[str, Tensor]) -> nn.Module:
-        network: nn.Module = diffusers.UNet2DModel.from_config(config)  # type: ignore[no-untyped-call]
-        network.load_state_dict(state, assign=True)
+    def of_state(state: dict[str, Tensor]) -> Any:
+        # A config that asks for more than its tensors takes no time and no memory.
+        layers = re.findall(r"\d+", json.dumps([value for key, value in config.items() if "layers" in key]))
+        if any(int(count) > len(state) for count in layers):
+            raise ValueError(f"{len(state)} tensors are not of {max(map(int, layers))} layers")
+        for device in ("meta", "cpu"):
+            with torch.device(device):
+                network = getattr(diffusers, config["_class_name"]).from_config(config)
+            # Early folders name the layers of attention otherwise.
+            network._fix_state_dict_keys_on_load(state)
+            network.load_state_dict(state, assign=True)
+        for layer in network.modules():
+            # Which labels are left out is drawn by our training.
+            if isinstance(getattr(layer, "embedding_table", None), nn.Embedding):
+                layer.dropout_prob = 0.0
         return network
 
-    return with_tensors(of_state, files, path)
+    return with_tensors(of_state, files, where)
 
 
-def with_tensors(build: Callable[[Mapping[str, Tensor]], N], files: Files, path: str) -> N:
+def autoencoder_at(path: str, digest: str) -> tuple[nn.Sequential, nn.Sequential, Tensor | None]:
+    """The encoder (images to μ and log σ², or to z) and decoder of the autoencoder at a path, and its codes if it is
+    vector-quantised."""
+    files, where = files_at(path, "space", digest), f"space.path={path}"
+    whole = of_diffusers(files.config or {}, files, where)
+    if getattr(whole.config, "norm_type", "group") != "group":
+        raise ValueError(f"{where} holds a VQModel with norm_type={whole.config.norm_type}: it must be group")
+    encoder = [layer for layer in (whole.encoder, whole.quant_conv) if layer is not None]
+    decoder = [layer for layer in (whole.post_quant_conv, whole.decoder) if layer is not None]
+    codes = whole.quantize.embedding.weight.detach() if hasattr(whole, "quantize") else None
+    return nn.Sequential(*encoder), nn.Sequential(*decoder), codes
+
+
+def with_tensors(build: Callable[[dict[str, Tensor]], N], files: Files, where: str) -> N:
     """The network that `build` makes of the tensors in files, in float32; ValueError where they are not its own."""
     state = tensors(files.weights)
     try:
         return build(state).float()
-    except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # Of a hostile config any may be raised.
         why = " ".join(str(error).split())[:200]
-        raise ValueError(f"network.path={path}: the weights are not those of its architecture ({why})") from error
+        raise ValueError(f"{where}: the weights are not those of its architecture ({why})") from error
 
 
 def tensors(paths: tuple[Path, ...]) -> dict[str, Tensor]:
@@ -151,16 +181,19 @@ def tensors(paths: tuple[Path, ...]) -> dict[str, Tensor]:
 
 def label_rows(network: nn.Module) -> int:
     """The rows of a network's table of classes, of which one may be for none; 0 where it is told no class."""
-    tables = [getattr(network, name, None) for name in ("class_embedding", "label_emb")]
+    tables = [layer for name, layer in network.named_modules() if name.rpartition(".")[2] in LABEL_TABLES]
     return next((table.num_embeddings for table in tables if isinstance(table, nn.Embedding)), 0)
 
 
 def widen(network: nn.Module, channels_out: int) -> None:
-    """Give the last convolution further channels, which are zero: those of a variance that is still to be learned."""
-    last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
-    if last.out_channels >= channels_out:
+    """Give the last layer further channels, which are zero: those of a variance that is still to be learned. That of a
+    transformer has them for each place of a patch."""
+    last = getattr(network, "proj_out_2", [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1])
+    owner: Any = network if isinstance(last, nn.Linear) else last
+    if (now := owner.out_channels) >= channels_out:
         return
     for name, value in list(last.named_parameters()):
-        more = value.new_zeros(channels_out - last.out_channels, *value.shape[1:])
-        setattr(last, name, nn.Parameter(torch.cat([value.detach(), more])))
-    last.out_channels = channels_out
+        places = value.detach().unflatten(0, (-1, now))
+        more = places.new_zeros(len(places), channels_out - now, *value.shape[1:])
+        setattr(last, name, nn.Parameter(torch.cat([places, more], 1).flatten(0, 1)))
+    owner.out_channels = channels_out

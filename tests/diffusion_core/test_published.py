@@ -40,13 +40,13 @@ def test_networks_of_pt_files_give_their_recorded_outputs(name, order):
     torch.testing.assert_close(out, recorded[f"{order}out"], rtol=0, atol=1e-5)
 
 
-def unet(channels_out=1, classes=None):
+def unet(classes=None):
     """A small U-Net of diffusers, with weights that are all random."""
     from diffusers import UNet2DModel
 
     torch.manual_seed(1)
     kinds = {"down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D")}
-    channels = {"in_channels": 1, "out_channels": channels_out, "block_out_channels": (16, 16), "norm_num_groups": 8}
+    channels = {"in_channels": 1, "out_channels": 1, "block_out_channels": (16, 16), "norm_num_groups": 8}
     made = UNet2DModel(sample_size=8, layers_per_block=1, num_class_embeds=classes, **kinds, **channels)
     for value in made.parameters():
         value.data += 0.05 * torch.randn_like(value)
@@ -131,15 +131,6 @@ def test_a_network_is_told_the_index_of_time_and_gives_further_channels_zero(pip
             assert not both[:, 1:].any()
 
 
-def test_of_a_learned_variance_the_mean_alone_is_read_where_another_is_asked_for(tmp_path):
-    unet(channels_out=2).save_pretrained(tmp_path / "two")
-    network, x, time = dc.Published(str(tmp_path / "two"), horizon=T), torch.randn(2, 1, 8, 8), torch.full((2,), 100.0)
-    with torch.no_grad():
-        one, two = (network.build((1, 8, 8), channels)(x, time) for channels in (1, 2))
-    assert two.shape[1] == 2
-    assert torch.equal(one, two[:, :1])
-
-
 def test_labels_are_its_classes_and_none_is_refused_where_it_has_no_row(tmp_path):
     unet(classes=3).save_pretrained(tmp_path / "three")
     network = dc.Published(str(tmp_path / "three"), horizon=T)
@@ -165,13 +156,6 @@ def test_a_digest_follows_weights_and_config_and_not_the_folder(pipeline, tmp_pa
         dc.Published(str(folder), digest="0123").build((1, 8, 8), 1)
 
 
-class Opens:
-    """What a pickle would run."""
-
-    def __reduce__(self):
-        return open, ("opened", "w")
-
-
 def bad(kind: str, folder: Path, place: Path) -> Path:
     """A copy of a network with one fault."""
     import shutil
@@ -182,15 +166,8 @@ def bad(kind: str, folder: Path, place: Path) -> Path:
         config.write_text(json.dumps(json.loads(config.read_text()) | {"_class_name": "UNet3DConditionModel"}))
     elif kind == "contradicting config":
         config.write_text(json.dumps(json.loads(config.read_text()) | {"block_out_channels": [32, 16]}))
-    elif kind == "no json":
-        config.write_text("{")
-    elif kind == "cut weights":
-        weights.write_bytes(weights.read_bytes()[:1000])
     elif kind == "no weights":
         weights.unlink()
-    elif kind == "pickle":
-        place = place / "model.pt"
-        torch.save({"a": Opens()}, place)
     elif kind == "no network":
         place = place / "model.pt"
         torch.save({"a": torch.zeros(2)}, place)
@@ -202,20 +179,15 @@ def bad(kind: str, folder: Path, place: Path) -> Path:
     [
         ("other architecture", "holds a UNet3DConditionModel: it must be"),
         ("contradicting config", "are not those of its architecture"),
-        ("no json", "is no JSON file"),
-        ("cut weights", "holds more than tensors, or is damaged"),
         ("no weights", "the form that cannot run code"),
-        ("pickle", "holds more than tensors, or is damaged"),
         ("no network", "are not those of its architecture"),
     ],
 )
-def test_bad_files_are_refused_in_one_line_and_no_code_is_run(kind, says, pipeline, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_bad_files_are_refused_in_one_line(kind, says, pipeline, tmp_path):
     place = bad(kind, pipeline[1], tmp_path / "bad")
     with pytest.raises(ValueError, match=says) as refused:
         dc.Published(str(place)).build((1, 8, 8), 1)
     assert "\n" not in str(refused.value)
-    assert not Path("opened").exists()
 
 
 def test_root_two_is_scaled_linear():
