@@ -62,6 +62,10 @@ def parse_run(arguments: list[str]) -> Request:
     levels = axis_levels(request.grid)
     for key, values in request.settings.items():
         _check_setting(key, values, RUN, levels)
+    for data, key in (("folder", "data.root"), ("arrow", "data.path")):
+        for place in request.settings.get(key, []) if request.settings.get("data") == [data] else []:
+            if not Path(str(place)).expanduser().is_dir():
+                raise InputError(f"{data}: {key}={place} is no folder: name the one that holds your data")
     return request
 
 
