@@ -118,7 +118,7 @@ def go_on(analysis: Analysis) -> dict[str, str]:
     meta = analysis.meta
     command = meta.command or f"python -m ablations.run grid={meta.name}"
     more = {"seeds.max": 2 * meta.auto.looks[-1]} if meta.auto else {"seeds": 2 * len(meta.seeds)}
-    commands = {"more seeds, for exploration": changed(command, more)}
+    commands = {} if meta.preliminary else {"more seeds, for exploration": changed(command, more)}
     if analysis.search is not None:
         trials, seeds = {"trials": 2 * len(analysis.search.trials)}, {"confirm": 2 * len(meta.seeds)}
         commands = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}

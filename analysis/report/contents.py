@@ -289,6 +289,5 @@ def _go_on(analysis: Analysis) -> Part | None:
     rows = [(begun(what), f"`{way}`") for what, way in remarks.go_on(analysis).items()]
     if analysis.tracking and not analysis.tracking.uri.startswith("http"):
         rows.append(("The runs in MLflow", f"`mlflow ui --backend-store-uri {analysis.tracking.uri}`"))
-    seconds = seed_seconds(analysis)
-    price = f"{duration(seconds)} of computing for a seed of all cells" if seconds else ""
+    price = f"{duration(s)} of computing for a seed of all cells" if (s := seed_seconds(analysis)) else ""
     return _part("further", "How to go on", ("What", "Command"), rows, price)

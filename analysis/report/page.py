@@ -112,7 +112,8 @@ def prose(text: str) -> Markup:
     if isinstance(text, Markup):
         return text
     pieces = around_code(str(escape(text)))
-    pieces[::2] = [re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda m: m[0].replace(" ", "\u00a0"), text) for text in pieces[::2]]
+    whole = re.compile(r" (±|=|&lt;|·|[↓↑]) ?| to (?=[−\d])|(?<=F\(\d), ")
+    pieces[::2] = [whole.sub(lambda m: m[0].replace(" ", "\u00a0"), text) for text in pieces[::2]]
     return Markup("".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces)))
 
 
