@@ -160,10 +160,6 @@ class Stage(ABC):
         """The mark of stages that gain from running side by side in a process on a device; "" where this does not."""
         return ""
 
-    def has_lost(self, device: str) -> bool:
-        """True where the device is broken after an error, so that its process must be replaced."""
-        return False
-
 
 S = TypeVar("S", bound=Stage)
 S_co = TypeVar("S_co", bound=Stage, covariant=True)
