@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,17 @@ OPTIONS = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return run("ablations.export", PURPOSE, OPTIONS, export, arguments)
-
-
 def export(given: dict[str, Any]) -> None:
     """Keep what is asked for, and print its path and how to use it."""
-    (keep_cell if given["format"] == DIFFUSERS else keep_schedule)(given)
+    if given["format"] == SCHEDULE:
+        keep_schedule(given)
+        return
+    check(given, "to", "name")
+    from ablations.driver.diffusers_folder import write_folder
+
+    folder = write_folder(given)
+    again = f"python -m ablations.run network=published network.path={folder}"
+    print(f"{folder}   (its README.md says how diffusers samples it)\n{again}")
 
 
 def check(given: dict[str, Any], needed: str, idle: str) -> None:
@@ -51,16 +55,6 @@ def check(given: dict[str, Any], needed: str, idle: str) -> None:
         raise InputError(f"{needed}= is missing: give {OPTIONS[needed].help}")
     if given[idle]:
         raise InputError(f"{idle}= says nothing with format={given['format']}: leave it out")
-
-
-def keep_cell(given: dict[str, Any]) -> None:
-    """Write a cell as a folder of diffusers."""
-    check(given, "to", "name")
-    from ablations.driver.diffusers_folder import write_folder
-
-    folder = write_folder(given)
-    again = f"python -m ablations.run network=published network.path={folder}"
-    print(f"{folder}   (its README.md says how diffusers samples it)\n{again}")
 
 
 def keep_schedule(given: dict[str, Any]) -> None:
@@ -88,6 +82,9 @@ def place(name: str, configs: str) -> Path:
         raise InputError(f"schedule=saved/{name} is there already and is never overwritten: take another name=")
     return Path(configs) / "schedule" / "saved" / f"{name}.yaml"
 
+
+main = partial(run, "ablations.export", PURPOSE, OPTIONS, export)
+"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

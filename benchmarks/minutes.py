@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -72,11 +73,8 @@ def rewrite(path: Path, pattern: re.Pattern[str], by: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    purpose = "Estimate the grids that ship, and write it down."
-    return shell.run("benchmarks.minutes", purpose, OPTIONS, write_all, arguments)
-
+main = partial(shell.run, "benchmarks.minutes", "Estimate the grids that ship, and write it down.", OPTIONS, write_all)
+"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -110,10 +111,8 @@ def shown_figures(grid: str) -> set[str]:
     return {name for text in texts for name in re.findall(rf"results/committed/{grid}/figures/([\w.]+)", text)}
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return shell.run("evidence.promote", PURPOSE, OPTIONS, promote, arguments)
-
+main = partial(shell.run, "evidence.promote", PURPOSE, OPTIONS, promote)
+"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

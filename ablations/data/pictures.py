@@ -82,12 +82,14 @@ class Pictures(DataSet):
         """The data from the cache, decoded where it is not there; where it cannot be kept, each process decodes."""
         path = self._cached(*self.place())
         with suppress(Damaged, OSError):
-            return _restored(*read_tensors(path))
+            tensors, words = read_tensors(path)
+            images: dict[Split, Tensor] = {split: tensors.pop(split) for split in SPLITS}
+            labels: dict[Split, Tensor] = {split: tensors[f"labels/{split}"] for split in SPLITS if tensors}
+            return Data(images, labels, GreyLevels(256), json.loads(words["codes"]))
         data = self.decode()
         with suppress(OSError):
-            tensors: dict[str, Tensor] = dict(data.images.items())
-            tensors |= {f"labels/{split}": values for split, values in data.labels.items()}
-            write_tensors(path, tensors, codes=json.dumps(data.codes))
+            labels_by_name = {f"labels/{split}": values for split, values in data.labels.items()}
+            write_tensors(path, {**data.images, **labels_by_name}, codes=json.dumps(data.codes))
         return data
 
     def _cached(self, root: Path, files: Iterable[Path]) -> Path:
@@ -133,13 +135,6 @@ class Pictures(DataSet):
             if kept[0][1] is not None:
                 labels[split] = torch.tensor([label for _, label, _ in kept])
         return image_data(images, labels, levels=256)
-
-
-def _restored(tensors: dict[str, Tensor], words: dict[str, str]) -> Data:
-    """The data that were written to the cache."""
-    images: dict[Split, Tensor] = {split: tensors[split] for split in SPLITS}
-    labels: dict[Split, Tensor] = {split: tensors[f"labels/{split}"] for split in SPLITS if len(tensors) > len(SPLITS)}
-    return Data(images, labels, GreyLevels(256), json.loads(words["codes"]))
 
 
 def split_of(key: str) -> Split:

@@ -63,16 +63,6 @@ def cell_in(row: dict[str, str]) -> Cell:
     return cell_of(parameters, int(row["seed"]))
 
 
-def to_sample(row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
-    """The cell of a row with the guidance scale of its samples, and its model with its guide."""
-    cell = cell_in(row)
-    if cell.guidance.scale == "auto":
-        if not row.get(SCALE):
-            raise InputError(f"cell {row['cell_id']} has no {SCALE} yet: run its grid again, which tunes it")
-        cell = at_scale(cell, float(row[SCALE]))
-    return cell, trained(cell, row, journal, device)
-
-
 def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model | Guided:
     """The model of a row, as it was evaluated, with its guide; InputError where it was not trained here."""
     if row["status"] not in ("finished", "diverged"):
@@ -100,25 +90,20 @@ def write_samples(given: dict[str, Any]) -> Path:
     """Draw what the command asks for, and write it; the path."""
     device = claim(found_devices(given["device"])[0], torch.get_num_threads())
     row = find(results := Path(given["results"]), given["cell"], given["seed"])
-    name, (cell, model) = row["cell_id"], to_sample(row, journal_of(results, given["journal"]), device)
-    label, data = _label_of(cell, given["label"]), cell.data.load()
+    name, cell, label = row["cell_id"], cell_in(row), given["label"] if given["label"] != "" else None
+    if label is not None and not 0 <= label < cell.classes:
+        raise InputError(f"label={label} is none of the {cell.classes} classes that this cell's network knows")
+    if cell.guidance.scale == "auto":
+        if not row.get(SCALE):
+            raise InputError(f"cell {name} has no {SCALE} yet: run its grid again, which tunes it")
+        cell = at_scale(cell, float(row[SCALE]))
+    model, data = trained(cell, row, journal_of(results, given["journal"]), device), cell.data.load()
     with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, given["n"], shown.move_to, label=label)
     if samples is None:
         raise InputError(f"the samples of {name}-{cell.seed} are not finite: it diverged")
     path = Path(given["out"] or f"samples-{name}-{cell.seed}")
     return write_sheet(path, samples.cpu(), data, limit=given["n"], scale=max(1, 64 // data.shape[-1]))
-
-
-def _label_of(cell: Cell, given: int | str) -> int | None:
-    """The class that is asked for; None where none was named, InputError where the cell has no such class."""
-    if isinstance(given, str):
-        return None
-    if not (classes := cell.classes):
-        raise InputError(f"label={given}: this cell's network was told no labels: leave it out")
-    if not 0 <= given < classes:
-        raise InputError(f"label={given} is no class of this cell's data: give 0 to {classes - 1}")
-    return given
 
 
 def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:

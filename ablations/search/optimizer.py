@@ -17,7 +17,6 @@ from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -45,7 +44,7 @@ class Optimizer:
         self.kept = optuna.create_study(
             study_name=study.name,
             storage=storage,
-            directions=[_direction(name) for name in objectives],
+            directions=["maximize" if fact_of(name).sign > 0 else "minimize" for name in objectives],
             pruner=pruner_of(study, study.rungs(study.default_cell)),
             load_if_exists=True,
         )
@@ -123,10 +122,6 @@ class Optimizer:
                 with suppress(RuntimeError):
                     shares[name] = get_param_importances(self.kept, evaluator=fanova, params=always, target=of)
         return shares
-
-
-def _direction(objective: str) -> StudyDirection:
-    return StudyDirection.MAXIMIZE if fact_of(objective).sign > 0 else StudyDirection.MINIMIZE
 
 
 def sampler_of(study: Study, number: int) -> samplers.BaseSampler:

@@ -71,7 +71,10 @@ class Search:
                         for course in self.underway.values():
                             course.pending.discard(event.stage.id)
                         self._move(scheduler, shown)
-                    self.write_one()
+                    if (began := time.monotonic()) > self.next_writing:
+                        self.write()
+                        self.tracker = deliver(self.tracker, self.folder)
+                        self.next_writing = (ended := time.monotonic()) + max(WRITE_SECONDS, REST * (ended - began))
 
     def _move(self, scheduler: Scheduler[Stage], shown: Bar) -> None:
         """Ask for trials, and move every one on that waits for nothing, until all wait."""
@@ -96,13 +99,6 @@ class Search:
     def _begin(self, trial: FrozenTrial) -> None:
         """Take a trial up."""
         self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
-
-    def write_one(self) -> None:
-        """Write and deliver, if it is time to."""
-        if (began := time.monotonic()) > self.next_writing:
-            self.write()
-            self.tracker = deliver(self.tracker, self.folder)
-            self.next_writing = (ended := time.monotonic()) + max(WRITE_SECONDS, REST * (ended - began))
 
     def write(self) -> None:
         """Write what is known."""

@@ -86,7 +86,9 @@ def _request(cls: type[R], arguments: list[str], given: dict[str, Any]) -> R:
             continue
         values = grammar.values(key, text)
         if key in keys:
-            given[keys[key]] = _option(_types(cls)[keys[key]], key, values)
+            kind = _types(cls)[keys[key]]
+            several = kind == list[str] | None and isinstance(values, list)
+            given[keys[key]] = checked(kind, values if several else _one(key, values), key)
         elif key.startswith(LAUNCHER):
             launcher[key.removeprefix(LAUNCHER)] = _one(key, values)
         elif isinstance(values, list):
@@ -101,12 +103,6 @@ def _request(cls: type[R], arguments: list[str], given: dict[str, Any]) -> R:
     if request.launcher not in grammar.options_of("launcher"):
         raise no_such("launcher", request.launcher, grammar.options_of("launcher"))
     return request
-
-
-def _option(kind: Any, key: str, values: list[Any] | Range) -> Any:
-    """The value of a field of a request; InputError where the field cannot have it."""
-    several = kind == list[str] | None and isinstance(values, list)
-    return checked(kind, values if several else _one(key, values), key)
 
 
 def _one(key: str, values: list[Any] | Range) -> Any:
