@@ -63,7 +63,6 @@ def named_in(results: Path) -> set[str]:
 
 
 main = partial(run, "ablations.clean", PURPOSE, OPTIONS, clean)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -84,7 +84,6 @@ def place(name: str, configs: str) -> Path:
 
 
 main = partial(run, "ablations.export", PURPOSE, OPTIONS, export)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

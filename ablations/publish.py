@@ -47,7 +47,6 @@ def publish(given: dict[str, Any]) -> None:
 
 
 main = partial(run, "ablations.publish", PURPOSE, OPTIONS, publish)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -31,7 +31,6 @@ def sample(given: dict[str, Any]) -> None:
 
 
 main = partial(run, "ablations.sample", PURPOSE, OPTIONS, sample)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -23,7 +23,6 @@ NAMES: dict[Split, tuple[str, ...]] = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
 }
-"""The names that data sets give their splits."""
 
 
 @dataclass(frozen=True)

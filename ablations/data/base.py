@@ -36,7 +36,6 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 Labelled = tuple[Tensor, Tensor]
 """Images uint8 [N, …] and their classes int64 [N]."""
 CODE_BATCH = 1000
-"""Examples that are counted at once."""
 CODE_VALUES = CODE_BATCH * 3 * 32**2
 """Values that are counted at once, where fewer examples have as many."""
 KEPT = 4
@@ -63,17 +62,14 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
         return tuple(self.images["train"].shape[1:])
 
     @cached_property
     def digest(self) -> str:
-        """12 hex digits of all splits' values."""
         return _digest(self.images[split] for split in SPLITS)
 
     @cached_property
     def labels_digest(self) -> str:
-        """12 hex digits of all splits' labels."""
         return _digest(self.labels[split] for split in SPLITS)
 
     @cached_property

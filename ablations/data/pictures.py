@@ -37,11 +37,9 @@ Mode = Literal["grey", "colour"]
 MODES: dict[Mode, str] = {"grey": "L", "colour": "RGB"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 SMALLEST, LARGEST = 4, 256
-"""Sides in pixels that a picture can be scaled to."""
 ENDS: dict[Split, float] = {"train": 0.8, "validation": 0.9, "test": 1.0}
 """The fraction of the hashes at which each split ends."""
 NAMED = 3
-"""The number of pictures that cannot be read which a message names."""
 CACHE = "DIFFUSION_ABLATIONS_CACHE"
 """The environment variable for another folder than `ablations` in the user's cache."""
 VERSION = 3

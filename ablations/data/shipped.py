@@ -26,10 +26,8 @@ ROWS, COLUMNS, GAP = 6, 10, 8
 """The tiles of a photo, and the gap between them: 8 pixels are a block of the photos' JPEG."""
 PHOTOS = ("china.jpg", "flower.jpg")
 TILES: dict[Split, int] = {"train": 48, "validation": 6, "test": 6}
-"""Tiles of each photo that belong to a split."""
 COUNTS: dict[Split, int] = {"train": 8_000, "validation": 1_000, "test": 1_000}
 SMALLEST, LARGEST = 8, 32
-"""The sides of a patch."""
 
 
 def samples() -> Path:

@@ -73,7 +73,6 @@ def where(tracker: Tracker | None, link: str = "") -> list[str]:
 
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
-    """Publish to the tracker; None where that fails."""
     return None if sent(Tracker.publish, tracker, folder) is None else tracker
 
 

@@ -58,7 +58,6 @@ def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
 
 
 def cell_in(row: dict[str, str]) -> Cell:
-    """The cell of a row of runs.csv."""
     parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
     return cell_of(parameters, int(row["seed"]))
 

@@ -28,10 +28,8 @@ from ablations.engine.journal import Journal, Result
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ablations", "diffusion_core")
-"""The packages that numbers depend on."""
 PROGRESS_SECONDS = 0.3
 Progress = Callable[[float], None]
-"""Takes the share of a stage that is done."""
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -23,7 +23,6 @@ from ablations.engine.stage import Bench, Member, Stage, side_by_side
 CONTEXT = multiprocessing.get_context("forkserver")
 """The way to start them: each is forked from a process that has imported what it needs."""
 ELSEWHERE = "elsewhere"
-"""The status of a stage that another process runs."""
 DIED = "died"
 """The status of a stage whose worker ended before it: it was killed, or ran out of memory."""
 
@@ -117,7 +116,6 @@ class Worker:
         self.process = CONTEXT.Process()
 
     def give(self, stages: Sequence[Stage]) -> None:
-        """Have it run stages."""
         if not self.process.is_alive():
             self.connection, theirs = CONTEXT.Pipe()
             self.process = CONTEXT.Process(target=_serve, args=(theirs, self.device, *self.given), daemon=True)

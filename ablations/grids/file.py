@@ -25,7 +25,6 @@ def _text(given: object) -> object:
 
 LevelName = Annotated[str, BeforeValidator(_text)]
 Levels = dict[str, LevelName]
-"""Axis → its level's name."""
 Difference = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 """The least distance at which two scores count as different, or a score as a paper gives it."""
 

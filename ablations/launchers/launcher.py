@@ -70,7 +70,6 @@ def found_devices(device: str) -> list[str]:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 

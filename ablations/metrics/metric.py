@@ -109,7 +109,6 @@ def checked(values: Tensor, metric: str, at_least: int) -> Tensor:
 
 
 def chunks(x: Tensor) -> tuple[Tensor, ...]:
-    """The rows in runs of `CHUNK`."""
     return torch.split(x, CHUNK)
 
 
@@ -213,7 +212,6 @@ LOOSENESS = "looseness/test"
 """The bound less the importance-weighted one."""
 
 SCALE = "guidance/scale"
-"""The scale of guidance that validation has chosen."""
 
 _NLL = MetricInfo("NLL", "min", "bits/dim", 2, name="nll/test", relevant=0.01)
 _ALONE = replace(_NLL, part="diffusion", relevant=None)

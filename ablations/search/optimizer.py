@@ -68,7 +68,6 @@ class Optimizer:
 
     @property
     def over(self) -> int:
-        """The number of trials that have ended."""
         return sum(trial.state.is_finished() for trial in self.kept.get_trials(deepcopy=False))
 
     def ask(self) -> FrozenTrial:

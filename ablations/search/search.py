@@ -97,11 +97,9 @@ class Search:
         return [course for course in self.underway.values() if not course.pending]
 
     def _begin(self, trial: FrozenTrial) -> None:
-        """Take a trial up."""
         self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
 
     def write(self) -> None:
-        """Write what is known."""
         trials, entry = self.optimizer.trials(), self.entry()
         runs = {trial.number: self.plan.runs(trial.params)[0] for trial in trials}
         rows = [self.row(trial, runs[trial.number]) for trial in trials]

@@ -140,7 +140,6 @@ class Study:
 
     @property
     def default_cell(self) -> Cell:
-        """The cell of the default, at the first seed."""
         return self.cell(self.default, self.seeds[0])
 
     @property
@@ -153,7 +152,6 @@ class Study:
 
     @property
     def limit(self) -> int:
-        """The number of trials."""
         return self.file.trials or 40
 
     def rungs(self, cell: Cell) -> list[int]:
@@ -162,7 +160,6 @@ class Study:
 
 
 def said(value: Any) -> str:
-    """A value as text."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -31,14 +31,12 @@ OTHERWISE = {
 INNER = ("settings", "ranges", "launcher_fields", "command")
 """Fields of a request that no key of their own sets."""
 LAUNCHER = "launcher."
-"""The beginning of the keys that set fields of the launcher."""
 SECRET = ("tracking.uri=", "storage=")
 """Keys whose value may hold a password (a database's URL): commands are written down without them."""
 
 
 @cache
 def _types(cls: type) -> dict[str, Any]:
-    """The fields of a class, and their types."""
     return get_type_hints(cls, include_extras=True)
 
 
@@ -48,11 +46,6 @@ def _keys(cls: type[Common]) -> dict[str, str]:
 
 
 RUN, SEARCH = _keys(Request), _keys(SearchRequest)
-
-
-def of_command(key: str) -> bool:
-    """True for a key that says how a command runs, and is no setting of a cell."""
-    return key in RUN or key in SEARCH or key.startswith(LAUNCHER)
 
 
 def parse_run(arguments: list[str]) -> Request:
@@ -114,7 +107,6 @@ def _one(key: str, values: list[Any] | Range) -> Any:
 
 
 def _command(program: str, arguments: list[str]) -> str:
-    """The command as a shell reads it."""
     return shlex.join(["python", "-m", f"ablations.{program}", *(w for w in arguments if not w.startswith(SECRET))])
 
 
@@ -136,7 +128,7 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
     axis, _, field = key.partition(".")
     if key in axes and key not in AXES:
         return
-    if of_command(key):
+    if key in RUN or key in SEARCH or key.startswith(LAUNCHER):
         raise InputError(f"{key} is of another command: python -m ablations.{'search' if key in SEARCH else 'run'}")
     check_key(key, also=[*options, *axes])
     for value in values:

@@ -24,7 +24,6 @@ from analysis.schema import MOST_SETS
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
 SHORT: dict[HeldOut, str] = {"validation": "val", "test": "test"}
-"""Splits as metric names write them."""
 
 Budget = Literal["steps", "flops"]
 Reference = Literal["train", "test"]
@@ -33,13 +32,10 @@ LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 """Fields of `Evaluation` that ask for more likelihoods than the bound, or for more of it."""
 
 SEEDS = 2**31
-"""Seeds are smaller than this."""
 MOST_RUNG = 30
-"""The most halvings of a training's steps."""
 
 Scale = Annotated[float, Ge(0), Lt(math.inf)]
 Times = Annotated[int, Ge(1), Le(100_000)]
-"""No chain has more steps."""
 Draws = Annotated[int, Ge(0), Le(10_000)]
 """With more, no command would come to its end; 0 asks for none."""
 Several = Literal[0] | Annotated[int, Ge(2), Le(10_000)]
@@ -104,7 +100,6 @@ class Evaluation:
 
     @property
     def drawn_sets(self) -> int:
-        """The number of sets that are drawn."""
         return MOST_SETS if self.sets == "auto" else self.sets
 
     @property
@@ -152,7 +147,6 @@ class Guidance:
 
     @property
     def guides(self) -> bool:
-        """True where samples are guided."""
         return self.scale != 1
 
     @property

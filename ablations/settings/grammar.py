@@ -26,7 +26,6 @@ from analysis.errors import InputError, nearest, unknown
 from analysis.shell import refuse_dashes
 
 DEFAULT = "configs"
-"""The user's own folder where no other is named."""
 
 MEANT = {
     "lr": ["training.learning_rate"],

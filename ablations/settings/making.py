@@ -133,7 +133,6 @@ def _shape_refusal(cell: Cell) -> str | None:
 
 
 def _checkpoints_refusal(cell: Cell) -> str | None:
-    """The reason why a training leaves no such checkpoints."""
     count, rate = cell.evaluation.checkpoints, cell.training.rate
     if count > 1 and (rate == "wsd" or isinstance(cell.average, Power) or cell.training.steps < 10):
         return (

@@ -36,7 +36,6 @@ from diffusion_core.refusing import choice_name
 C = TypeVar("C", bound=type)
 
 SHIPPED = Path(__file__).parents[1] / "configs"
-"""The files of choices, grids and studies that ship."""
 OURS = ("diffusion_core", "ablations", "analysis")
 """Packages whose classes ship: NUMERICS stands for their source."""
 KINDS = BASES | {

@@ -47,17 +47,14 @@ def class_of(axis: str, name: str) -> type:
 
 
 def field_names(cls: type) -> list[str]:
-    """The names of the fields of a choice's class."""
     return [field.name for field in dataclasses.fields(cls)]
 
 
 def fields_of(axis: str, option: str) -> set[str]:
-    """The fields of the choice that an option of an axis names."""
     return set(field_names(class_of(axis, str(grammar.load(axis, option).get("name", axis)))))
 
 
 def all_fields(axis: str) -> set[str]:
-    """The fields of all choices of an axis."""
     return {name for cls in classes(axis).values() for name in field_names(cls)}
 
 

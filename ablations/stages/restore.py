@@ -52,7 +52,6 @@ def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:
 
 
 def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> Autoencoder:
-    """The same with averaged weights, without gradients."""
     autoencoder = autoencoder_of(cell, data)
     autoencoder.load_state_dict(average)
     return autoencoder.eval().requires_grad_(False)

@@ -14,6 +14,7 @@ import io
 import json
 import warnings
 from pathlib import Path
+from statistics import fmean
 
 import safetensors.torch
 import torch
@@ -26,14 +27,12 @@ from ablations.settings.plugins import imported, origin_of, unnamed
 from analysis.errors import unknown
 
 DOWNLOAD = "download"
-"""The value of `evaluation.weights` that fetches the weights."""
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "digits-cnn": DigitsCnn,
     "fashion-cnn": FashionCnn,
     "inception-v3-compat": InceptionV3Compat,
 }
-"""Those that ship."""
 
 
 def architecture_of(name: str) -> type[Architecture]:
@@ -85,7 +84,12 @@ def load(name: str, weights: Path | None = None) -> Extractor:
         module = architecture()
     try:
         content = path.read_bytes()
-        accuracy = _recorded(path.with_suffix(".json"), content) if weights is None else None
+        accuracy = None
+        if weights is None:
+            record = json.loads(path.with_suffix(".json").read_bytes())
+            if record["digest"] != _digest(content):
+                raise ValueError(f"it has digest {_digest(content)}, its JSON file records {record['digest']}")
+            accuracy = fmean(float(record["accuracy"][split]) for split in ("validation", "test"))
         module.holder.load_state_dict(parse(content, path), assign=True)
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -95,16 +99,7 @@ def load(name: str, weights: Path | None = None) -> Extractor:
 
 
 def _digest(content: bytes) -> str:
-    """12 hex digits of a file's SHA-256."""
     return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _recorded(path: Path, content: bytes) -> float:
-    """The held-out accuracy (validation and test are equally many images) in the record of a file with this content."""
-    record = json.loads(path.read_bytes())
-    if record["digest"] != _digest(content):
-        raise ValueError(f"it has digest {_digest(content)}, its JSON file records {record['digest']}")
-    return (float(record["accuracy"]["validation"]) + float(record["accuracy"]["test"])) / 2
 
 
 def parse(content: bytes, path: Path) -> dict[str, Tensor]:

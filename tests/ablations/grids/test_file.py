@@ -80,7 +80,7 @@ WRONG = {
     "two axes have one name": {"axes": [AXIS, AXIS]},
     "axes.0.levels is wrong: List should have at least 1 item": {"axes": [AXIS | {"levels": []}]},
     "axes.0.name is wrong: String should match pattern": {"axes": [AXIS | {"name": "a/b"}]},
-    "axes must be a list": {"axes": None},
+    "axes must be a valid list": {"axes": None},
     "no key of a grid called 'axis'.*did you mean 'axes'": {"axis": 1},
     "no key of axes.0.levels.0 called 'nam'.*'name'": {"axes": [{"name": "loss", "levels": [{"nam": "a"}]}]},
     "seeds must be a valid integer or 'auto', got True$": {"seeds": True},
