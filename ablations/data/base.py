@@ -1,8 +1,7 @@
 """Data sets with fixed splits and a digest that enters every identity.
 
-A set is a choice without tensors; `load` reads it. Training images teach, validation images select and declare
-divergence, test images are read once. Each set also says what the simplest codes score on its test images, so that a
-bits/dim can be judged. Of a set that was published as training and test images
+Training images teach, validation images select and declare divergence, test images are read once. Of a set that was
+published as training and test images
 
     published training images ─▶ fixed permutation ─▶ validation pool | training pool     published test images
                                                         first n          first m               first n

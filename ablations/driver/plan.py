@@ -5,10 +5,8 @@ parts that end in verdicts, with the decision between two of them.
     seeds=auto    at each look, which of the comparisons that the grid declares (`Meta.declared`) are over; a comparison
                   that is over stays so, and cells that no open comparison needs stop
 
-Grids and searches share the same `Conditions`: the data, the precision that a device makes of `precision=auto`, the
-extractor that samples are judged by, and the devices. A decision is read from files like those of the grid's results
-(`analysis.looks`), and depends only on the journal: so a command that is given again decides the same, and so does
-whoever reads its results.
+A decision is read from files like those of the grid's results (`analysis.looks`), and depends only on the journal: so
+a command that is given again decides the same, and so does whoever reads its results.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ trials.csv      a row a trial: its number, how it ended, its parameters and choi
 curves.parquet  the curves of its trainings over steps, and what the pruner was told (rung/nll/val)
 grid.json       what was searched and found (`search`), and the ids of all stages that its trials need (`stages`)
 
-Trials are cells, run by the launcher through the same stages and journal as a grid's. Only this process writes the
-storage. It may be killed at any moment: what was under way continues from the journal.
+Only this process writes the storage. It may be killed at any moment: what was under way continues from the journal.
 """
 
 from __future__ import annotations

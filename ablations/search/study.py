@@ -24,7 +24,7 @@ from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.grammar import choice_file, no_such
 from ablations.settings.layers import check_key, choices_first
 from ablations.settings.making import make_cell
-from ablations.settings.registry import all_fields, fields_of, in_words, is_whole
+from ablations.settings.registry import all_fields, complaint, fields_of, is_whole
 from ablations.settings.request import SearchRequest
 from analysis.errors import InputError, unknown
 from diffusion_core.refusing import choice_name
@@ -204,7 +204,7 @@ def _valid(fields: dict[str, Any], place: str) -> StudyFile:
     try:
         file = StudyFile.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"{place}{in_words(error, 'a study', StudyFile, {'parameters': ParameterSpec})}") from error
+        raise InputError(f"{place}{complaint(error)}") from error
     for key in file.parameters:
         check_key(key, f"setting in {place}parameters")
         if key in FIXED or key.split(".")[0] in FIXED:

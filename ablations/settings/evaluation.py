@@ -108,24 +108,10 @@ class Evaluation:
         return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0, iwae=0)
 
     def __post_init__(self) -> None:
-        judged, test = f"evaluation.judged_rungs={self.judged_rungs}", "test" in self.quality
-        if self.judged_rungs > (self.rungs if test else 0):
-            raise ValueError(
-                f"{judged} must be at most evaluation.rungs={self.rungs}, and 0 where evaluation.quality has no test, "
-                "whose sets they stand beside"
-            )
         if self.drawn_sets % self.checkpoints:
             raise ValueError(
                 f"evaluation.checkpoints={self.checkpoints} have equally many sets each, and evaluation.sets="
                 f"{self.sets} cannot be shared among them: take evaluation.sets={self.checkpoints} or a multiple of it"
-            )
-        if self.metrics and not self.quality:
-            raise ValueError("evaluation.metrics judges samples, and evaluation.quality=[] draws none: leave one out")
-        if (self.reference and not test) or (self.reference == "test" and self.judged_rungs):
-            raise ValueError(
-                f"evaluation.reference={self.reference} is what samples of the test split are held against, once, when "
-                f"a training is over, and evaluation.quality={list(self.quality)} judges none, or {judged} before: "
-                "leave one of them out"
             )
 
 

@@ -46,16 +46,12 @@ def make_cell(layers: list[Layer], seed: int) -> Cell:
         # An objective suggested it.
         evaluation = replace(evaluation, continuous=0)
     guidance = cell.guidance if cell.guidance.guides else Guidance()
-    return _within_budget(replace(cell, training=training, evaluation=evaluation, guidance=guidance))
-
-
-def _within_budget(cell: Cell) -> Cell:
-    """The cell with the number of training steps that its budget buys."""
+    cell = replace(cell, training=training, evaluation=evaluation, guidance=guidance)
     if cell.budget == "steps" or cell.horizon == 0 or refusal(cell) is not None:
         return cell
     steps = matched_steps(cell)
     try:
-        return replace(cell, training=replace(cell.training, steps=steps))
+        return replace(cell, training=replace(training, steps=steps))
     except ValueError as error:
         raise TooDear(cell, f"budget=flops: {error}") from error
 

@@ -1,8 +1,6 @@
 """MLflow: the runs of results/<grid>/ as flat runs, to browse. Only the driver writes here, under the folder's lock.
 
-An experiment is a grid; a run is a cell at a seed, with every choice as a parameter, every metric, the training curves
-and samples over steps, and tags by which the UI groups and readers pick. One summary run carries all files of the
-folder: tables, figures, report.
+An experiment is a grid; a run is a cell at a seed. One summary run carries all files of the folder.
 
     files ─▶ digest ─▶ there with this digest: skipped │ shown live by this command: completed │ else: logged anew
 

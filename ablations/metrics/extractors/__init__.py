@@ -1,9 +1,8 @@
 """Frozen feature extractors, each named: images → features φ(x) that distributions are compared by, and logits.
 
-A distance in feature space means nothing without the weights behind it: the extractor's name is part of every metric's
-name, and the digest of its file part of every identity. A shipped extractor is two files, `<name>.safetensors` and
-`<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path,
-or fetched where they are published. One from outside ships its files beside its class; one without weights has none.
+The extractor's name is part of every metric's name, and the digest of its weights part of every identity. A shipped one
+is two files, `<name>.safetensors` and `<name>.json`, which records the digest. One from outside ships its files beside
+its class.
 """
 
 from __future__ import annotations
