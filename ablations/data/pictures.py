@@ -86,8 +86,9 @@ class Pictures(DataSet):
             return Data(images, labels, GreyLevels(256), json.loads(words["codes"]))
         data = self.decode()
         with suppress(OSError):
-            labels_by_name = {f"labels/{split}": values for split, values in data.labels.items()}
-            write_tensors(path, {**data.images, **labels_by_name}, codes=json.dumps(data.codes))
+            tensors = dict[str, Tensor](data.images.items())
+            tensors |= {f"labels/{split}": values for split, values in data.labels.items()}
+            write_tensors(path, tensors, codes=json.dumps(data.codes))
         return data
 
     def _cached(self, root: Path, files: Iterable[Path]) -> Path:

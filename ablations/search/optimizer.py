@@ -134,14 +134,7 @@ def sampler_of(study: Study, number: int) -> samplers.BaseSampler:
         return samplers.TPESampler(n_startup_trials=random, seed=seed, group=alone)
     if study.file.sampler == "gp":
         return samplers.GPSampler(n_startup_trials=random, seed=seed, warn_independent_sampling=False)
-    if study.file.sampler == "random":
-        return apart
-    sampler = samplers.QMCSampler(
-        seed=study.file.seed, scramble=True, independent_sampler=apart, warn_independent_sampling=False
-    )
-    # Optuna counts points in the storage, where a kill would lose one. The first trial has none.
-    vars(sampler)["_find_sample_id"] = lambda *_: number - 1
-    return sampler
+    return apart
 
 
 def pruner_of(study: Study, rungs: list[int]) -> pruners.BasePruner:

@@ -90,7 +90,7 @@ class StudyFile(BaseModel):
     parameters: dict[str, ParameterSpec]
     set: dict[str, Any] = {}
     objective: list[str] = Field(default=["nll"], min_length=1, max_length=2)
-    sampler: Literal["tpe", "gp", "qmc", "random"] = "tpe"
+    sampler: Literal["tpe", "gp", "random"] = "tpe"
     startup: int = Field(default=10, ge=0)
     seed: int = Field(default=0, ge=0)
     pruner: Literal["none", "median", "halving", "hyperband"] = "none"
