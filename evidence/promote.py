@@ -38,11 +38,8 @@ KEPT = (
     *("grid.json", "runs.csv", "trials.csv", CURVES_FILE, "formulas.csv", "autoencoders.csv"),
     *("reconstructions", "strips", "samples", "figures", "table.md"),
 )
-"""What is committed of a results folder, of samples and figures only some."""
 SHOWING = ("*.md", "docs/*.md", "docs/*.ipynb", "evidence/*.md", "benchmarks/*.md", "examples/**/*.md")
-"""The pages that may show figures of committed grids."""
 PHOTOS = ("samples", "strips", "reconstructions")
-"""Figures of images, whose colours are kept."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -112,7 +109,6 @@ def shown_figures(grid: str) -> set[str]:
 
 
 main = partial(shell.run, "evidence.promote", PURPOSE, OPTIONS, promote)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))
