@@ -189,7 +189,9 @@ class Journal:
 
 
 def journal_of(results: Path, folder: str | None) -> Journal:
-    """The journal of a command that keeps its results here and was given `journal=`."""
+    """The journal of a command that keeps its results here and was given `journal=`; InputError for an address."""
+    if folder and "://" in folder:
+        raise InputError(f"journal must be a folder, got {folder}: mount one that all machines see")
     return Journal(Path(folder) if folder else results / FOLDER)
 
 
