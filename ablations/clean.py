@@ -10,6 +10,7 @@ nothing is deleted.
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,6 @@ OPTIONS = {
     "yes": Option("true frees them, false only lists them", "false", choices=("true", "false")),
     "results": Option("the results folder", "results"),
 }
-
-
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return run("ablations.clean", PURPOSE, OPTIONS, clean, arguments)
 
 
 def clean(given: dict[str, Any]) -> None:
@@ -65,6 +61,8 @@ def named_in(results: Path) -> set[str]:
         named.update(stages or ())
     return named
 
+
+main = partial(run, "ablations.clean", PURPOSE, OPTIONS, clean)
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -1,17 +1,15 @@
 """`python -m ablations.export cell=ID name=NAME`: keep a schedule that was learned, as schedule=saved/NAME; or with
-`search=NAME` one that a search found; or with `format=diffusers to=DIR` the whole cell, as a folder that diffusers
-loads.
+`format=diffusers to=DIR` the whole cell, as a folder that diffusers loads.
 
-Of a search the parameters are kept, under the schedule's own name, so that the cell is the one that was tried. Of a
-learned schedule, γ of the averaged learner is kept, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1). Either
-lies in a file of the user's own folder, `configs/schedule/saved/NAME.yaml` by default: any command line and grid can
-then name it, at any horizon.
+γ of the averaged learner is kept, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1), in a file of the user's
+own folder, `configs/schedule/saved/NAME.yaml` by default: any command line and grid can then name it, at any horizon.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,45 +21,27 @@ from analysis.shell import Option, exit_code, run
 
 SCHEDULE, DIFFUSERS = "schedule", "diffusers"
 PURPOSE = (
-    "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME; or\n"
-    "write a whole cell to a folder that diffusers loads (cell= format=diffusers to=DIR)."
+    "Keep a schedule that a cell learned, as schedule=saved/NAME; or write a whole cell to a folder that\n"
+    "diffusers loads (cell= format=diffusers to=DIR)."
 )
 OPTIONS = {
     "name": Option("what a schedule will be called: schedule=saved/NAME"),
-    "cell": Option("a finished cell, or its id's first digits: runs.csv's column cell_id"),
+    "cell": Option("a finished cell, or its id's first digits: runs.csv's column cell_id", required=True),
     "format": Option("what is kept of it", SCHEDULE, choices=(SCHEDULE, DIFFUSERS)),
     "to": Option("the new folder of format=diffusers"),
     "seed": Option("which of the cell's trained seeds", 0, int),
-    "search": Option("a search's folder in results/, else in results/committed/: search-schedule say"),
-    "winner": Option("found, or where two objectives were searched: best_nll, best_fid, …"),
     "results": Option("the results folder", "results"),
     "journal": Option("the folder where stages are kept; by default RESULTS/.stages"),
     "configs": Option("your own folder of choices, made where it is missing", DEFAULT),
 }
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return run("ablations.export", PURPOSE, OPTIONS, export, arguments)
-
-
 def export(given: dict[str, Any]) -> None:
     """Keep what is asked for, and print its path and how to use it."""
-    (keep_cell if given["format"] == DIFFUSERS else keep_schedule)(given)
-
-
-def check(given: dict[str, Any], needed: str, idle: tuple[str, ...]) -> None:
-    """InputError where a format's key is missing, or a key is given that says nothing with it."""
-    if not given[needed]:
-        raise InputError(f"{needed}= is missing: give {OPTIONS[needed].help}")
-    if other := next((key for key in idle if given[key]), ""):
-        raise InputError(f"{other}= says nothing with format={given['format']}: leave it out")
-
-
-def keep_cell(given: dict[str, Any]) -> None:
-    """Write a cell as a folder of diffusers."""
-    check(given, "cell", ())
-    check(given, "to", ("name", "search", "winner"))
+    if given["format"] == SCHEDULE:
+        keep_schedule(given)
+        return
+    check(given, "to", "name")
     from ablations.driver.diffusers_folder import write_folder
 
     folder = write_folder(given)
@@ -69,16 +49,21 @@ def keep_cell(given: dict[str, Any]) -> None:
     print(f"{folder}   (its README.md says how diffusers samples it)\n{again}")
 
 
+def check(given: dict[str, Any], needed: str, idle: str) -> None:
+    """InputError where a format's key is missing, or the key is given that says nothing with it."""
+    if not given[needed]:
+        raise InputError(f"{needed}= is missing: give {OPTIONS[needed].help}")
+    if given[idle]:
+        raise InputError(f"{idle}= says nothing with format={given['format']}: leave it out")
+
+
 def keep_schedule(given: dict[str, Any]) -> None:
     """Write the file of a schedule."""
-    check(given, "name", ("to",))
-    if bool(given["cell"]) == bool(given["search"]):
-        what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
-        raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
+    check(given, "name", "to")
     path = place(given["name"], given["configs"])
-    from ablations.driver.trained_cells import learned, searched
+    from ablations.driver.trained_cells import learned
 
-    source, fields = (searched if given["search"] else learned)(given, Path(given["results"]))
+    source, fields = learned(given, Path(given["results"]))
     lines = [f"# {line(source)}", *(f"{key}: {json.dumps(value)}" for key, value in fields.items())]
     write_text(path, "\n".join(lines) + "\n")
     elsewhere = "" if Path(given["configs"]) == Path(DEFAULT) else f" configs={given['configs']}"
@@ -97,6 +82,8 @@ def place(name: str, configs: str) -> Path:
         raise InputError(f"schedule=saved/{name} is there already and is never overwritten: take another name=")
     return Path(configs) / "schedule" / "saved" / f"{name}.yaml"
 
+
+main = partial(run, "ablations.export", PURPOSE, OPTIONS, export)
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,6 @@ OPTIONS = {
     "tracking.uri": Option("the tracking store, by default sqlite:///RESULTS/mlflow.db"),
     "results": Option("the results folder", "results"),
 }
-
-
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return run("ablations.publish", PURPOSE, OPTIONS, publish, arguments)
 
 
 def publish(given: dict[str, Any]) -> None:
@@ -49,6 +45,8 @@ def publish(given: dict[str, Any]) -> None:
             except TrackingError as error:
                 raise InputError(str(error)) from error
 
+
+main = partial(run, "ablations.publish", PURPOSE, OPTIONS, publish)
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from analysis.errors import InputError
@@ -20,11 +21,6 @@ OPTIONS = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return run("ablations.sample", PURPOSE, OPTIONS, sample, arguments)
-
-
 def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
     if (n := given["n"]) < 1:
@@ -33,6 +29,8 @@ def sample(given: dict[str, Any]) -> None:
 
     print(write_samples(given))
 
+
+main = partial(run, "ablations.sample", PURPOSE, OPTIONS, sample)
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

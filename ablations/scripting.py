@@ -19,7 +19,6 @@ COMMANDS = {
     "search": "search.__main__",
     **{name: name for name in ("sample", "export", "publish", "check", "clean")},
 }
-"""The commands, and the modules that hold them."""
 
 
 def main(arguments: Sequence[str]) -> int:

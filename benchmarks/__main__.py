@@ -26,7 +26,6 @@ def time_all(given: dict[str, Any]) -> str:
 
 
 main = page_command("benchmarks", "Time training and scoring.", OPTIONS, time_all)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

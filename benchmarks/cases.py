@@ -34,7 +34,6 @@ from diffusion_core.variances import Beta, LearnedVariance
 SMALL, LARGE = UNet(), UNet(channels=32, multipliers=(1, 2, 2), blocks=2, attention=(8,))
 """The baseline cell's network, and one of 1.4 million parameters for 32×32."""
 SIZES = {"tiny": (SMALL, (1, 8, 8), 128), "medium": (LARGE, (3, 32, 32), 64)}
-"""Network, shape and batch by the size's name."""
 OPTIONS = {
     "rounds": Option("how often every case is timed; medians are compared", 7, int),
     "device": Option("auto, cpu, cuda or cuda:N", "auto"),
@@ -52,7 +51,6 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "simple, importance": {"timesteps": Importance()},
     "simple, low_discrepancy": {"timesteps": LowDiscrepancy()},
 }
-"""Choices that differ from the baseline's, by what a reader calls them."""
 BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), SMALL, horizon=100)
 
 

@@ -1,13 +1,13 @@
 """`python -m benchmarks.minutes`: the minutes that each grid that ships takes on two cores, by its dry run.
 
-The table goes to `benchmarks/minutes.md`, and its minutes to the first line of each grid's file, which `--help` shows,
-to README.md and to docs/grids.md: so that all of them say the same.
+The table goes to `benchmarks/minutes.md`, and its minutes to the first line of each grid's file, which `--help` shows.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,12 +27,9 @@ from evidence.page_command import table
 
 HERE = Path(__file__).parents[1]
 GRIDS, TABLE = HERE / "ablations" / "configs" / "grid", HERE / "benchmarks" / "minutes.md"
-README, DOCS = HERE / "README.md", HERE / "docs" / "grids.md"
 OPTIONS = {"workers": Option("how many stages run at a time", 2, int)}
 HEAD = ("grid", "cells", "seeds", "trainings", "minutes")
 FIRST_LINE = re.compile(r"\A(# .*?)(?:, about \d+ minutes?)?(?=\n)")
-IN_README = re.compile(r"(grid=parameterization +# trains, evaluates, logs, draws: )\d+ minutes on 2 \w+ CPU cores")
-IN_DOCS = re.compile(r"(how many minutes it takes on two cores,) \d+ at most")
 
 
 def write_all(given: dict[str, int]) -> None:
@@ -43,11 +40,8 @@ def write_all(given: dict[str, int]) -> None:
     text = "\n".join([f"`python -m benchmarks.minutes`: {where}", "", *table(HEAD, rows)])
     print(text)
     TABLE.write_text(f"{text}\n", encoding="utf-8")
-    minutes = {grid: taken for grid, *_, taken in rows}
-    for grid, taken in minutes.items():
+    for grid, *_, taken in rows:
         rewrite(GRIDS / f"{grid}.yaml", FIRST_LINE, rf"\1, about {taken} minute{'s' * (taken > 1)}")
-    rewrite(README, IN_README, rf"\g<1>{minutes['parameterization']} minutes on {workers} quiet CPU cores")
-    rewrite(DOCS, IN_DOCS, rf"\1 {max(minutes.values())} at most")
 
 
 def names() -> list[str]:
@@ -72,11 +66,7 @@ def rewrite(path: Path, pattern: re.Pattern[str], by: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    purpose = "Estimate the grids that ship, and write it down."
-    return shell.run("benchmarks.minutes", purpose, OPTIONS, write_all, arguments)
-
+main = partial(shell.run, "benchmarks.minutes", "Estimate the grids that ship, and write it down.", OPTIONS, write_all)
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

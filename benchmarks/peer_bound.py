@@ -34,7 +34,6 @@ from diffusion_core.training import Training
 from evidence.page_command import table
 
 TIMES = Stratification(Evaluation.exact, Evaluation.strata)
-"""The times of the terms of the suite's own bound."""
 IMAGES, BRIGHTER = 128, 15
 """Held-out images, and the factor that takes the 17 levels of digits to 0..240."""
 TIMED, LOOPS = 20, 3

@@ -27,7 +27,6 @@ from diffusion_core.samplers import Ddim
 
 HORIZON = 1000
 STEPS = 10
-"""Network calls of a chain of samples."""
 
 
 @dataclass(frozen=True)

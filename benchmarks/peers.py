@@ -56,7 +56,6 @@ def columns(timing: Timing, calls: int, more: float) -> tuple[str, ...]:
 
 
 main = page_command("benchmarks.peers", "Time others' libraries beside ours.", OPTIONS | THREADS, measure)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

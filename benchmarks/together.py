@@ -29,7 +29,6 @@ CPU = torch.device("cpu")
 BATCHES = (32, 128)
 MEMBERS = {"alone": 1, "2 side by side": 2, "4 side by side": 4, "8 side by side": 8}
 STEPS = 4
-"""Steps that are timed at once."""
 
 
 def time_groups(given: dict[str, Any]) -> str:
@@ -73,7 +72,6 @@ def companions(workload: Workload, most: int) -> Callable[[], None]:
 
 
 main = page_command("benchmarks.together", "Time trainings side by side.", OPTIONS, time_groups)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -93,7 +93,6 @@ ACCIDENTAL = {"out of memory": 8, "full disk": 8, "torn write": 9}
 """Faults that a search is spared: a trial that failed by accident is tried again under another number, by which all
 later trials are drawn."""
 FAULTS = {"SIGKILL": 30, "tree killed": 24, "workers killed": 54, "SIGTERM": 10, "Ctrl-C": 10, **ACCIDENTAL}
-"""How often each happens, beside the others."""
 
 
 def strike(fault: str, pid: int, results: Path, chance: random.Random) -> str:

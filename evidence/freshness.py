@@ -23,24 +23,19 @@ def committed(name: str) -> Analysis:
     return analysis.read(COMMITTED / name)
 
 
-def marks_of(name: str) -> list[str]:
-    """The marks that a quote of a grid needs; none where this code gives its digits at the budget of its own file."""
-    rows = rows_of(COMMITTED / name / "runs.csv", ["training.steps"])
-    return [*numerics_of(rows), *budget_of(name, rows)]
-
-
 def numerics_of(rows: list[dict[str, str]]) -> list[str]:
     """The mark of rows by other numerics than this code's."""
     (numerics,) = {row.get("numerics", "") for row in rows}
     return [] if numerics == str(NUMERICS) else [f"numerics {numerics or 'not recorded'}"]
 
 
-def budget_of(name: str, rows: list[dict[str, str]]) -> list[str]:
-    """The mark of trainings of another number of steps than the grid's own file sets for all of its cells."""
+def marks_of(name: str) -> list[str]:
+    """The marks that a quote of a grid needs; none where this code gives its digits at the budget of its own file."""
+    rows = rows_of(COMMITTED / name / "runs.csv", ["training.steps"])
     grid = re.search(r"\bgrid=([\w-]+)", read_json(COMMITTED / name / "grid.json")["command"])
-    own = load("grid", grid[1])["set"].get("training.steps") if grid else None
+    own, marks = load("grid", grid[1])["set"].get("training.steps") if grid else None, numerics_of(rows)
     taken = {row["training.steps"] for row in rows}
     if own is None or taken == {str(own)}:
-        return []
+        return marks
     (steps,) = map(int, taken)
-    return [f"{steps} of {own} steps" if steps < own else f"{steps} steps"]
+    return [*marks, f"{steps} of {own} steps" if steps < own else f"{steps} steps"]

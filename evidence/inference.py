@@ -20,9 +20,7 @@ from evidence.page_command import page_command, table
 Draw = Callable[[np.random.Generator, int, int], Array]
 """Draws a grid [cells, seeds] of equal means, whose standard deviations are about 1."""
 Test = Callable[[Array], bool]
-"""Whether something happens in a grid."""
 SIZES = ((4, 3), (12, 3), (12, 5), (25, 5))
-"""Cells, the baseline among them, and seeds."""
 FEW = SIZES[1:3]
 
 
@@ -207,7 +205,6 @@ def marked(found: float, most: float = 5.5, least: float = 0.0) -> str:
 
 OPTIONS = {"replicates": Option("grids drawn for each figure", 2500, int)}
 main = page_command("evidence.inference", "Error rates and power of what is claimed.", OPTIONS, page)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

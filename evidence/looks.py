@@ -29,7 +29,6 @@ NOISES: Mapping[str, Draw] = {
     "baseline × 0.1": lambda rng, k, n: np.where(np.arange(k)[:, None] == 0, 0.1, 1) * rng.normal(size=(k, n)),
 }
 TRUTHS = {"by 0": (0.0, math.nan), "by 5 SD": (5.0, math.nan), "by the margin": (MARGIN, MARGIN)}
-"""What every other cell differs by, and the margin."""
 
 
 def settled(values: Array, margin: float) -> tuple[list[Looked], list[int]]:
@@ -92,7 +91,6 @@ def page(given: Mapping[str, int]) -> str:
 
 OPTIONS = {"replicates": Option("grids drawn for each figure", 3000, int)}
 main = page_command("evidence.looks", "Error rates and savings of seeds=auto.", OPTIONS, page)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

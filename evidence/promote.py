@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,11 +38,8 @@ KEPT = (
     *("grid.json", "runs.csv", "trials.csv", CURVES_FILE, "formulas.csv", "autoencoders.csv"),
     *("reconstructions", "strips", "samples", "figures", "table.md"),
 )
-"""What is committed of a results folder, of samples and figures only some."""
 SHOWING = ("*.md", "docs/*.md", "docs/*.ipynb", "evidence/*.md", "benchmarks/*.md", "examples/**/*.md")
-"""The pages that may show figures of committed grids."""
 PHOTOS = ("samples", "strips", "reconstructions")
-"""Figures of images, whose colours are kept."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -110,10 +108,7 @@ def shown_figures(grid: str) -> set[str]:
     return {name for text in texts for name in re.findall(rf"results/committed/{grid}/figures/([\w.]+)", text)}
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return shell.run("evidence.promote", PURPOSE, OPTIONS, promote, arguments)
-
+main = partial(shell.run, "evidence.promote", PURPOSE, OPTIONS, promote)
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -90,7 +90,6 @@ not made again after it, unless the fault damaged it.
 
 
 main = page_command("evidence.reliability", "Kill and starve commands; compare their numbers.", OPTIONS, measure)
-"""The command; its exit code."""
 
 
 class Bench:
@@ -177,7 +176,10 @@ def made_again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int
 
 def numbers(results: Path) -> dict[str, str]:
     """All that files and store hold but for costs, by name: each CSV file, each file of tensors, all runs."""
-    files = {path: without_costs(path) for path in sorted(results.glob("[!.]*/*.csv"))}
+    costs, files = ("code", "seconds", "first_result", "cost/"), dict[Path, str]()
+    for path in sorted(results.glob("[!.]*/*.csv")):
+        lines = ({key: text for key, text in row.items() if not key.startswith(costs)} for row in rows_of(path, ()))
+        files[path] = "\n".join(map(str, lines))
     tensors = {path: _digest(path) for folder in sorted(results.glob(".stages/*")) for path in kept(folder)}
     held = {f"{path.parent.name}/{path.name}": text for path, text in (files | tensors).items()}
     return held | {"the store": "\n".join(stored(results))}
@@ -204,12 +206,6 @@ def stored(results: Path) -> list[str]:
             points = {key: sorted((point.step, point.value) for point in history) for key, history in histories}
             lines.append(f"{experiment.name} {tags} {run.info.status} {points}")
     return sorted(lines)
-
-
-def without_costs(path: Path) -> str:
-    """A CSV file without what its runs cost, and which code made it."""
-    rows, costs = rows_of(path, ()), ("code", "seconds", "first_result", "cost/")
-    return "\n".join(str({key: text for key, text in row.items() if not key.startswith(costs)}) for row in rows)
 
 
 def elsewhere(work: Callable[[Path], Any], path: Path) -> Any:

@@ -94,7 +94,6 @@ def page(given: dict[str, str]) -> str:
 
 OPTIONS = {"grids": Option("committed grids, with commas between; by default all of today's numerics")}
 main = page_command("evidence.reproduced", "Run committed cells again.", OPTIONS, page)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

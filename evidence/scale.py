@@ -100,7 +100,6 @@ def timed(action: Callable[[], Any]) -> tuple[Any, float]:
 
 OPTIONS = {"cells": Option("how many cells", 100, int)}
 main = page_command("evidence.scale", "What a driver costs per cell.", OPTIONS, measure)
-"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -16,14 +16,13 @@ from typing import Any, ClassVar
 
 from ablations.data.base import SPLITS, Data, Split
 from ablations.data.pictures import Mode, Picture, Pictures
-from analysis.errors import InputError
+from analysis.errors import InputError, line
 
 NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
 }
-"""The names that data sets give their splits."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +47,16 @@ class Arrow(Pictures):
     def place(self) -> tuple[Path, list[Path]]:
         folder = Path(self.path).expanduser()
         if not self.path or not folder.is_dir():
-            raise InputError(
-                f"arrow: data.path={self.path} is no folder: name the one that save_to_disk of `datasets` wrote, "
-                "data.path=FOLDER"
-            )
+            raise InputError(f"arrow: data.path={self.path} is no folder: give data.path=FOLDER of a saved data set")
         return folder, [file for file in folder.rglob("*") if file.is_file()]
 
     def decode(self) -> Data:
         library = _datasets()
         tables = _tables(library, self.place()[0])
-        features = tables["train"].features
-        if any(table.features != features for table in tables.values()):
-            raise InputError(f"arrow: the splits in {self.path} have other columns each: save them with the same")
-        image, label = self._columns(library, features)
+        image, label = self._columns(library, tables["train"].features)
         return self.decoded(self._pictures(library.Image(decode=False), tables, image, label), tables)
 
     def _pictures(self, kind: Any, tables: dict[Split, Any], image: str, label: str | None) -> Iterator[Picture]:
-        """The pictures of all splits, held-out ones first, their column cast to a `kind` that is not decoded."""
         for split in (split for split in reversed(SPLITS) if split in tables):
             table = tables[split].select_columns([image, *filter(None, [label])]).cast_column(image, kind)
             for number, row in enumerate(table):
@@ -102,9 +94,7 @@ def _tables(library: ModuleType, folder: Path) -> dict[Split, Any]:
     try:
         loaded = library.load_from_disk(str(folder))
     except Exception as error:
-        # A damaged folder fails in any way.
-        reason = " ".join(str(error).split())
-        raise InputError(f"arrow: data.path={folder} is no data set that save_to_disk wrote ({reason})") from error
+        raise InputError(f"arrow: {folder} is no data set that save_to_disk wrote ({line(str(error))})") from error
     splits = loaded if isinstance(loaded, dict) else {"train": loaded}
     if len(splits) == 1:
         return {"train": next(iter(splits.values()))}

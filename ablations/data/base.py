@@ -1,8 +1,7 @@
 """Data sets with fixed splits and a digest that enters every identity.
 
-A set is a choice without tensors; `load` reads it. Training images teach, validation images select and declare
-divergence, test images are read once. Each set also says what the simplest codes score on its test images, so that a
-bits/dim can be judged. Of a set that was published as training and test images
+Training images teach, validation images select and declare divergence, test images are read once. Of a set that was
+published as training and test images
 
     published training images ─▶ fixed permutation ─▶ validation pool | training pool     published test images
                                                         first n          first m               first n
@@ -36,7 +35,6 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 Labelled = tuple[Tensor, Tensor]
 """Images uint8 [N, …] and their classes int64 [N]."""
 CODE_BATCH = 1000
-"""Examples that are counted at once."""
 CODE_VALUES = CODE_BATCH * 3 * 32**2
 """Values that are counted at once, where fewer examples have as many."""
 KEPT = 4
@@ -63,17 +61,14 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
         return tuple(self.images["train"].shape[1:])
 
     @cached_property
     def digest(self) -> str:
-        """12 hex digits of all splits' values."""
         return _digest(self.images[split] for split in SPLITS)
 
     @cached_property
     def labels_digest(self) -> str:
-        """12 hex digits of all splits' labels."""
         return _digest(self.labels[split] for split in SPLITS)
 
     @cached_property
@@ -86,7 +81,7 @@ class Data:
         """The reason why a model cannot be told its labels, in words that follow a data set's name; None if it can."""
         if not self.labels:
             return "has no labels (digits, fashion_mnist, cifar10, mixture2d and folders of classes have)"
-        if wrong := next(filter(None, map(self._mislabelled, SPLITS)), None):
+        if wrong := self._mislabelled(SPLITS):
             return f"has wrong labels: {wrong}"
         taught, *others = (set(self.labels[split].tolist()) - {-1} for split in SPLITS)
         if not taught or taught.union(*others) != set(range(len(taught))):
@@ -98,28 +93,26 @@ class Data:
         """The reason why no stage can use it, with what is expected; "" if there is none."""
         if set(self.images) != set(SPLITS):
             return f"there must be the splits {', '.join(SPLITS)}, and there are {', '.join(self.images)}"
-        if any(images.shape[1:] != self.shape for images in self.images.values()):
-            return f"examples must have one shape, and they are {[list(part.shape) for part in self.images.values()]}"
-        faults = [self._unstored(split) for split in SPLITS] + [self._mislabelled(split) for split in self.labels]
-        return next(filter(None, faults), "")
+        for split, images in self.images.items():
+            if images.shape[1:] != self.shape:
+                return f"examples must be {list(self.shape)} as in train, and are {list(images.shape[1:])} in {split}"
+            if not isinstance(self.encoding, GreyLevels):
+                if not images.isfinite().all():
+                    return f"points must be finite, and some are not in {split}"
+            elif images.dtype != torch.uint8 or images.dim() != 4:
+                return f"images must be uint8 [N, C, H, W], and are {images.dtype} {list(images.shape)} in {split}"
+            elif images.numel() and int(images.max()) >= self.encoding.levels:
+                return f"grey levels must lie in 0..{self.encoding.levels - 1}, and reach {images.max()} in {split}"
+        return self._mislabelled(self.labels)
 
-    def _unstored(self, split: Split) -> str:
-        """The fault of a split's values, in words; "" for images of its levels, and for finite points."""
-        images = self.images[split]
-        if not isinstance(self.encoding, GreyLevels):
-            return "" if bool(images.isfinite().all()) else f"points must be finite, and some are not in {split}"
-        if images.dtype != torch.uint8 or images.dim() != 4:
-            return f"images must be uint8 [N, C, H, W], and are {images.dtype} {list(images.shape)} in {split}"
-        most, last = int(images.max()) if images.numel() else 0, self.encoding.levels - 1
-        return "" if most <= last else f"grey levels must lie in 0..{last}, and reach {most} in {split}"
-
-    def _mislabelled(self, split: Split) -> str:
-        """The fault of a split's labels, in words; "" where there is one int64 for each example."""
-        labels, n = self.labels.get(split), len(self.images[split])
-        if labels is not None and labels.dtype == torch.int64 and labels.shape == (n,):
-            return ""
-        actual = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
-        return f"labels must be int64 [{n}], one per example, and are {actual} in {split}"
+    def _mislabelled(self, splits: Iterable[Split]) -> str:
+        """The first fault of these splits' labels, in words; "" where there is one int64 for each example."""
+        for split in splits:
+            labels, n = self.labels.get(split), len(self.images[split])
+            if labels is None or labels.dtype != torch.int64 or labels.shape != (n,):
+                actual = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
+                return f"labels must be int64 [{n}], one per example, and are {actual} in {split}"
+        return ""
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:

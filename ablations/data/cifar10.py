@@ -22,7 +22,6 @@ from analysis.errors import InputError
 
 FOLDER = "cifar-10-batches-bin"
 RECORD = 1 + 3 * 32 * 32
-"""Bytes of a label and a picture."""
 TRAINING, TEST = [f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"]
 
 

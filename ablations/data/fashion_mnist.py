@@ -33,7 +33,6 @@ PUBLISHED = {
     "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
 }
-"""The MD5 of each file, gzipped."""
 DIGESTS = {
     (16, 10_000, 1_000, 256): ("5bd6c0d6a1b6", "70b870549704"),
     (16, 10_000, 1_000, 17): ("8913a85723d8", "70b870549704"),

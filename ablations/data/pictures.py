@@ -37,11 +37,9 @@ Mode = Literal["grey", "colour"]
 MODES: dict[Mode, str] = {"grey": "L", "colour": "RGB"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 SMALLEST, LARGEST = 4, 256
-"""Sides in pixels that a picture can be scaled to."""
 ENDS: dict[Split, float] = {"train": 0.8, "validation": 0.9, "test": 1.0}
 """The fraction of the hashes at which each split ends."""
 NAMED = 3
-"""The number of pictures that cannot be read which a message names."""
 CACHE = "DIFFUSION_ABLATIONS_CACHE"
 """The environment variable for another folder than `ablations` in the user's cache."""
 VERSION = 3
@@ -82,10 +80,13 @@ class Pictures(DataSet):
         """The data from the cache, decoded where it is not there; where it cannot be kept, each process decodes."""
         path = self._cached(*self.place())
         with suppress(Damaged, OSError):
-            return _restored(*read_tensors(path))
+            tensors, words = read_tensors(path)
+            images: dict[Split, Tensor] = {split: tensors.pop(split) for split in SPLITS}
+            labels: dict[Split, Tensor] = {split: tensors[f"labels/{split}"] for split in SPLITS if tensors}
+            return Data(images, labels, GreyLevels(256), json.loads(words["codes"]))
         data = self.decode()
         with suppress(OSError):
-            tensors: dict[str, Tensor] = dict(data.images.items())
+            tensors = dict[str, Tensor](data.images.items())
             tensors |= {f"labels/{split}": values for split, values in data.labels.items()}
             write_tensors(path, tensors, codes=json.dumps(data.codes))
         return data
@@ -133,13 +134,6 @@ class Pictures(DataSet):
             if kept[0][1] is not None:
                 labels[split] = torch.tensor([label for _, label, _ in kept])
         return image_data(images, labels, levels=256)
-
-
-def _restored(tensors: dict[str, Tensor], words: dict[str, str]) -> Data:
-    """The data that were written to the cache."""
-    images: dict[Split, Tensor] = {split: tensors[split] for split in SPLITS}
-    labels: dict[Split, Tensor] = {split: tensors[f"labels/{split}"] for split in SPLITS if len(tensors) > len(SPLITS)}
-    return Data(images, labels, GreyLevels(256), json.loads(words["codes"]))
 
 
 def split_of(key: str) -> Split:

@@ -26,10 +26,8 @@ ROWS, COLUMNS, GAP = 6, 10, 8
 """The tiles of a photo, and the gap between them: 8 pixels are a block of the photos' JPEG."""
 PHOTOS = ("china.jpg", "flower.jpg")
 TILES: dict[Split, int] = {"train": 48, "validation": 6, "test": 6}
-"""Tiles of each photo that belong to a split."""
 COUNTS: dict[Split, int] = {"train": 8_000, "validation": 1_000, "test": 1_000}
 SMALLEST, LARGEST = 8, 32
-"""The sides of a patch."""
 
 
 def samples() -> Path:
@@ -87,20 +85,16 @@ def places(height: int, width: int, size: int) -> dict[Split, list[tuple[int, in
     for photo in range(len(PHOTOS)):
         order = torch.randperm(ROWS * COLUMNS, generator=generator)
         for split, tiles in zip(SPLITS, torch.split(order, [TILES[split] for split in SPLITS]), strict=True):
-            possible[split] += [_inside(photo, tile, height // ROWS, width // COLUMNS, size) for tile in tiles.tolist()]
-    return {split: _drawn(torch.cat(parts), COUNTS[split], generator) for split, parts in possible.items()}
-
-
-def _drawn(possible: Tensor, count: int, generator: torch.Generator) -> list[tuple[int, int, int]]:
-    chosen = torch.randperm(len(possible), generator=generator)[:count]
-    return [(photo, top, left) for photo, top, left in possible[chosen].tolist()]
-
-
-def _inside(photo: int, tile: int, height: int, width: int, size: int) -> Tensor:
-    """(photo, top, left) of all patches that lie within a tile of that height and width, its gap left out."""
-    tops = tile // COLUMNS * height + torch.arange(height - GAP - size + 1)
-    lefts = tile % COLUMNS * width + torch.arange(width - GAP - size + 1)
-    return torch.cartesian_prod(torch.tensor([photo]), tops, lefts)
+            for tile in tiles.tolist():
+                tops = tile // COLUMNS * (height // ROWS) + torch.arange(height // ROWS - GAP - size + 1)
+                lefts = tile % COLUMNS * (width // COLUMNS) + torch.arange(width // COLUMNS - GAP - size + 1)
+                possible[split].append(torch.cartesian_prod(torch.tensor([photo]), tops, lefts))
+    found = {}
+    for split, parts in possible.items():
+        every = torch.cat(parts)
+        chosen = torch.randperm(len(every), generator=generator)[: COUNTS[split]]
+        found[split] = [(photo, top, left) for photo, top, left in every[chosen].tolist()]
+    return found
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _digest(tensors: dict[str, Tensor], words: dict[str, str]) -> str:
-    """SHA-256 of words, and of tensors by name: of their types, shapes and bytes."""
     digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)} ".encode())

@@ -34,7 +34,6 @@ from diffusion_core.spaces import Latents
 from diffusion_core.trainer import Trainer
 
 MEASURED = 0.5
-"""Seconds of measuring for each kind of pass."""
 SLOWER = 1.1
 """The seconds that a worker takes beside others, over those that it takes alone, on a CPU."""
 TOGETHER = 0.7
@@ -98,7 +97,6 @@ def _seconds(action: Callable[[], object], device: torch.device, threads: int) -
 
 
 def _training(kind: str, cell: Cell, device: torch.device) -> Timed:
-    """A training step of a cell, or of its autoencoder."""
     data, plan, labels = cell.data.load(), cell.training, None
     if kind == "autoencoder" and isinstance(cell.space, Latents):
         plan, encoding, passes = cell.space.plan(plan.precision), data.encoding, 3.0

@@ -26,7 +26,7 @@ from ablations.stages.artifacts import SAMPLES, read_history
 from ablations.stages.graph import Run
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
-from ablations.tracking.runs import RUNNING, Key, Tracked, cell_run, head_in, key_of
+from ablations.tracking.runs import RUNNING, Key, cell_run, head_in, key_of
 from ablations.tracking.store import TrackingError
 from ablations.tracking.tracker import Tracker
 from analysis.errors import InputError
@@ -85,15 +85,11 @@ class Live:
         self.tracker.introduce(head_in(self.folder), min(judged, default=0))
         for item in self.runs:
             if self.running & {stage.id for stage in item.stages}:
-                run = self.run_of(item)
+                row = {name: str(value) for name, value in record(item, self.journal).row().items()}
+                row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
+                run = cell_run(row, item.name, self.folder)
                 if self.tracker.show(run, curves_of(item, self.journal)):
                     self._show_samples(key_of(run.tags), item.stages)
-
-    def run_of(self, item: Run) -> Tracked:
-        """A cell as far as it is."""
-        row = {name: str(value) for name, value in record(item, self.journal).row().items()}
-        row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
-        return cell_run(row, item.name, self.folder)
 
     def _show_samples(self, key: Key, stages: Sequence[Stage]) -> None:
         """Show the samples of each rung where some were judged, once there are any."""

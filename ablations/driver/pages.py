@@ -15,8 +15,6 @@ from rich.console import Console
 from ablations.results.records import Record
 from ablations.tracking.store import TrackingError, rescue
 from ablations.tracking.tracker import Tracker
-from analysis.files import read_json
-from analysis.labels import counted
 from analysis.pages import write_pages as write_pages
 from analysis.places import without_password
 
@@ -40,7 +38,11 @@ class Ended:
 def finish(folder: Path, ended: Ended) -> int:
     """Write tables, figures and summary, and say what there is, or how to continue; the exit code."""
     if ended.stopped:
-        return stop(folder, ended)
+        # Nothing is drawn or delivered, which takes long.
+        over = sum(item.status == "finished" for item in ended.records)
+        print(f"\n{over} of {len(ended.records)} runs finished")
+        print("interrupted: finished stages are kept, the same command continues")
+        return 130
     show(folder, ended.tracker)
     failed = [item for item in ended.records if item.status in ("failed", "interrupted")]
     lines = [f"{item.status}: {item.run.name}, seed {item.run.cell.seed}: {item.reason}" for item in failed]
@@ -48,20 +50,6 @@ def finish(folder: Path, ended: Ended) -> int:
     for line in [*lines[:NAMED], *unmeasured[:NAMED]]:
         print(line)
     return 1 if failed or unmeasured else 0
-
-
-def stop(folder: Path, ended: Ended) -> int:
-    """Say what there is of a command that was stopped; its exit code. Nothing is drawn or delivered, which takes
-    long."""
-    there = (read_json(folder / "tracking.json") or {}).get("runs", {})
-    over = [item.run for item in ended.records if item.status == "finished"]
-    print(f"\n{len(over)} of {len(ended.records)} runs finished")
-    left = sum(str(item.cell.seed) not in there.get(item.cell_id, {}) for item in over)
-    if ended.tracker is not None and left:
-        again = rescue(folder, ended.tracker.uri)
-        print(f"MLflow lacks {counted(left, 'finished run')}: the same command delivers, or {again}")
-    print("interrupted: finished stages are kept, the same command continues")
-    return 130
 
 
 def show(folder: Path, tracker: Tracker | None) -> None:
@@ -85,7 +73,6 @@ def where(tracker: Tracker | None, link: str = "") -> list[str]:
 
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
-    """Publish to the tracker; None where that fails."""
     return None if sent(Tracker.publish, tracker, folder) is None else tracker
 
 

@@ -5,10 +5,8 @@ parts that end in verdicts, with the decision between two of them.
     seeds=auto    at each look, which of the comparisons that the grid declares (`Meta.declared`) are over; a comparison
                   that is over stays so, and cells that no open comparison needs stop
 
-Grids and searches share the same `Conditions`: the data, the precision that a device makes of `precision=auto`, the
-extractor that samples are judged by, and the devices. A decision is read from files like those of the grid's results
-(`analysis.looks`), and depends only on the journal: so a command that is given again decides the same, and so does
-whoever reads its results.
+A decision is read from files like those of the grid's results (`analysis.looks`), and depends only on the journal: so
+a command that is given again decides the same, and so does whoever reads its results.
 """
 
 from __future__ import annotations
@@ -117,12 +115,10 @@ class Plan:
         return replace(self, grid=replace(self.grid, seeds=first_seeds), runs=kept)
 
     def stages(self) -> list[Stage]:
-        """Every stage once, in order of the cells."""
         return once([*self.floors, *(stage for run in self.runs for stage in run.stages)])
 
     @property
     def sensible(self) -> int:
-        """The number of cells that make sense."""
         return len({item.cell_id for item in self.runs if item.refusal is None})
 
     @property
@@ -145,7 +141,6 @@ def plan_of_grid(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
 
 
 def _refuse_equal(runs: list[Run]) -> None:
-    """InputError where two combinations of levels are the same cell."""
     seen: dict[object, Run] = {}
     for item in runs:
         other = seen.setdefault((item.cell_id, item.cell.seed), item)
@@ -188,7 +183,6 @@ class Looks:
         return Looks(plan, plan.grid.looks, meta, pairs)
 
     def least(self) -> Plan:
-        """The plan up to the first look."""
         return self.plan.first(dict.fromkeys(self.meta.cells, self.looks[0]))
 
     def take(self, journal: Journal) -> Iterator[Plan]:
@@ -198,7 +192,11 @@ class Looks:
         for n, more in zip(self.looks, (*self.looks[1:], 0), strict=True):
             part = self.plan.first(seeds)
             yield part
-            found = progress_of(part, journal)
+            with TemporaryDirectory() as place:
+                # What a results folder of this look would hold.
+                head = head_of(part.grid, part.runs, part.here.data, None, looks_of(part))
+                write_frames(Path(place), head, [record(item, journal) for item in part.runs], journal)
+                found = progress(Path(place))
             now = {pair: "over" if found[pair] == "open" and pair not in left else found[pair] for pair in self.pairs}
             left = [pair for pair in self.pairs if now[pair] == "open"]
             going = list(dict.fromkeys(cell for pair in left for cell in pair))
@@ -213,14 +211,6 @@ class Looks:
         names = some([self.plan.grid.file.cell_name(self.meta.cells[cell]) for cell in going])
         on = f"\n  go on to {more} seeds: {names}" if more else f"\n  open at seeds.max={n}: {names}"
         return f"{n} seeds: {counts}, {count['open']} open{on if going else ''}"
-
-
-def progress_of(part: Plan, journal: Journal) -> dict[tuple[str, str], Progress]:
-    """The progress of each comparison at a look, by what a results folder of it would hold."""
-    with TemporaryDirectory() as place:
-        head = head_of(part.grid, part.runs, part.here.data, None, looks_of(part))
-        write_frames(Path(place), head, [record(item, journal) for item in part.runs], journal)
-        return progress(Path(place))
 
 
 def looks_of(plan: Plan) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from analysis.errors import line
 from analysis.labels import Rounding
 
 LINE_SECONDS = 30.0
-"""Seconds between two lines where there is no terminal."""
 TURN = 4.0
 """Seconds between two words on a stage that is under way."""
 
@@ -46,7 +45,6 @@ class Bar:
             self.progress.console.print(self.progress)
 
     def tell(self, what: str) -> None:
-        """Say something beside the bar."""
         self.progress.update(self.task, told=line(what))
 
     def write(self, text: str) -> None:
@@ -106,5 +104,4 @@ class Following:
 
 
 def minutes(seconds: float) -> str:
-    """Seconds in words."""
     return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

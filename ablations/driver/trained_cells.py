@@ -1,6 +1,5 @@
 """A cell that was trained here, from its row of `results/<grid>/runs.csv` to the model that was evaluated; to samples
-of it (`ablations.sample`); and to a schedule to keep (`ablations.export`): the one that it learned, by knots of its γ,
-or one that a search found, by its own parameters.
+of it (`ablations.sample`); and to the schedule that it learned (`ablations.export`), by knots of its γ.
 """
 
 from __future__ import annotations
@@ -18,21 +17,17 @@ from ablations.engine.journal import Damaged, Journal, journal_of
 from ablations.launchers.launcher import found_devices
 from ablations.metrics.metric import SCALE
 from ablations.results.csv_text import rows_of
-from ablations.results.folder import read_grid_json
 from ablations.results.sample_sheets import write_sheet
 from ablations.settings.cell import Cell
 from ablations.settings.guiding import at_scale
 from ablations.settings.making import cell_of
-from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.devices import claim
 from ablations.stages.graph import parts_of
 from ablations.stages.restore import Model
 from ablations.stages.samples import Guided, draw_samples, load_guided
-from analysis.errors import InputError, unknown
-from analysis.places import COMMITTED, holds_results, trials_of
-from analysis.schema import SEARCH, TRIAL
-from analysis.shell import folder_name
+from analysis.errors import InputError
+from analysis.places import COMMITTED
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.precision import Precision
 
@@ -63,19 +58,8 @@ def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
 
 
 def cell_in(row: dict[str, str]) -> Cell:
-    """The cell of a row of runs.csv."""
     parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
     return cell_of(parameters, int(row["seed"]))
-
-
-def to_sample(row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
-    """The cell of a row with the guidance scale of its samples, and its model with its guide."""
-    cell = cell_in(row)
-    if cell.guidance.scale == "auto":
-        if not row.get(SCALE):
-            raise InputError(f"cell {row['cell_id']} has no {SCALE} yet: run its grid again, which tunes it")
-        cell = at_scale(cell, float(row[SCALE]))
-    return cell, trained(cell, row, journal, device)
 
 
 def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model | Guided:
@@ -105,47 +89,20 @@ def write_samples(given: dict[str, Any]) -> Path:
     """Draw what the command asks for, and write it; the path."""
     device = claim(found_devices(given["device"])[0], torch.get_num_threads())
     row = find(results := Path(given["results"]), given["cell"], given["seed"])
-    name, (cell, model) = row["cell_id"], to_sample(row, journal_of(results, given["journal"]), device)
-    label, data = _label_of(cell, given["label"]), cell.data.load()
+    name, cell, label = row["cell_id"], cell_in(row), given["label"] if given["label"] != "" else None
+    if label is not None and not 0 <= label < cell.classes:
+        raise InputError(f"label={label} is none of the {cell.classes} classes that this cell's network knows")
+    if cell.guidance.scale == "auto":
+        if not row.get(SCALE):
+            raise InputError(f"cell {name} has no {SCALE} yet: run its grid again, which tunes it")
+        cell = at_scale(cell, float(row[SCALE]))
+    model, data = trained(cell, row, journal_of(results, given["journal"]), device), cell.data.load()
     with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, given["n"], shown.move_to, label=label)
     if samples is None:
         raise InputError(f"the samples of {name}-{cell.seed} are not finite: it diverged")
     path = Path(given["out"] or f"samples-{name}-{cell.seed}")
     return write_sheet(path, samples.cpu(), data, limit=given["n"], scale=max(1, 64 // data.shape[-1]))
-
-
-def _label_of(cell: Cell, given: int | str) -> int | None:
-    """The class that is asked for; None where none was named, InputError where the cell has no such class."""
-    if isinstance(given, str):
-        return None
-    if not (classes := cell.classes):
-        raise InputError(f"label={given}: this cell's network was told no labels: leave it out")
-    if not 0 <= given < classes:
-        raise InputError(f"label={given} is no class of this cell's data: give 0 to {classes - 1}")
-    return given
-
-
-def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
-    """The origin and the fields of the schedule of a search's winner, in one's own results or else in committed ones;
-    InputError where the winner has none, or the schedule was not searched."""
-    own = folder_name("search", given["search"])
-    folder = next(filter(holds_results, (results / own, results / COMMITTED / own)), results / own)
-    head = (read_grid_json(folder) or {}).get(SEARCH)
-    if not isinstance(head, dict):
-        raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
-    names = {winner["level"]: winner for winner in head["winners"]}
-    level = given["winner"] or (next(iter(names)) if len(names) == 1 else "")
-    if level not in names:
-        raise unknown("winner", level, names)
-    winner = names[level]
-    rows = {row[TRIAL]: row for row in rows_of(trials_of(folder, head["name"]), (TRIAL, "schedule"))}
-    cell = cell_in(rows[str(winner["trial"])])
-    if cell.schedule.learned:
-        raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
-    values = ", ".join(f"{name} {value:.4g}" for name, value in winner["values"].items())
-    where = f"found by {head['name']} on {head['data']} at T={cell.horizon}, trial {winner['trial']} ({values})"
-    return where, describe(cell.schedule)
 
 
 def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:

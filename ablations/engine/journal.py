@@ -33,7 +33,6 @@ from analysis.errors import InputError
 from analysis.files import read_json, size_of, write_json
 
 Curves = dict[str, tuple[list[float], list[float]]]
-"""Name → xs, ys."""
 FOLDER = ".stages"
 """The name of the journal's folder by default, in the folder of results."""
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
@@ -139,7 +138,6 @@ class Journal:
         return (self.folder(stage_id) / name).is_file()
 
     def discard(self, stage_id: str, *names: str) -> None:
-        """Delete these files of a stage, where they are there."""
         for name in names:
             (self.folder(stage_id) / name).unlink(missing_ok=True)
 
@@ -168,7 +166,6 @@ class Journal:
         return Failure(*(content.get(name, "") for name in ("kind", "message", "traceback"))) if content else None
 
     def write_failure(self, stage_id: str, failure: Failure) -> None:
-        """Write down how a stage failed, or that it was interrupted."""
         write_json(self.folder(stage_id) / STATUS, {"status": failure.status, **asdict(failure)})
 
     def progress(self, stage_id: str) -> float:

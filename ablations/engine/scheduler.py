@@ -17,7 +17,6 @@ from ablations.engine.workers import DIED, ELSEWHERE, Workers
 
 POLL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 2.0
-"""Seconds between two tries of what another command runs."""
 AGAIN = 0
 """The rank of stages at their second try, before all others."""
 

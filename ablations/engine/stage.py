@@ -28,10 +28,8 @@ from ablations.engine.journal import Journal, Result
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ablations", "diffusion_core")
-"""The packages that numbers depend on."""
 PROGRESS_SECONDS = 0.3
 Progress = Callable[[float], None]
-"""Takes the share of a stage that is done."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -159,10 +157,6 @@ class Stage(ABC):
     def shape_key(self, device: str) -> str:
         """The mark of stages that gain from running side by side in a process on a device; "" where this does not."""
         return ""
-
-    def has_lost(self, device: str) -> bool:
-        """True where the device is broken after an error, so that its process must be replaced."""
-        return False
 
 
 S = TypeVar("S", bound=Stage)

@@ -23,9 +23,8 @@ from ablations.engine.stage import Bench, Member, Stage, side_by_side
 CONTEXT = multiprocessing.get_context("forkserver")
 """The way to start them: each is forked from a process that has imported what it needs."""
 ELSEWHERE = "elsewhere"
-"""The status of a stage that another process runs."""
 DIED = "died"
-"""The status of a stage whose worker ended before it: it was killed, ran out of memory, or lost its GPU."""
+"""The status of a stage whose worker ended before it: it was killed, or ran out of memory."""
 
 
 def perform(stage: Stage, journal: Journal, device: str, member: Member | None = None) -> str:
@@ -117,7 +116,6 @@ class Worker:
         self.process = CONTEXT.Process()
 
     def give(self, stages: Sequence[Stage]) -> None:
-        """Have it run stages."""
         if not self.process.is_alive():
             self.connection, theirs = CONTEXT.Pipe()
             self.process = CONTEXT.Process(target=_serve, args=(theirs, self.device, *self.given), daemon=True)
@@ -181,14 +179,10 @@ def _serve(connection: Connection, device: str, journal: Journal, begin: Callabl
     threading.Thread(target=_end_with_parent, daemon=True).start()
     begin()
 
-    def told(stage: Stage, status: str) -> None:
-        end_if_lost(stage, status, device)
-        connection.send((stage.id, status))
-
     # The driver may be gone, or the disk be so full that not even a failure can be written.
     with suppress(EOFError, OSError):
         while True:
-            perform_all(connection.recv(), journal, device, told)
+            perform_all(connection.recv(), journal, device, lambda stage, status: connection.send((stage.id, status)))
 
 
 def _end_with_parent() -> None:
@@ -196,9 +190,3 @@ def _end_with_parent() -> None:
     assert driver is not None, "a worker has a driver"
     driver.join()
     os._exit(1)
-
-
-def end_if_lost(stage: Stage, status: str, device: str) -> None:
-    """End this worker where a failed stage has broken its GPU: whatever came next would fail there, too."""
-    if status == "failed" and stage.has_lost(device):
-        os._exit(1)

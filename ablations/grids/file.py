@@ -11,7 +11,7 @@ from ablations.metrics.metric import MEASURED
 from ablations.metrics.registry import directed
 from ablations.settings import grammar
 from ablations.settings.grammar import choice_file
-from ablations.settings.registry import in_words
+from ablations.settings.registry import complaint
 from ablations.settings.request import LONGEST
 from analysis.errors import InputError, unknown
 from analysis.labels import cell_name
@@ -25,7 +25,6 @@ def _text(given: object) -> object:
 
 LevelName = Annotated[str, BeforeValidator(_text)]
 Levels = dict[str, LevelName]
-"""Axis → its level's name."""
 Difference = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 """The least distance at which two scores count as different, or a score as a paper gives it."""
 
@@ -154,15 +153,6 @@ def listed(given: str | list[str]) -> list[str]:
     return [given] if isinstance(given, str) else given
 
 
-PARTS: dict[str, type[BaseModel]] = {
-    "levels": LevelSpec,
-    "axes": AxisSpec,
-    "expects": ClaimSpec,
-    "primary": PrimarySpec,
-}
-"""The model of the items of each list in a grid file, the innermost first."""
-
-
 def read(name: str) -> GridFile:
     """The grid file with a name; InputError where it contradicts itself."""
     content = grammar.load("grid", name)
@@ -170,7 +160,7 @@ def read(name: str) -> GridFile:
     try:
         file = GridFile.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{where}: {in_words(error, 'a grid', GridFile, PARTS)}") from error
+        raise InputError(f"{where}: {complaint(error)}") from error
     _check_names(where, file)
     for problem, there in _contradictions(file).items():
         if there:

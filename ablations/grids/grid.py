@@ -68,8 +68,11 @@ def make(request: Request) -> Grid:
     """The grid that a request asks for; InputError where its words have no meaning together, or no cell makes sense."""
     file = read(request.grid) if request.grid else GridFile(question="", axes=[], seeds=1)
     axes = axes_of(file, request)
-    looks = _looks(request, request.seeds or file.seeds)
-    seeds = int(request.seeds or file.seeds) if looks is None else looks[-1]
+    seeds = request.seeds or file.seeds
+    if seeds != "auto" and request.most is not None:
+        raise InputError("seeds.max says how far seeds=auto goes: give both, or seeds=N alone")
+    looks = looks_of(MOST if request.most is None else request.most) if seeds == "auto" else None
+    count = int(seeds) if looks is None else looks[-1]
     varied = {key for axis in axes for key in axis.keys}
     common = {key: values[0] for key, values in request.settings.items() if key not in {a.name for a in axes}}
     _refuse_varied(common, axes, request.grid)
@@ -89,7 +92,7 @@ def make(request: Request) -> Grid:
         "question": request.question or file.question or _question(axes),
         "footnotes": [*file.footnotes, *terms_footnote(list(terms)), *not_compared],
     }
-    every = list(range(request.first_seed, request.first_seed + seeds))
+    every = list(range(request.first_seed, request.first_seed + count))
     notes = (*not_compared, *not_tested)
     given = fixed | common
     if given.get("network") == "published":
@@ -98,7 +101,6 @@ def make(request: Request) -> Grid:
 
 
 def _question(axes: list[AxisSpec]) -> str:
-    """The question of a grid without a file."""
     titles = [within(axis.title) for axis in axes]
     if not titles:
         return "What does the baseline score?"
@@ -135,15 +137,6 @@ def _judged(points: list[Point]) -> list[Point]:
     if all(point.refusal for point in judged):
         raise InputError(judged[0].refusal if len(judged) == 1 else f"no cell makes sense: {judged[0].refusal}")
     return judged
-
-
-def _looks(request: Request, seeds: int | str) -> tuple[int, ...] | None:
-    """The looks of `seeds=auto`; InputError where seeds are fixed, and a most is given."""
-    if seeds == "auto":
-        return looks_of(MOST if request.most is None else request.most)
-    if request.most is not None:
-        raise InputError("seeds.max says how far seeds=auto goes: give both, or seeds=N alone")
-    return None
 
 
 def _alike(points: list[Point], varied: set[str]) -> list[Point]:
@@ -218,5 +211,4 @@ def measures(cell: Cell, metric: str) -> bool:
 
 
 def words(levels: dict[str, str]) -> str:
-    """Levels as a command line has them."""
     return " ".join(f"{axis}={level}" for axis, level in levels.items())

@@ -2,10 +2,8 @@
 
     Launcher.start ──▶ Workers, to which the scheduler gives stages (`engine.scheduler`)
 
-It is a frozen class with a file in `configs/launcher/`, whose fields are set as `launcher.FIELD=`. On this machine
-it is worker processes, each forked from one that has imported what it needs, or the command's own process. With GPUs
-there are so many workers per GPU, and each uses that GPU alone; otherwise as many as the cores hold, at the cells'
-number of threads.
+On this machine it is worker processes, each forked from one that has imported what it needs, or the command's own
+process. With GPUs there are so many workers per GPU; otherwise as many as the cores hold, at the cells' threads.
 """
 
 from __future__ import annotations
@@ -70,7 +68,6 @@ def found_devices(device: str) -> list[str]:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from ablations.engine.journal import Journal
 from ablations.engine.stage import PACKAGES, ROOT, Stage
-from ablations.engine.workers import DIED, Workers, end_if_lost, perform
+from ablations.engine.workers import DIED, Workers, perform
 from ablations.launchers.launcher import Launcher
 from ablations.settings import plugins
 from ablations.settings.request import check_device
@@ -146,9 +146,7 @@ def _perform(
         raise InputError(
             f"the node {platform.node()} does not see {journal.root}: give results= a folder that all nodes share"
         )
-    status = perform(stage, journal, device)
-    end_if_lost(stage, status, device)
-    return status
+    return perform(stage, journal, device)
 
 
 @cache

@@ -55,12 +55,9 @@ def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
     for _ in range(SUBSETS):
         x, y = (part[drawn.choice(len(part), size, replace=False)] for part in (generated, real))
         # The kernel is torch's: torch-fidelity's takes ten times as long to cube a number.
-        values.append(float(mmd2(*(_cubic(a, b) for a, b in ((x, x), (x, y), (y, y))))))
+        kernels = (((a @ b.T) / a.shape[1] + 1).pow_(3).cpu().numpy() for a, b in ((x, x), (x, y), (y, y)))
+        values.append(float(mmd2(*kernels)))
     return float(np.mean(values))
-
-
-def _cubic(x: Tensor, y: Tensor) -> np.ndarray:
-    return ((x @ y.T) / x.shape[1] + 1).pow_(3).cpu().numpy()
 
 
 @dataclass(frozen=True)

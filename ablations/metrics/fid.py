@@ -84,7 +84,6 @@ class FidInfinity(Metric):
 
 
 def statistics_of(examined: Examined) -> Statistics:
-    """Mean and covariance of a set's features."""
     return fid_statistics(examined.features)
 
 

@@ -34,7 +34,6 @@ class Yardstick:
 
     @property
     def extractor(self) -> str | None:
-        """The name of the extractor; None for points."""
         return self.real.extractor.name if self.real.extractor else None
 
     def judged(self, stored: Tensor, labels: Tensor | None = None) -> Judged:

@@ -7,9 +7,7 @@ A metric is one class in a file beside this one. Its column in runs.csv is, with
 
     name / what it is held against / extractor / n    fid/train/digits-cnn, is/digits-cnn, energy_distance/test
 
-where the name is the class's in snake case, n stands only where a metric pools sets, and a metric that neither compares
-nor extracts is name/samples. `MEASURED` are the columns that stages measure beside these: the bound and its parts, what
-an autoencoder loses, what all of it cost.
+`MEASURED` are the columns that stages measure beside these.
 """
 
 from __future__ import annotations
@@ -109,7 +107,6 @@ def checked(values: Tensor, metric: str, at_least: int) -> Tensor:
 
 
 def chunks(x: Tensor) -> tuple[Tensor, ...]:
-    """The rows in runs of `CHUNK`."""
     return torch.split(x, CHUNK)
 
 
@@ -213,7 +210,6 @@ LOOSENESS = "looseness/test"
 """The bound less the importance-weighted one."""
 
 SCALE = "guidance/scale"
-"""The scale of guidance that validation has chosen."""
 
 _NLL = MetricInfo("NLL", "min", "bits/dim", 2, name="nll/test", relevant=0.01)
 _ALONE = replace(_NLL, part="diffusion", relevant=None)

@@ -20,7 +20,6 @@ from torch import Tensor
 from ablations.metrics.metric import CHUNK, Examined, Judged, Metric, MetricInfo, checked, chunks, distances
 
 THIRD, FIFTH = 3, 5
-"""The neighbours that balls reach to."""
 MEMORISED = 0.05
 FEWEST = math.ceil(1 / MEMORISED)
 """Held-out images that a class needs: 5 % of fewer would be less than one."""

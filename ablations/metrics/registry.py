@@ -33,7 +33,6 @@ def kind_of(extractor: str | None) -> Kind:
 
 
 def names() -> list[str]:
-    """The names of all metrics of samples."""
     return sorted(classes("metric").keys() - MEASURED_KINDS)
 
 

@@ -50,7 +50,6 @@ from diffusion_core.terms import bits_per_dim, prior_term
 
 FRAMES = 11
 IMAGE = 0
-"""The test image that is noised."""
 HORIZON = 1000
 POINTS = 200
 STEEP = 10

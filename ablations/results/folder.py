@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.data.base import Data
-from ablations.engine.journal import Curves, Journal
+from ablations.engine.journal import Journal
 from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_nearest, write_sheet, write_strip
@@ -54,7 +54,10 @@ def write_frames(folder: Path, head: dict[str, Any], records: Sequence[Record], 
     """Write the files of numbers (runs.csv, curves.parquet, grid.json) without autoencoders."""
     curves = {(r.run.cell_id, r.run.cell.seed): r.curves for r in records}
     write_text(folder / "runs.csv", runs_csv(records))
-    write_curves(folder, curve_frame(curves | autoencoder_curves(records, journal)))
+    for stage in autoencoders_in(records, "autoencoder").values():
+        if (result := journal.result(stage.id)) is not None:
+            curves[stage.id, stage.cell.seed] = result.curves
+    write_curves(folder, curve_frame(curves))
     write_json(folder / "grid.json", head)
 
 
@@ -149,10 +152,3 @@ def write_autoencoders(folder: Path, records: Sequence[Record], journal: Journal
             write_strip(folder / "reconstructions" / f"{stage_id}.png", tensors["reconstructions"], data)
     if lines:
         write_text(folder / "autoencoders.csv", csv_text(union(lines), lines))
-
-
-def autoencoder_curves(records: Iterable[Record], journal: Journal) -> dict[tuple[str, int], Curves]:
-    """(autoencoder's id, seed) → the curves that its training logged."""
-    stages = autoencoders_in(records, "autoencoder").values()
-    results = ((stage, journal.result(stage.id)) for stage in stages)
-    return {(stage.id, stage.cell.seed): result.curves for stage, result in results if result is not None}

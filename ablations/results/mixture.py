@@ -31,7 +31,6 @@ from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, Variance
 
 Curve = tuple[list[float], list[float]]
-"""x and y."""
 
 BETAS = tuple(np.geomspace(1e-3, 0.99, 25).tolist())
 LEVELS = (1.0, 0.9, 0.5)

@@ -27,10 +27,8 @@ from analysis.schema import (
 )
 
 NOT_RUN = "not run yet"
-"""The reason of a cell that has not been run yet."""
 
 Results = list[tuple[Stage, Result]]
-"""Stages that are over, in order."""
 
 
 @dataclass(frozen=True)

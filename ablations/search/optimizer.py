@@ -17,7 +17,6 @@ from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -45,7 +44,7 @@ class Optimizer:
         self.kept = optuna.create_study(
             study_name=study.name,
             storage=storage,
-            directions=[_direction(name) for name in objectives],
+            directions=["maximize" if fact_of(name).sign > 0 else "minimize" for name in objectives],
             pruner=pruner_of(study, study.rungs(study.default_cell)),
             load_if_exists=True,
         )
@@ -69,7 +68,6 @@ class Optimizer:
 
     @property
     def over(self) -> int:
-        """The number of trials that have ended."""
         return sum(trial.state.is_finished() for trial in self.kept.get_trials(deepcopy=False))
 
     def ask(self) -> FrozenTrial:
@@ -125,10 +123,6 @@ class Optimizer:
         return shares
 
 
-def _direction(objective: str) -> StudyDirection:
-    return StudyDirection.MAXIMIZE if fact_of(objective).sign > 0 else StudyDirection.MINIMIZE
-
-
 def sampler_of(study: Study, number: int) -> samplers.BaseSampler:
     """The sampler of a study's trial; the first one is the default, if that lies in the ranges."""
     seed, random = key(study.file.seed, number, "search") % 2**31, study.file.startup
@@ -140,14 +134,7 @@ def sampler_of(study: Study, number: int) -> samplers.BaseSampler:
         return samplers.TPESampler(n_startup_trials=random, seed=seed, group=alone)
     if study.file.sampler == "gp":
         return samplers.GPSampler(n_startup_trials=random, seed=seed, warn_independent_sampling=False)
-    if study.file.sampler == "random":
-        return apart
-    sampler = samplers.QMCSampler(
-        seed=study.file.seed, scramble=True, independent_sampler=apart, warn_independent_sampling=False
-    )
-    # Optuna counts points in the storage, where a kill would lose one. The first trial has none.
-    vars(sampler)["_find_sample_id"] = lambda *_: number - 1
-    return sampler
+    return apart
 
 
 def pruner_of(study: Study, rungs: list[int]) -> pruners.BasePruner:

@@ -4,8 +4,7 @@ trials.csv      a row a trial: its number, how it ended, its parameters and choi
 curves.parquet  the curves of its trainings over steps, and what the pruner was told (rung/nll/val)
 grid.json       what was searched and found (`search`), and the ids of all stages that its trials need (`stages`)
 
-Trials are cells, run by the launcher through the same stages and journal as a grid's. Only this process writes the
-storage. It may be killed at any moment: what was under way continues from the journal.
+Only this process writes the storage. It may be killed at any moment: what was under way continues from the journal.
 """
 
 from __future__ import annotations
@@ -71,7 +70,10 @@ class Search:
                         for course in self.underway.values():
                             course.pending.discard(event.stage.id)
                         self._move(scheduler, shown)
-                    self.write_one()
+                    if (began := time.monotonic()) > self.next_writing:
+                        self.write()
+                        self.tracker = deliver(self.tracker, self.folder)
+                        self.next_writing = (ended := time.monotonic()) + max(WRITE_SECONDS, REST * (ended - began))
 
     def _move(self, scheduler: Scheduler[Stage], shown: Bar) -> None:
         """Ask for trials, and move every one on that waits for nothing, until all wait."""
@@ -94,18 +96,9 @@ class Search:
         return [course for course in self.underway.values() if not course.pending]
 
     def _begin(self, trial: FrozenTrial) -> None:
-        """Take a trial up."""
         self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
 
-    def write_one(self) -> None:
-        """Write and deliver, if it is time to."""
-        if (began := time.monotonic()) > self.next_writing:
-            self.write()
-            self.tracker = deliver(self.tracker, self.folder)
-            self.next_writing = (ended := time.monotonic()) + max(WRITE_SECONDS, REST * (ended - began))
-
     def write(self) -> None:
-        """Write what is known."""
         trials, entry = self.optimizer.trials(), self.entry()
         runs = {trial.number: self.plan.runs(trial.params)[0] for trial in trials}
         rows = [self.row(trial, runs[trial.number]) for trial in trials]

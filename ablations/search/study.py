@@ -24,7 +24,7 @@ from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.grammar import choice_file, no_such
 from ablations.settings.layers import check_key, choices_first
 from ablations.settings.making import make_cell
-from ablations.settings.registry import all_fields, fields_of, in_words, is_whole
+from ablations.settings.registry import all_fields, complaint, fields_of, is_whole
 from ablations.settings.request import SearchRequest
 from analysis.errors import InputError, unknown
 from diffusion_core.refusing import choice_name
@@ -90,7 +90,7 @@ class StudyFile(BaseModel):
     parameters: dict[str, ParameterSpec]
     set: dict[str, Any] = {}
     objective: list[str] = Field(default=["nll"], min_length=1, max_length=2)
-    sampler: Literal["tpe", "gp", "qmc", "random"] = "tpe"
+    sampler: Literal["tpe", "gp", "random"] = "tpe"
     startup: int = Field(default=10, ge=0)
     seed: int = Field(default=0, ge=0)
     pruner: Literal["none", "median", "halving", "hyperband"] = "none"
@@ -140,7 +140,6 @@ class Study:
 
     @property
     def default_cell(self) -> Cell:
-        """The cell of the default, at the first seed."""
         return self.cell(self.default, self.seeds[0])
 
     @property
@@ -153,7 +152,6 @@ class Study:
 
     @property
     def limit(self) -> int:
-        """The number of trials."""
         return self.file.trials or 40
 
     def rungs(self, cell: Cell) -> list[int]:
@@ -162,7 +160,6 @@ class Study:
 
 
 def said(value: Any) -> str:
-    """A value as text."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -207,7 +204,7 @@ def _valid(fields: dict[str, Any], place: str) -> StudyFile:
     try:
         file = StudyFile.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"{place}{in_words(error, 'a study', StudyFile, {'parameters': ParameterSpec})}") from error
+        raise InputError(f"{place}{complaint(error)}") from error
     for key in file.parameters:
         check_key(key, f"setting in {place}parameters")
         if key in FIXED or key.split(".")[0] in FIXED:

@@ -95,7 +95,6 @@ def planned(request: SearchRequest) -> SearchPlan:
 
 
 def _column(name: str, cell: Cell) -> str:
-    """The metric of an objective on validation data."""
     extractor = cell.data.extractor
     # What FID is to images, the energy distance is to points.
     measured = "energy_distance" if name == "fid" and extractor is None else name

@@ -6,17 +6,16 @@ Nothing here imports torch, so that errors about names come at once.
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
-from ablations.settings.grammar import Range, choice_file, no_such
+from ablations.settings.grammar import Range, no_such
 from ablations.settings.layers import check_key, plain_value
-from ablations.settings.plugins import REGISTERED, base_of, unnamed, written_numbers
+from ablations.settings.plugins import base_of, unnamed, written_numbers
 from ablations.settings.registry import checked
 from ablations.settings.request import Common, Request, SearchRequest, check
 from analysis.errors import InputError
@@ -32,14 +31,12 @@ OTHERWISE = {
 INNER = ("settings", "ranges", "launcher_fields", "command")
 """Fields of a request that no key of their own sets."""
 LAUNCHER = "launcher."
-"""The beginning of the keys that set fields of the launcher."""
 SECRET = ("tracking.uri=", "storage=")
 """Keys whose value may hold a password (a database's URL): commands are written down without them."""
 
 
 @cache
 def _types(cls: type) -> dict[str, Any]:
-    """The fields of a class, and their types."""
     return get_type_hints(cls, include_extras=True)
 
 
@@ -49,11 +46,6 @@ def _keys(cls: type[Common]) -> dict[str, str]:
 
 
 RUN, SEARCH = _keys(Request), _keys(SearchRequest)
-
-
-def of_command(key: str) -> bool:
-    """True for a key that says how a command runs, and is no setting of a cell."""
-    return key in RUN or key in SEARCH or key.startswith(LAUNCHER)
 
 
 def parse_run(arguments: list[str]) -> Request:
@@ -119,30 +111,19 @@ def _one(key: str, values: list[Any] | Range) -> Any:
 
 
 def _command(program: str, arguments: list[str]) -> str:
-    """The command as a shell reads it, and the script that runs it where one has registered classes."""
-    command = shlex.join(["python", "-m", f"ablations.{program}", *(w for w in arguments if not w.startswith(SECRET))])
-    main = sys.modules["__main__"]
-    if not REGISTERED or getattr(main, "__spec__", None) is not None or not hasattr(main, "__file__"):
-        return command
-    path = Path(main.__file__ or "").resolve()
-    script = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name
-    return f"python {script}   (which runs {command})"
+    return shlex.join(["python", "-m", f"ablations.{program}", *(w for w in arguments if not w.startswith(SECRET))])
 
 
 def axis_levels(grid: str | None) -> dict[str, set[str]]:
-    """The names of a grid's axes and of their levels; InputError where there is no such grid."""
-    if grid is None:
-        return {}
-    try:
+    """The names of a grid's axes and of their levels; none of a file that `grids.file` refuses."""
+    with suppress(KeyError, TypeError):
         return {
             str(axis["name"]): {
                 str(level.get("name") if isinstance(level, dict) else level) for level in axis["levels"]
             }
-            for axis in grammar.load("grid", grid)["axes"]
+            for axis in (grammar.load("grid", grid)["axes"] if grid else ())
         }
-    except (KeyError, TypeError) as error:
-        where, what = choice_file("grid", grid), f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{where}: axes must be a list, each with its name and levels: {what}") from error
+    return {}
 
 
 def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes: dict[str, set[str]]) -> None:
@@ -151,7 +132,7 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
     axis, _, field = key.partition(".")
     if key in axes and key not in AXES:
         return
-    if of_command(key):
+    if key in RUN or key in SEARCH or key.startswith(LAUNCHER):
         raise InputError(f"{key} is of another command: python -m ablations.{'search' if key in SEARCH else 'run'}")
     check_key(key, also=[*options, *axes])
     for value in values:

@@ -125,13 +125,11 @@ def sample_flops(cell: Cell, model: Diffusion | Vae) -> float:
 
 @lru_cache
 def _forward_at(choices: Choices, shape: tuple[int, ...], classes: int) -> int:
-    """Operations of a forward pass of data of this shape."""
     return forward_flops(Diffusion(choices, Continuous(), shape, classes))
 
 
 @lru_cache
 def _coding(space: Latents, encoding: GreyLevels, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Operations of encoding and decoding one image of this shape."""
     return autoencoder_flops(space.build(encoding, shape), shape, space.shape_of(shape))
 
 

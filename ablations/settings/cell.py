@@ -132,7 +132,6 @@ NUMBERS: dict[str, int] = {name: item.metadata["number"] for name, item in _fiel
 """The fields of a cell that are plain numbers, and their defaults."""
 
 TYPES: dict[str, Any] = {name: item.metadata["type"] for name, item in _fields("number").items()}
-"""The type of each number."""
 
 WORDS: dict[str, dict[str, str]] = {name: item.metadata["words"] for name, item in _fields("words").items()}
 """The fields of a cell that are one word of a few, each with a line that explains it."""

@@ -24,7 +24,6 @@ from analysis.schema import MOST_SETS
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
 SHORT: dict[HeldOut, str] = {"validation": "val", "test": "test"}
-"""Splits as metric names write them."""
 
 Budget = Literal["steps", "flops"]
 Reference = Literal["train", "test"]
@@ -33,13 +32,10 @@ LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 """Fields of `Evaluation` that ask for more likelihoods than the bound, or for more of it."""
 
 SEEDS = 2**31
-"""Seeds are smaller than this."""
 MOST_RUNG = 30
-"""The most halvings of a training's steps."""
 
 Scale = Annotated[float, Ge(0), Lt(math.inf)]
 Times = Annotated[int, Ge(1), Le(100_000)]
-"""No chain has more steps."""
 Draws = Annotated[int, Ge(0), Le(10_000)]
 """With more, no command would come to its end; 0 asks for none."""
 Several = Literal[0] | Annotated[int, Ge(2), Le(10_000)]
@@ -104,7 +100,6 @@ class Evaluation:
 
     @property
     def drawn_sets(self) -> int:
-        """The number of sets that are drawn."""
         return MOST_SETS if self.sets == "auto" else self.sets
 
     @property
@@ -113,24 +108,10 @@ class Evaluation:
         return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0, iwae=0)
 
     def __post_init__(self) -> None:
-        judged, test = f"evaluation.judged_rungs={self.judged_rungs}", "test" in self.quality
-        if self.judged_rungs > (self.rungs if test else 0):
-            raise ValueError(
-                f"{judged} must be at most evaluation.rungs={self.rungs}, and 0 where evaluation.quality has no test, "
-                "whose sets they stand beside"
-            )
         if self.drawn_sets % self.checkpoints:
             raise ValueError(
                 f"evaluation.checkpoints={self.checkpoints} have equally many sets each, and evaluation.sets="
                 f"{self.sets} cannot be shared among them: take evaluation.sets={self.checkpoints} or a multiple of it"
-            )
-        if self.metrics and not self.quality:
-            raise ValueError("evaluation.metrics judges samples, and evaluation.quality=[] draws none: leave one out")
-        if (self.reference and not test) or (self.reference == "test" and self.judged_rungs):
-            raise ValueError(
-                f"evaluation.reference={self.reference} is what samples of the test split are held against, once, when "
-                f"a training is over, and evaluation.quality={list(self.quality)} judges none, or {judged} before: "
-                "leave one of them out"
             )
 
 
@@ -152,7 +133,6 @@ class Guidance:
 
     @property
     def guides(self) -> bool:
-        """True where samples are guided."""
         return self.scale != 1
 
     @property

@@ -26,7 +26,6 @@ from analysis.errors import InputError, nearest, unknown
 from analysis.shell import refuse_dashes
 
 DEFAULT = "configs"
-"""The user's own folder where no other is named."""
 
 MEANT = {
     "lr": ["training.learning_rate"],
@@ -115,16 +114,13 @@ def choice_file(group: str, name: str) -> str:
 
 def options_of(group: str) -> dict[str, str]:
     """The choices of a group with a line that explains each: its file's first comment, or its class's docstring."""
-    return unnamed(group) | {option: _first_line(paths[0]) for option, paths in files(group).items()}
+    texts = {option: paths[0].read_text("utf-8", errors="replace") for option, paths in files(group).items()}
+    return unnamed(group) | {option: text.partition("\n")[0].lstrip("# ") for option, text in texts.items()}
 
 
 def listed(group: str) -> list[str]:
     """A line of `--help` per choice of a group."""
     return [f"  {option:21} {line}" for option, line in options_of(group).items()]
-
-
-def _first_line(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].lstrip("# ")
 
 
 @lru_cache
@@ -188,7 +184,9 @@ def values(key: str, text: str) -> list[Any] | Range:
     """The values of a key that a text gives, or the range to search; InputError where it is neither."""
     try:
         if form := _FORM.fullmatch(text):
-            return _range(bool(form[1]), read_yaml(f"[{form[2]}]"))
+            ends = read_yaml(f"[{form[2]}]")
+            if len(ends) == 2 and all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
+                return Range(ends[0], ends[1], bool(form[1]))
         if re.match(r"\w+\(", text):
             raise InputError(f"there are {FORMS}")
         if text.endswith(","):
@@ -199,10 +197,3 @@ def values(key: str, text: str) -> list[Any] | Range:
     if endless := [value for value in found if isinstance(value, float) and not math.isfinite(value)]:
         raise InputError(f"{key}={text}: {endless[0]} is not a number that anything can be set to")
     return found
-
-
-def _range(log: bool, ends: list[Any]) -> Range:
-    numbers = [end for end in ends if isinstance(end, int | float) and math.isfinite(end)]
-    if len(ends) == len(numbers) == 2:
-        return Range(numbers[0], numbers[1], log)
-    raise InputError(f"there are {FORMS}")

@@ -28,9 +28,7 @@ DIFFERS = (
     *("network", "training", "average", "conditioning", "parameterization", "objective"),
     *("variance", "timesteps", "coupling", "time_input"),
 )
-"""The choices in which a guiding cell may differ."""
 ALIKE = ("training.precision",)
-"""Fields of these in which they may not differ."""
 
 
 def guiding_cell(cell: Cell) -> Cell:

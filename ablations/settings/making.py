@@ -8,6 +8,7 @@ evaluation, and a chain of no steps.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -45,16 +46,12 @@ def make_cell(layers: list[Layer], seed: int) -> Cell:
         # An objective suggested it.
         evaluation = replace(evaluation, continuous=0)
     guidance = cell.guidance if cell.guidance.guides else Guidance()
-    return _within_budget(replace(cell, training=training, evaluation=evaluation, guidance=guidance))
-
-
-def _within_budget(cell: Cell) -> Cell:
-    """The cell with the number of training steps that its budget buys."""
+    cell = replace(cell, training=training, evaluation=evaluation, guidance=guidance)
     if cell.budget == "steps" or cell.horizon == 0 or refusal(cell) is not None:
         return cell
     steps = matched_steps(cell)
     try:
-        return replace(cell, training=replace(cell.training, steps=steps))
+        return replace(cell, training=replace(training, steps=steps))
     except ValueError as error:
         raise TooDear(cell, f"budget=flops: {error}") from error
 
@@ -66,25 +63,15 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         values = {key: _read(text) for key, text in fields_set(axis, parameters).items() if text}
         name = parameters.get(axis) or (default_name(axis) if axis in Cell.younger else axis)
         origin = values.pop(ORIGIN, "")
-        try:
-            choices[axis] = build(axis, {"name": name, **values})
-        except InputError as error:
-            if not origin:
-                raise
-            raise _other(axis, name, origin, f"is not known ({error})") from error
+        choices[axis] = build(axis, {"name": name, **values})
         if (now := origin_of(type(choices[axis]))) != origin:
-            raise _other(axis, name, origin, f"is of {now or 'what ships'}")
+            raise InputError(
+                f"{axis}={name} of this cell is of {origin or 'what ships'}, and here it is of {now or 'what ships'}: "
+                "install that version, or run the grid again under another name=…"
+            )
     plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
     plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
     return Cell(**choices, **{key: plain_value(key, value) for key, value in plain.items()}, seed=seed)
-
-
-def _other(axis: str, name: str, origin: str, here: str) -> InputError:
-    """The error that a choice is `here` another one than the one of this origin, which made a cell."""
-    return InputError(
-        f"{axis}={name} of this cell is of {origin or 'what ships'}, and here it {here}: install that version, give "
-        "this command in the script that registers it (ablations.main), or run the grid again under another name=…"
-    )
 
 
 def _read(text: str) -> Any:
@@ -99,22 +86,32 @@ def refusal(cell: Cell) -> str | None:
     still fit together."""
     if cell.horizon == 0:
         return _chainless_refusal(cell) or refusal(replace(cell, horizon=NUMBERS["horizon"]))
-    reason = (
-        choices_refusal(cell.choices)
-        or chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
-        or chain_refusal(cell.choices, cell.evaluation.horizon)
-        or between_refusal(cell)
-        or batch_refusal(cell)
-        or cell.average.refusal(cell.training)
-        or checkpoints_refusal(cell)
-        or published_refusal(cell)
-        or continuous_refusal(cell)
-        or flip_refusal(cell)
-        or guidance_refusal(cell)
-        or guiding_cell_refusal(cell)
-        or label_refusal(cell)
-    )
-    return reason if reason is not None else _shape_refusal(cell)
+    return next(filter(None, _reasons(cell)), None)
+
+
+def _reasons(cell: Cell) -> Iterator[str | None]:
+    """The reasons why a cell with a chain makes no sense; those that read data or build a network come last."""
+    yield choices_refusal(cell.choices)
+    yield chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+    yield chain_refusal(cell.choices, cell.evaluation.horizon)
+    if cell.sampler.between_times and (reason := level_refusal(cell.choices)):
+        yield f"sampler={choice_name(cell.sampler)} with these fields asks the network between two times, and {reason}"
+    if cell.coupling.permutes and cell.training.batch == 1:
+        yield f"coupling={choice_name(cell.coupling)} pairs noise within a batch: take training.batch=2 or more"
+    yield cell.average.refusal(cell.training)
+    yield _checkpoints_refusal(cell)
+    yield _published_refusal(cell)
+    yield continuous_refusal(cell)
+    yield flip_refusal(cell)
+    yield guidance_refusal(cell)
+    if cell.guidance.guides and cell.guidance.by == "cell" and (reason := refusal(guiding_cell(cell))):
+        yield f"the cell of guidance.guide={list(cell.guidance.guide)} makes no sense: {reason}"
+    if isinstance(cell.conditioning, Class) and (reason := cell.data.described().unlabelled):
+        yield (
+            f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; "
+            "take conditioning=unconditional, which needs none"
+        )
+    yield _shape_refusal(cell)
 
 
 def _shape_refusal(cell: Cell) -> str | None:
@@ -131,8 +128,7 @@ def _shape_refusal(cell: Cell) -> str | None:
     return reason and reason + smaller
 
 
-def checkpoints_refusal(cell: Cell) -> str | None:
-    """The reason why a training leaves no such checkpoints."""
+def _checkpoints_refusal(cell: Cell) -> str | None:
     count, rate = cell.evaluation.checkpoints, cell.training.rate
     if count > 1 and (rate == "wsd" or isinstance(cell.average, Power) or cell.training.steps < 10):
         return (
@@ -143,7 +139,7 @@ def checkpoints_refusal(cell: Cell) -> str | None:
     return None
 
 
-def published_refusal(cell: Cell) -> str | None:
+def _published_refusal(cell: Cell) -> str | None:
     """The reason why a published network cannot be read, or begun from, as this cell asks."""
     begins, name = cell.training.start == "published", choice_name(cell.network)
     if not cell.network.pretrained:
@@ -179,28 +175,6 @@ def _chainless_refusal(cell: Cell) -> str | None:
     return continuous_refusal(cell) or guidance_refusal(cell)
 
 
-def between_refusal(cell: Cell) -> str | None:
-    """The reason why a sampler that evaluates the network between two times cannot do so."""
-    reason = level_refusal(cell.choices) if cell.sampler.between_times else None
-    asked = f"sampler={choice_name(cell.sampler)} with these fields"
-    return f"{asked} asks the network between two times, and {reason}" if reason else None
-
-
-def batch_refusal(cell: Cell) -> str | None:
-    """The reason why noise cannot be paired within a batch, or None."""
-    if cell.training.batch > 1 or not cell.coupling.permutes:
-        return None
-    return f"coupling={choice_name(cell.coupling)} pairs noise within a batch: take training.batch=2 or more"
-
-
-def guiding_cell_refusal(cell: Cell) -> str | None:
-    """The reason why the cell that guides another makes no sense itself."""
-    if not cell.guidance.guides or cell.guidance.by != "cell":
-        return None
-    reason = refusal(guiding_cell(cell))
-    return f"the cell of guidance.guide={list(cell.guidance.guide)} makes no sense: {reason}" if reason else None
-
-
 def flip_refusal(cell: Cell) -> str | None:
     """The reason why a cell's data cannot be mirrored in training."""
     data = choice_name(cell.data)
@@ -215,15 +189,6 @@ def flip_refusal(cell: Cell) -> str | None:
     if cell.space.encoded:
         return "training.flips=true mirrors images, and space=latents trains on codes of them: take space=pixels"
     return None
-
-
-def label_refusal(cell: Cell) -> str | None:
-    """The reason why a cell's network cannot be told the labels of its data, or None."""
-    reason = cell.data.described().unlabelled if isinstance(cell.conditioning, Class) else None
-    return reason and (
-        f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; "
-        "take conditioning=unconditional, which needs none"
-    )
 
 
 def continuous_refusal(cell: Cell) -> str | None:

@@ -5,10 +5,8 @@
     [project.entry-points.diffusion_ablations]                          of an installed package
     "schedule.exponential" = "my_package.schedules:Exponential"         axis.name = the place of the class
 
-A class from outside derives from the base class of its axis, is called by its own name in snake case, and is set by the
-fields of its constructor. Its cells' identity has its origin: package and version, or script, and a digest of its
-source. Of packages only the metadata is read until a name is asked for. Files beside their code, in `configs/`, are
-choices, grids and studies as those that ship are.
+Its cells' identity has its origin: package and version, or script, and a digest of its source. Of packages only the
+metadata is read until a name is asked for. Files beside their code, in `configs/`, are as those that ship are.
 """
 
 from __future__ import annotations
@@ -36,7 +34,6 @@ from diffusion_core.refusing import choice_name
 C = TypeVar("C", bound=type)
 
 SHIPPED = Path(__file__).parents[1] / "configs"
-"""The files of choices, grids and studies that ship."""
 OURS = ("diffusion_core", "ablations", "analysis")
 """Packages whose classes ship: NUMERICS stands for their source."""
 KINDS = BASES | {

@@ -17,13 +17,13 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, NUMBERS, PLAIN, Cell, default_name
 from ablations.settings.grammar import no_such
 from ablations.settings.plugins import imported, origin_of, outside, shipped, unnamed
-from analysis.errors import InputError, unknown, written_out
+from analysis.errors import InputError, written_out
 from analysis.schema import NUMERICS
 from diffusion_core.refusing import choice_name
 
@@ -47,17 +47,14 @@ def class_of(axis: str, name: str) -> type:
 
 
 def field_names(cls: type) -> list[str]:
-    """The names of the fields of a choice's class."""
     return [field.name for field in dataclasses.fields(cls)]
 
 
 def fields_of(axis: str, option: str) -> set[str]:
-    """The fields of the choice that an option of an axis names."""
     return set(field_names(class_of(axis, str(grammar.load(axis, option).get("name", axis)))))
 
 
 def all_fields(axis: str) -> set[str]:
-    """The fields of all choices of an axis."""
     return {name for cls in classes(axis).values() for name in field_names(cls)}
 
 
@@ -95,29 +92,20 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def complaint(error: ValidationError, prefix: str = "", what: str = "") -> str:
     """Pydantic's errors about what lies below a prefix, in one line: its place, what it must be, and what was given."""
-    first, *rest = error.errors()
+    first, *rest = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
     inner = re.compile(r"int|float|str|constrained-\w+|literal.*")
     place = ".".join([prefix, *(str(part) for part in first["loc"] if not inner.fullmatch(str(part)))]).strip(".")
     if first["type"] == "value_error":
         return f"{what or place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    if first["type"] == "extra_forbidden":
+        return f"{place} is no key of such a file"
     if first["type"] == "missing":
         return f"{what or 'it'} needs {place}, which has no default"
     said = first["msg"].replace("Input should", "must", 1).replace("a valid array", "a list, written [A,B]")
     must = re.sub("^(?!must )", "is wrong: ", said)
     words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
     return f"{' '.join([place, must, *words])}, got {first['input']!r}{written_out(first['input'])}"
-
-
-def in_words(error: ValidationError, kind: str, model: type[BaseModel], parts: dict[str, type[BaseModel]]) -> str:
-    """Pydantic's errors about a file in one line. `parts` are the models of what lies under a key, the innermost first;
-    all else is of `model`, a `kind` of file."""
-    foreign = next((problem for problem in error.errors() if problem["type"] == "extra_forbidden"), None)
-    if foreign is None:
-        return complaint(error)
-    *parents, key = map(str, foreign["loc"])
-    inside = next((of_part for part, of_part in parts.items() if part in parents), model)
-    return str(unknown(f"key of {'.'.join(parents) or kind}", key, list(inside.model_fields)))
 
 
 def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:

@@ -50,7 +50,6 @@ class Common(ABC):
 
     @property
     def folder(self) -> Path:
-        """The folder of its results."""
         return Path(self.results) / self.title
 
 

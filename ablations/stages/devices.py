@@ -55,16 +55,6 @@ def keep_freed_memory() -> None:
         tell(-3, 32 << 20)  # M_MMAP_THRESHOLD, bytes from which the system makes each allocation
 
 
-def answers(device: str) -> bool:
-    """True while the device still works; a GPU does not after an error of its own."""
-    try:
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
-    except RuntimeError:
-        return False
-    return True
-
-
 def placed(values: Tensor, device: torch.device) -> Tensor:
     """The values on the device, or where they are if a GPU has no room for them: then each batch is sent."""
     if device.type != "cuda":

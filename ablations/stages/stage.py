@@ -27,7 +27,7 @@ from ablations.engine.journal import Curves, Result, with_notes
 from ablations.engine.stage import Bench, code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.stages.devices import answers, claim, hardware_id
+from ablations.stages.devices import claim, hardware_id
 from analysis.files import utc_now
 from analysis.schema import BY_SET, MACHINE
 
@@ -81,9 +81,6 @@ class Stage(engine.Stage):
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
         made_by = {"device": name, "code": code_version(), MACHINE: hardware_id(device)}
         return replace(result, metadata={**made_by, FINISHED_AT: utc_now(), **result.metadata})
-
-    def has_lost(self, device: str) -> bool:
-        return not answers(device)
 
     @abstractmethod
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:

@@ -25,13 +25,11 @@ from analysis.schema import FIXED, LATENT, OVER_STEPS, RUNG, SEARCH, TRACEBACK, 
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS, TRIAL)
 """The columns of tables that become tags of a run, and not parameters."""
 LONGEST = 5000
-"""The most characters of a tag in MLflow."""
 CELL, SUMMARY = "cell", "summary"
 """The kinds of a run that is a cell at a seed, and of the one that carries a folder's files."""
 RUNNING, INTERRUPTED = "running", "interrupted"
 """The statuses of a run that is under way, and of one that was stopped."""
 STUDY, OF_SEARCH = "study", "search"
-"""The tags with a search's name and identity."""
 _AXIS = "axis."
 Key = tuple[str, str]
 Points = dict[tuple[str, int], float]
@@ -102,7 +100,9 @@ def tracked_runs(folder: Path) -> list[Tracked]:
     cells = [cell_run(row, name_in(head, row), folder, search.get("name", "")) for row in rows]
     runs = [cell.over_steps(points[key_of(cell.tags)], lines) for cell in cells if cell.tags["reason"] != NOT_RUN]
     tried = rows_of(folder / TRIALS, (TRIAL, "cell_id", "status")) if (folder / TRIALS).is_file() else []
-    return runs + [trial_run(row, search, folder) for row in tried if row["status"] != RUNNING]
+    tags = {"kind": TRIAL, STUDY: str(search.get("name")), OF_SEARCH: str(search.get("identity"))}
+    over = (row for row in tried if row["status"] != RUNNING)
+    return runs + [_run(tags, f"trial {row[TRIAL]}", row, folder / TRIALS) for row in over]
 
 
 def name_in(head: Mapping[str, Any], row: Mapping[str, str]) -> str:
@@ -121,12 +121,6 @@ def cell_run(row: dict[str, str], name: str, folder: Path, study: str = "") -> T
     sheets = (folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv"))
     run = _run({"kind": CELL, "levels": levels, STUDY: study}, name, row, folder / "runs.csv")
     return replace(run, sheet=next(filter(Path.exists, sheets), None))
-
-
-def trial_run(row: dict[str, str], search: Mapping[str, Any], folder: Path) -> Tracked:
-    """A trial's row of trials.csv, of the `search` of grid.json, as a run that the UI lists as "trial 17"."""
-    tags = {"kind": TRIAL, STUDY: str(search["name"]), OF_SEARCH: str(search["identity"])}
-    return _run(tags, f"trial {row[TRIAL]}", row, folder / TRIALS)
 
 
 def _run(tags: dict[str, str], name: str, row: dict[str, str], table: Path) -> Tracked:

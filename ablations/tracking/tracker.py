@@ -1,8 +1,6 @@
 """MLflow: the runs of results/<grid>/ as flat runs, to browse. Only the driver writes here, under the folder's lock.
 
-An experiment is a grid; a run is a cell at a seed, with every choice as a parameter, every metric, the training curves
-and samples over steps, and tags by which the UI groups and readers pick. One summary run carries all files of the
-folder: tables, figures, report.
+An experiment is a grid; a run is a cell at a seed. One summary run carries all files of the folder.
 
     files ─▶ digest ─▶ there with this digest: skipped │ shown live by this command: completed │ else: logged anew
 
@@ -45,7 +43,6 @@ CONTENT = "content"
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
 """MLflow's documented tags of a description, in Markdown, and of what made a run."""
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
-"""MLflow's words for how a run ended, where it did not finish."""
 FOLDERS = ("figures", "strips", "reconstructions")
 """The subfolders of a results folder that its summary carries."""
 BATCH, SIDE = 1000, 512
@@ -85,7 +82,6 @@ class Tracker:
 
     @cached_property
     def runs(self) -> dict[Key, Stored]:
-        """The runs of the store."""
         client, experiment_id = self._opened
         with reachable(self.uri):
             found = client.search_runs([experiment_id], max_results=50_000)
@@ -125,7 +121,6 @@ class Tracker:
         self._end(there, run.tags, run.content)
 
     def _start(self, name: str, tags: dict[str, str]) -> Stored:
-        """Make a run in place of an earlier one."""
         if (key := key_of(tags)) in self.runs:
             self.client.delete_run(self.runs[key].run_id)
         made = self.client.create_run(self.experiment_id, tags=tags | {SOURCE: "ablations"}, run_name=name)
@@ -133,7 +128,6 @@ class Tracker:
         return self.runs[key]
 
     def _end(self, there: Stored, tags: dict[str, str], content: str) -> None:
-        """Mark a run as over and complete."""
         self.client.set_terminated(there.run_id, ENDINGS.get(tags.get("status", ""), "FINISHED"))
         self.client.set_tag(there.run_id, CONTENT, content)
         self.runs[key_of(tags)] = Stored(there.run_id, tags | {CONTENT: content})

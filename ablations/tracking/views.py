@@ -17,7 +17,6 @@ from typing import Any
 from analysis.schema import SEARCH
 
 MEANS, SEEDS = "grid", "seeds"
-"""The names of a grid's views in links."""
 View = dict[str, Any]
 UNSMOOTHED = {"lineSmoothness": 0}
 """Lines go through their points: by default MLflow smooths them, so that a curve ends at none of its values."""

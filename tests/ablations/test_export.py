@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +18,6 @@ from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, cell_of, head, rows, said
 from tests.ablations.settings.test_grammar import one_line_error
 
-COMMITTED = Path(__file__).parents[2] / "results" / "committed"
 POINTS = [*(word for word in TINY if not word.startswith(("network.", "training.steps"))), "network.width=16"]
 
 
@@ -105,12 +103,3 @@ def test_a_schedule_that_was_not_trained_here_or_is_flat_is_not_kept(learned, co
     line = one_line_error(export.main, [*arguments, f"results={results}"], capsys)
     assert "is flat somewhere to 6 digits" in line
     assert not (configs / "schedule" / "saved").exists()
-
-
-def test_what_a_committed_search_found_is_kept_where_there_is_none_of_ones_own(configs, capsys):
-    shutil.copytree(COMMITTED / "search-schedule", configs.parent / "results" / "committed" / "search-schedule")
-    (configs.parent / "results" / "search-schedule").mkdir()
-    assert export.main(["search=search-schedule", "name=mine"]) == 0
-    winner = head(COMMITTED / "search-schedule")["search"]["winners"][0]
-    found = {name.split(".")[1]: float(value) for name, value in winner["params"].items()}
-    assert vars(cell_of("schedule=saved/mine").schedule).items() >= found.items()

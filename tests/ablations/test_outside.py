@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations import export, publish
+from ablations import publish
 from ablations.driver.progress import bar
 from ablations.settings.arguments import parse_run
 from analysis.errors import InputError
@@ -28,8 +28,7 @@ def test_publishing_delivers_nothing_that_a_killed_writer_left(again):
 @pytest.mark.parametrize("name", ["../elsewhere", "/etc", "a/../../b", ".stages", ".."])
 def test_names_of_results_lead_to_no_other_place(name, tmp_path, capsys):
     assert publish.main([f"grid={name}", f"results={tmp_path}"]) == 2
-    assert export.main([f"search={name}", "name=x", f"results={tmp_path}", f"configs={tmp_path}"]) == 2
-    assert capsys.readouterr().err.count("leads to no other place") == 2
+    assert "leads to no other place" in capsys.readouterr().err
     with pytest.raises(InputError):
         parse_run([f"name={name}"])
 

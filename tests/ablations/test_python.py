@@ -49,7 +49,7 @@ def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
     assert "schedule.origin" in rows[0]
     assert sum("mine.py " in row for row in rows) == 1
     head = (tmp_path / "results" / "mine" / "grid.json").read_text()
-    assert "python mine.py   (which runs python -m ablations.run schedule=steep,log_snr_linear" in head
+    assert "python -m ablations.run schedule=steep,log_snr_linear" in head
 
 
 def test_a_grid_gives_its_frames(results):

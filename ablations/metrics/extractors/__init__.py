@@ -1,9 +1,8 @@
 """Frozen feature extractors, each named: images → features φ(x) that distributions are compared by, and logits.
 
-A distance in feature space means nothing without the weights behind it: the extractor's name is part of every metric's
-name, and the digest of its file part of every identity. A shipped extractor is two files, `<name>.safetensors` and
-`<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path,
-or fetched where they are published. One from outside ships its files beside its class; one without weights has none.
+The extractor's name is part of every metric's name, and the digest of its weights part of every identity. A shipped one
+is two files, `<name>.safetensors` and `<name>.json`, which records the digest. One from outside ships its files beside
+its class.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import io
 import json
 import warnings
 from pathlib import Path
+from statistics import fmean
 
 import safetensors.torch
 import torch
@@ -26,14 +26,12 @@ from ablations.settings.plugins import imported, origin_of, unnamed
 from analysis.errors import unknown
 
 DOWNLOAD = "download"
-"""The value of `evaluation.weights` that fetches the weights."""
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "digits-cnn": DigitsCnn,
     "fashion-cnn": FashionCnn,
     "inception-v3-compat": InceptionV3Compat,
 }
-"""Those that ship."""
 
 
 def architecture_of(name: str) -> type[Architecture]:
@@ -85,7 +83,12 @@ def load(name: str, weights: Path | None = None) -> Extractor:
         module = architecture()
     try:
         content = path.read_bytes()
-        accuracy = _recorded(path.with_suffix(".json"), content) if weights is None else None
+        accuracy = None
+        if weights is None:
+            record = json.loads(path.with_suffix(".json").read_bytes())
+            if record["digest"] != _digest(content):
+                raise ValueError(f"it has digest {_digest(content)}, its JSON file records {record['digest']}")
+            accuracy = fmean(float(record["accuracy"][split]) for split in ("validation", "test"))
         module.holder.load_state_dict(parse(content, path), assign=True)
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -95,16 +98,7 @@ def load(name: str, weights: Path | None = None) -> Extractor:
 
 
 def _digest(content: bytes) -> str:
-    """12 hex digits of a file's SHA-256."""
     return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _recorded(path: Path, content: bytes) -> float:
-    """The held-out accuracy (validation and test are equally many images) in the record of a file with this content."""
-    record = json.loads(path.read_bytes())
-    if record["digest"] != _digest(content):
-        raise ValueError(f"it has digest {_digest(content)}, its JSON file records {record['digest']}")
-    return (float(record["accuracy"]["validation"]) + float(record["accuracy"]["test"])) / 2
 
 
 def parse(content: bytes, path: Path) -> dict[str, Tensor]:

@@ -140,10 +140,6 @@ def test_what_is_no_saved_data_set_is_refused(tmp_path):
     refused(tmp_path / "few", r"arrow gives \d+/\d/\d images \(train/validation/test\), .*each split needs 5")
     saved_images(tmp_path / "strange", {"left": 5, "right": 5})
     refused(tmp_path / "strange", "has the splits left, right, and training needs one called train")
-    parts = datasets.load_from_disk(tmp_path / "strange")
-    apart = {"train": parts["left"], "test": parts["right"].remove_columns("kind")}
-    datasets.DatasetDict(apart).save_to_disk(tmp_path / "apart")
-    refused(tmp_path / "apart", "other columns each")
     none = saved(tmp_path / "columns", {"a": datasets.Value("int64")}, [{"a": 1}])
     refused(none, r"which column of .* holds the images.*none that it has")
 

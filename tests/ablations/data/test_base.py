@@ -69,7 +69,11 @@ IMAGES = {split: torch.zeros(n, 1, 8, 8, dtype=torch.uint8) for split, n in zip(
     ("changed", "labels", "said"),
     [
         ({"val": IMAGES["test"]}, {}, "the splits train, validation, test, and there are train, validation, test, val"),
-        ({"test": torch.zeros(5, 1, 4, 4, dtype=torch.uint8)}, {}, "must have one shape, and they are .*1, 4, 4"),
+        (
+            {"test": torch.zeros(5, 1, 4, 4, dtype=torch.uint8)},
+            {},
+            r"must be \[1, 8, 8\] as in train, and are \[1, 4, 4\]",
+        ),
         ({"test": IMAGES["test"].float()}, {}, r"must be uint8 \[N, C, H, W\], and are torch.float32 .* in test"),
         ({"train": IMAGES["train"] + 17}, {}, r"grey levels must lie in 0..16, and reach 17 in train"),
         ({}, {"test": torch.zeros(5)}, r"int64 \[5\], one per example, and are torch.float32 \[5\] in test"),

@@ -102,12 +102,3 @@ def test_where_a_worker_of_several_is_killed_each_is_tried_again_alone(journal):
     assert {"s0"} <= again <= {"s0", "s1", "s2"}
     assert {met(journal, name) for name in again} <= {0.0, 1.0}, "each alone, from where it was"
     assert [met(journal, f"s{i}") for i in (3, 4, 5)] == [3.0] * 3
-
-
-def test_a_worker_ends_where_its_gpu_no_longer_answers_and_another_tries_its_stage(journal):
-    scheduler = started(journal, 1)
-    scheduler.add([toy("a", ends="breaks its GPU"), toy("b")])
-    events = told(scheduler.run())
-    assert of(events, "retried") == ["a"]
-    assert journal.failure("a").message == "ValueError: it cannot be done"
-    assert len({*pids(journal, "a"), *pids(journal, "b")}) == 3

@@ -25,7 +25,7 @@ SPACE = (
 )
 RUNGS = [50, 100, 200]
 SAMPLERS = get_args(StudyFile.model_fields["sampler"].annotation)
-MARKS = {"tpe": "thorough", "qmc": "thorough"}
+MARKS = {"tpe": "thorough"}
 """The first is killed at any moment below; the others take long."""
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 

@@ -11,24 +11,19 @@ import shutil
 import pytest
 from mlflow import MlflowClient
 
-from ablations import clean, export
+from ablations import clean
 from ablations.driver import run
 from ablations.driver.trained_cells import find
 from ablations.engine.journal import results_lock
-from ablations.grids.grid import make
 from ablations.search import __main__ as search
 from ablations.search.optimizer import Optimizer
 from ablations.search.search import Search
-from ablations.settings import grammar
-from ablations.settings.arguments import parse_run
-from ablations.settings.registry import cell_id, parameters
 from ablations.stages.bound import BoundStage
 from analysis.errors import InputError
 from analysis.reading import read_results
 from analysis.search import optimism, read_search
-from tests.ablations.conftest import HERE, said
+from tests.ablations.conftest import said
 from tests.ablations.search.conftest import POINTS
-from tests.ablations.settings.test_grammar import one_line_error
 from tests.stored import downloaded
 
 CONFIRMED = "found-confirmed"
@@ -173,32 +168,6 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
             if row["status"] == "finished":
                 assert logged.data.metrics["nll/val"] == pytest.approx(float(row["nll/val"]))
     assert counts == {"found": 9, CONFIRMED: 4}
-
-
-def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, configs, capsys):
-    assert export.main(["search=found", "name=mine", f"results={searched.results}"]) == 0
-    assert "schedule=linear,cosine,saved/mine" in capsys.readouterr().out
-    line = grammar.options_of("schedule")["saved/mine"]
-    assert re.match(r"found by found on mixture2d at T=20, trial \d+ \(nll/val \d\.\d+\)", line)
-    words = [word for word in POINTS if "=" in word and not re.match(r"schedule|study|trials|confirm|name", word)]
-    grid = make(parse_run([*words, "schedule=linear,saved/mine", "schedule.rescale=false"]))
-    cell = next(point.cell for point in grid.at_seeds() if point.levels["schedule"] == "saved/mine")
-    winner = read_search(searched.results / "found").head.winners[0].trial
-    row = next(row for row in rows_of(searched.results) if row["trial"] == str(winner))
-    assert parameters(cell)["schedule.gamma_min"] == row["schedule.gamma_min"]
-    assert cell_id(cell, cell.data.load().digest, HERE) == row["cell_id"]
-
-
-WRONG_EXPORT = {
-    "search=fond name=x": "holds no search",
-    "search=found name=x winner=best": "no winner called 'best': there are found",
-}
-
-
-@pytest.mark.parametrize("words", WRONG_EXPORT)
-def test_a_wrong_call_of_export_is_one_line(words, searched, configs, capsys):
-    arguments = [*words.split(), f"results={searched.results}"]
-    assert WRONG_EXPORT[words] in one_line_error(export.main, arguments, capsys)
 
 
 def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):

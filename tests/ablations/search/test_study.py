@@ -154,8 +154,8 @@ def test_a_wrong_call_is_one_line_and_exit_code_two(words, tmp_path, monkeypatch
 
 
 BAD_FILES = {
-    "no key of a study called 'trails': there are .*; did you mean 'trials'": {"trails": 3},
-    "no key of parameters.horizon called 'lo': .*did you mean 'low'": {"parameters": {"horizon": {"lo": 1}}},
+    "trails is no key of such a file": {"trails": 3},
+    "parameters.horizon.lo is no key": {"parameters": {"horizon": {"lo": 1}}},
     "no field of schedule=any called 'beta'": {"parameters": {"schedule.beta": {"low": 0, "high": 1}}},
     "parameters.horizon: .*needs low and high": {"parameters": {"horizon": {"low": 1}}},
     "nothing is searched: give study=NAME, or a range": {"parameters": {"schedule.s": {"low": 1e-3, "high": 1e-2}}},

@@ -40,7 +40,6 @@ WRONG = {
     "schedule=cosine schedule.beta_1=0.1": "no field of schedule=cosine called 'beta_1': there are beta_max, s",
     "evaluation.quality=[train]": "must be 'validation' or 'test', got 'train'",
     "evaluation.reference=train,test": "one reference: run it once per evaluation.reference=…",
-    "evaluation.reference=test evaluation.quality=[validation]": "held against, .*evaluation.quality=.*judges none",
     "evaluation.continuous=4 parameterization=mu": "evaluation.continuous=4 scores .* take parameterization=epsilon",
     "evaluation.metrics=mmd": r"evaluation.metrics must be a list, written \[A,B\], got 'mmd'",
     "time_input=snr": "no time_input called 'snr': there are log_snr, t; did you mean 'log_snr'",

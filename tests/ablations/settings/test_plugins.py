@@ -62,14 +62,6 @@ def test_an_edit_makes_other_cells(site):
         cell_of(row, 0)
 
 
-def test_a_cell_of_a_script_that_is_not_run_says_what_to_do():
-    row = parameters(make(parse_run([])).points[0].cell) | {"schedule": "steep", "schedule.origin": "mine.py 0123"}
-    with pytest.raises(
-        InputError, match=r"schedule=steep of this cell is of mine.py 0123, and here it is not known .*main"
-    ):
-        cell_of(row, 0)
-
-
 def test_what_a_class_calls_in_modules_beside_it_is_part_of_its_digest(site):
     text = STEEP.replace("ENDS = (-10.0, 6.0)", "from beside import ends").replace(", ENDS", ", ends()")
     digests = []
