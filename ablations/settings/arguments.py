@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from ablations.settings import grammar
