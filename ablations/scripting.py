@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ablations.settings.arguments import parse_run, parse_search
+from ablations.settings.plugins import script_words
 from ablations.settings.request import Request, SearchRequest
 from analysis.answers import Analysis, read
 from analysis.errors import InputError
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     if sys._getframe(1).f_globals.get("__name__") == "__mp_main__":
         return 0
     words = list(arguments)
-    return outcome(_main_of(words.pop(0) if words and words[0] in COMMANDS else "run"), words)
+    command = words.pop(0) if words and words[0] in COMMANDS else "run"
+    return outcome(_main_of(command), with_own(words) if command in ("run", "search") else words)
 
 
 def run(*words: str) -> Analysis:
@@ -38,12 +40,19 @@ def run(*words: str) -> Analysis:
 
     Cells that failed or diverged are rows too: the column `status` says so.
     """
-    return read(_finished("run", parse_run(list(words)), words))
+    return read(_finished("run", parse_run(with_own(words)), with_own(words)))
 
 
 def run_search(*words: str) -> Search:
     """Run a search, or continue it, and read what it found; InputError, in one line, for a wrong word."""
-    return read_search(_finished("search", parse_search(list(words)), words))
+    return read_search(_finished("search", parse_search(with_own(words)), with_own(words)))
+
+
+def with_own(words: Sequence[str]) -> list[str]:
+    """The words of a script, and those behind it in place of the same keys: `python mine.py seeds=8`."""
+    _, own = script_words() or ("", [])
+    keys = {word.partition("=")[0] for word in own}
+    return [*(word for word in words if word.partition("=")[0] not in keys), *own]
 
 
 def _finished(command: str, request: Request | SearchRequest, words: Sequence[str]) -> Path:

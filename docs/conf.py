@@ -10,6 +10,7 @@ here, as it is read: the contents, titles, the code of the notebook, the docstri
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -108,10 +109,33 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
 
         text = re.sub(core, explain, f"{text}\n", flags=re.MULTILINE)
     if name == root_doc:
+        first, heading, rest = text.partition("\n## ")
+        text = f"{first}\n{gallery(app.config.reports)}\n{heading}{rest}"
         text += "".join(contents(pages, shelf) for shelf, pages in CONTENTS.items())
     if name == "docs/findings":
         text += contents([f"../{TABLES}"])
     source[0] = text
+
+
+CARD = """<figure style="width: 320px; margin: 0">
+<a href="{page}"><b>{grid}</b></a> {question}
+<div style="width: 320px; height: 220px; overflow: hidden; border: 1px solid #8888; resize: both">
+<iframe src="{page}" title="{grid}" loading="lazy" style="width: 1280px; height: 880px; border: 0; zoom: 0.25"></iframe>
+</div></figure>"""
+
+
+def gallery(reports: str) -> str:
+    """The first screens of the committed grids' reports, each with its question."""
+    cards = ["## What grids found", "", '<div style="display: flex; flex-wrap: wrap; gap: 1em">']
+    for grid in drawn_grids(reports):
+        question = html.escape(json.loads((COMMITTED / grid / "grid.json").read_text("utf-8"))["question"])
+        cards.append(CARD.format(page=f"results/{grid}/report.html", grid=grid, question=question))
+    return "\n".join([*cards, "</div>"])
+
+
+def drawn_grids(reports: str) -> list[str]:
+    """The committed grids whose reports are drawn."""
+    return [folder.name for folder in sorted(COMMITTED.iterdir()) if fnmatch(folder.name, reports)]
 
 
 def contents(pages: list[str], shelf: str = "") -> str:
@@ -145,9 +169,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         return
     site = Path(app.outdir)
     shutil.copy(site / f"{root_doc}.html", site / "index.html")
-    grids = [folder.name for folder in sorted(COMMITTED.iterdir()) if fnmatch(folder.name, app.config.reports)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda grid: report(grid, site / "results" / grid), grids))
+        list(pool.map(lambda grid: report(grid, site / "results" / grid), drawn_grids(app.config.reports)))
 
 
 def report(grid: str, place: Path) -> None:

@@ -16,7 +16,7 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
 from ablations.settings.grammar import Range, no_such
 from ablations.settings.layers import check_key, plain_value
-from ablations.settings.plugins import base_of, unnamed, written_numbers
+from ablations.settings.plugins import base_of, script_words, unnamed, written_numbers
 from ablations.settings.registry import checked
 from ablations.settings.request import Common, Request, SearchRequest, check
 from analysis.errors import InputError
@@ -112,7 +112,10 @@ def _one(key: str, values: list[Any] | Range) -> Any:
 
 
 def _command(program: str, arguments: list[str]) -> str:
-    return shlex.join(["python", "-m", f"ablations.{program}", *(w for w in arguments if not w.startswith(SECRET))])
+    """The command as a shell reads it, without secrets: that of a script where only this knows its classes."""
+    script, words = script_words() or ("", arguments)
+    start = [script] if script else ["-m", f"ablations.{program}"]
+    return shlex.join(["python", *start, *(word for word in words if not word.startswith(SECRET))])
 
 
 def axis_levels(grid: str | None) -> dict[str, set[str]]:

@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import inspect
 import linecache
+import os
 import pkgutil
 import re
 import sys
@@ -162,6 +163,14 @@ def outside(axis: str) -> dict[str, type]:
         with suppress(InputError):
             usable[name] = imported(axis, name)
     return usable
+
+
+def script_words() -> tuple[str, list[str]] | None:
+    """The script whose classes this process has registered, with the words behind it; None where there is none."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if file is None or not any(cls.__module__ == "__main__" for cls in REGISTERED.values()):
+        return None
+    return os.path.relpath(file), [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
 
 
 def modules() -> list[str]:

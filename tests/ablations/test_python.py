@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import subprocess
 import sys
@@ -43,13 +44,14 @@ def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
     script = tmp_path / "mine.py"
     plain = "from ablations.driver import pages\npages.write_pages = lambda folder: ''\n"
     script.write_text(f"import ablations\n{plain}{text}\ncode = ablations.main({words!r})\nprint('code', code)\n")
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, "mine.py", "name=other"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "code 0" in done.stdout, done.stderr
-    rows = (tmp_path / "results" / "mine" / "runs.csv").read_text().splitlines()
+    rows = (tmp_path / "results" / "other" / "runs.csv").read_text().splitlines()
     assert "schedule.origin" in rows[0]
     assert sum("mine.py " in row for row in rows) == 1
-    head = (tmp_path / "results" / "mine" / "grid.json").read_text()
-    assert "python -m ablations.run schedule=steep,log_snr_linear" in head
+    head = json.loads((tmp_path / "results" / "other" / "grid.json").read_text())
+    assert head["command"] == "python mine.py name=other"
 
 
 def test_a_grid_gives_its_frames(results):

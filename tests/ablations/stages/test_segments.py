@@ -233,8 +233,8 @@ def test_a_score_at_a_rung_that_is_not_finite_is_none(chain, monkeypatch):
     root, stages, _ = chain
     scored, journal = bounds.bound_of, Journal(root)
 
-    def lost(*given):
-        terms = scored(*given)
+    def lost(*given, **more):
+        terms = scored(*given, **more)
         return replace(terms, L0=terms.L0 * math.nan)
 
     monkeypatch.setattr(bounds, "bound_of", lost)
