@@ -126,7 +126,8 @@ CARD = """<figure style="width: 320px; margin: 0">
 
 def gallery(reports: str) -> str:
     """The first screens of the committed grids' reports, each with its question."""
-    cards = ["## What grids found", "", '<div style="display: flex; flex-wrap: wrap; gap: 1em">']
+    style = "display: flex; flex-wrap: wrap; gap: 1em; max-height: 56em; overflow: auto"
+    cards = ["## What grids found", "", f'<div style="{style}">']
     for grid in drawn_grids(reports):
         question = html.escape(json.loads((COMMITTED / grid / "grid.json").read_text("utf-8"))["question"])
         cards.append(CARD.format(page=f"results/{grid}/report.html", grid=grid, question=question))

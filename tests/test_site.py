@@ -23,6 +23,8 @@ FOUND = {
     "FID": "docs/numbers.html#fid",
     "GPU": "docs/gpu.html#gpu",
     "SLURM": "docs/scale.html",
+    "diffusers": "docs/checkpoints.html#to-diffusers",
+    "plugin": "docs/extending.html",
 }
 """What people type, and what the search gives first."""
 
@@ -46,6 +48,7 @@ def test_the_site_is_whole_and_loads_nothing_from_elsewhere(site):
     assert "ablations.run(" in re.sub("<[^>]*>", "", pages["docs/first_hour.html"])
     assert 'href="../../rate/report.html"' in pages["results/committed/rate/table.html"]
     assert "<table" in pages["results/rate/report.html"]
+    assert '<iframe src="results/rate/report.html"' in pages["index.html"]
 
 
 @pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
