@@ -16,10 +16,10 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
 from ablations.settings.grammar import Range, no_such
 from ablations.settings.layers import check_key, plain_value
-from ablations.settings.plugins import base_of, script_words, unnamed, written_numbers
+from ablations.settings.plugins import base_of, script_words, unnamed, written_metrics, written_numbers
 from ablations.settings.registry import checked
 from ablations.settings.request import Common, Request, SearchRequest, check
-from analysis.errors import InputError
+from analysis.errors import InputError, unknown
 
 R = TypeVar("R", bound=Common)
 
@@ -146,6 +146,10 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
             checked(base_of(axis), {field: value}, axis)
         elif field and axis in AT_ONCE:
             checked(_types(base_of(axis))[field], value, key)
+            known = written_metrics() | unnamed("metric").keys()
+            for name in value if key == "evaluation.metrics" else ():
+                if name not in known:
+                    raise unknown("metric", name, known)
         elif field and not unnamed(axis) and field in written_numbers(axis):
             checked(float | None, value, key)
         elif key in AXES and str(value) not in axes.get(key, ()):

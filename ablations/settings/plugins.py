@@ -64,6 +64,13 @@ def written_numbers(axis: str) -> set[str]:
     return set().union(*found)
 
 
+def written_metrics() -> set[str]:
+    """The names of the metrics of samples that ship, by their source."""
+    sources = (path.read_text("utf-8") for path in SHIPPED.parent.glob("metrics/*.py"))
+    found = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)", "\n".join(sources), re.M)
+    return {re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in found}
+
+
 @cache
 def shipped(axis: str) -> dict[str, type]:
     """The final classes of an axis that ship, by name; each choice has a module beside the base's."""

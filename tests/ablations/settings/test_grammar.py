@@ -11,7 +11,8 @@ import pytest
 
 from ablations import publish, sample
 from ablations.driver import run
-from ablations.settings import grammar
+from ablations.metrics import registry as metrics
+from ablations.settings import grammar, plugins
 from ablations.settings.arguments import RUN, parse_run, parse_search
 from ablations.settings.cell import AXES, PLAIN, WORDS
 from ablations.settings.evaluation import Budget
@@ -42,6 +43,7 @@ WRONG = {
     "evaluation.reference=train,test": "one reference: run it once per evaluation.reference=…",
     "evaluation.continuous=4 parameterization=mu": "evaluation.continuous=4 scores .* take parameterization=epsilon",
     "evaluation.metrics=mmd": r"evaluation.metrics must be a list, written \[A,B\], got 'mmd'",
+    "evaluation.metrics=[fid,kidd]": "no metric called 'kidd'.*did you mean 'kid'",
     "time_input=snr": "no time_input called 'snr': there are log_snr, t; did you mean 'log_snr'",
     "parameterization": "'parameterization' is not key=value: see --help",
     "horizon=": "horizon= has no value",
@@ -106,6 +108,7 @@ LIGHT = (
     "--help -m",
     "grid=parametrization training.stepps=3 training.steps=0 training.precision=fp16 schedule.beta_1=abc",
     "network.channels=many sampler.steps=ten evaluation.sede=1 evaluation.n=many horizon=10k tracking.uri=htp://x",
+    "evaluation.metrics=[fidd]",
 )
 
 
@@ -128,6 +131,7 @@ assert not {{"torch", "mlflow", "pandas"}} & set(sys.modules), "heavy import"
 def test_help_lists_every_choice_and_word_with_its_line(capsys):
     core = {"time_input": TimeInput, "time": Time, "first_step": FirstStepRule, "budget": Budget}
     assert {key: set(words) for key, words in WORDS.items()} == {key: set(get_args(of)) for key, of in core.items()}
+    assert plugins.written_metrics() == {*metrics.names()}
     assert run.main(["--help"]) == 0
     text = capsys.readouterr().out
     for option, line in (entry for axis in AXES for entry in grammar.options_of(axis).items()):
