@@ -149,7 +149,7 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
             known = written_metrics() | unnamed("metric").keys()
             for name in value if key == "evaluation.metrics" else ():
                 if name not in known:
-                    raise unknown("metric", name, known)
+                    raise unknown("metric of samples", name, known)
         elif field and not unnamed(axis) and field in written_numbers(axis):
             checked(float | None, value, key)
         elif key in AXES and str(value) not in axes.get(key, ()):

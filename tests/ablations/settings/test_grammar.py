@@ -43,7 +43,7 @@ WRONG = {
     "evaluation.reference=train,test": "one reference: run it once per evaluation.reference=…",
     "evaluation.continuous=4 parameterization=mu": "evaluation.continuous=4 scores .* take parameterization=epsilon",
     "evaluation.metrics=mmd": r"evaluation.metrics must be a list, written \[A,B\], got 'mmd'",
-    "evaluation.metrics=[fid,kidd]": "no metric called 'kidd'.*did you mean 'kid'",
+    "evaluation.metrics=[fid,kidd]": "no metric of samples called 'kidd'.*did you mean 'kid'",
     "time_input=snr": "no time_input called 'snr': there are log_snr, t; did you mean 'log_snr'",
     "parameterization": "'parameterization' is not key=value: see --help",
     "horizon=": "horizon= has no value",

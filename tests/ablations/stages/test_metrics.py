@@ -131,7 +131,7 @@ def test_labels_of_samples_reach_what_reads_them(tmp_path):
     ("words", "expected"),
     [
         ("evaluation.metrics=[mdm]", "no metric called 'mdm': there are .*did you mean 'mmd'"),
-        ("evaluation.metrics=[nll]", "no metric of samples can be called 'nll', which stages measure: there are cl"),
+        ("evaluation.metrics=[nll]", "no metric of samples called 'nll': there are cl"),
         (
             "data=mixture2d network=mlp evaluation.metrics=[fid]",
             "fid is a metric of images, and this data is of points",
