@@ -130,7 +130,7 @@ def test_labels_of_samples_reach_what_reads_them(tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("evaluation.metrics=[mdm]", "no metric called 'mdm': there are .*did you mean 'mmd'"),
+        ("evaluation.metrics=[mdm]", "no metric of samples called 'mdm': there are .*did you mean 'mmd'"),
         ("evaluation.metrics=[nll]", "no metric of samples called 'nll': there are cl"),
         (
             "data=mixture2d network=mlp evaluation.metrics=[fid]",
