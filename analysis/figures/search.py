@@ -7,8 +7,10 @@ the best, and the title counts the trials beyond.
 from __future__ import annotations
 
 import math
-from typing import Literal
+import warnings
+from typing import Any, Literal
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -19,7 +21,7 @@ from analysis.figures.style import GREY, legend, panels, scale, wrapped
 from analysis.grid_json import MetricInfo
 from analysis.labels import counted, mathtext
 from analysis.schema import TRIAL
-from analysis.search import Search
+from analysis.search import Search, SearchedParameter
 
 _REACH, _SHARE = 3.0, 0.85
 """An axis reaches so many times as far from the best as the median does, and at least to this share of the values."""
@@ -60,7 +62,7 @@ def slices(search: Search) -> Figure | None:
 
 
 def pareto(search: Search) -> Figure | None:
-    """The price of one objective in the other: no trial is better in both than one of the best."""
+    """The price of one objective in the other: no trial is better in both than one of the best, which have numbers."""
     if len(_objectives(search)) < 2:
         return None
     first, second = _objectives(search)
@@ -70,9 +72,46 @@ def pareto(search: Search) -> Figure | None:
     front = [not ((x >= a) & (y >= b) & ((x > a) | (y > b))).any() for a, b in zip(x, y, strict=True)]
     for i, (name, rows) in enumerate({"trial": own, "none is better in both": own[front]}.items()):
         axes.plot(rows[first.name], rows[second.name], "os"[i], mew=0, color=f"C{i}", label=name)
+    for number, *place in search.finished.loc[own[front].index, [TRIAL, first.name, second.name]].to_numpy().tolist():
+        axes.annotate(f" {number:.0f}", (place[0], place[1]))
     _view(axes, "y", second, own[second.name])
     _view(axes, "x", first, own[first.name])
     return _named(figure, mathtext(first.head))
+
+
+def parallel(search: Search) -> Figure | None:
+    """Parameters beside the first objective, a line for each trial, the darker the better, by Optuna."""
+    ranges = {of.label: _range(of, search.finished[of.column]) for of in search.head.parameters}
+    if not _objectives(search) or None in ranges.values():
+        return None
+    import optuna
+    from optuna.visualization.matplotlib import plot_parallel_coordinate
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    first = _objectives(search)[0]
+    study = optuna.create_study(direction="minimize" if first.sign < 0 else "maximize")
+    for _, row in search.finished.dropna(subset=first.name).iterrows():
+        given = {of.label: row[of.column] for of in search.head.parameters if str(row[of.column]) not in ("", "nan")}
+        own = {label: ranges[label] for label in given}
+        study.add_trial(optuna.trial.create_trial(params=given, distributions=own, value=row[first.name]))
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        axes: Any = plot_parallel_coordinate(study, target_name=mathtext(first.label))
+    plt.close(axes.figure)
+    axes.set_title("")
+    figure: Figure = axes.figure
+    return figure
+
+
+def _range(of: SearchedParameter, tried: pd.Series[Any]) -> Any:
+    """The distribution that a parameter's trials come from, as far as these show it; None where they show none."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    values = sorted(set(tried.replace("", np.nan).dropna()))
+    if not values or of.kind == "choice":
+        return CategoricalDistribution(values) if values else None
+    if of.kind == "int":
+        return IntDistribution(int(values[0]), int(values[-1]), log=of.log)
+    return FloatDistribution(values[0], values[-1], log=of.log)
 
 
 def _named(figure: Figure, label: str) -> Figure:

@@ -160,7 +160,7 @@ def report(analysis: Analysis) -> str:
     screen, cost = first_screen(analysis, taken("differences").values()), taken("cost", "compute")
     content = [
         Part("table", "Table", [scrolled(render_table(analysis, "html"))], opened=True),
-        search_part(search, analysis.optimism, taken("history", "slices", "pareto")) if search else None,
+        search_part(search, analysis.optimism, taken(*SEARCHED)) if search else None,
         _gallery("seeds", "Every seed, as figures", taken("metrics", "lines")),
         _comparisons(analysis),
         _published(analysis),
@@ -182,6 +182,10 @@ def search_report(search: Search, folder: Path) -> str:
     lead, pages = [f"Search `{search.head.name}`: {search.head.data}"], pages_of(folder)
     parts = [search_part(search, None, figures(pages)), LEGEND]
     return render(search.head.question, lead, links_of(folder, pages), (), parts)
+
+
+SEARCHED = ("history", "slices", "parallel", "pareto")
+"""The figures of a search."""
 
 
 def search_part(search: Search, optimism: pd.DataFrame | None, figures: Mapping[str, Markup]) -> Part:
