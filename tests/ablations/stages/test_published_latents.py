@@ -52,15 +52,17 @@ def space_of(folder):
     return dc.Latents(**{key.removeprefix("space."): value for key, value in said if key.startswith("space.")})
 
 
-@pytest.mark.parametrize("kind", ["AutoencoderKL", "VQModel", "transformer"])
-def test_outputs_codes_and_images_are_those_of_a_pipeline_of_the_same_noise(kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "scale"), [("AutoencoderKL", 1), ("VQModel", 1), ("transformer", 1), ("transformer", 3)]
+)
+def test_outputs_codes_and_images_are_those_of_a_pipeline_of_the_same_noise(kind, scale, tmp_path, monkeypatch):
     from diffusers import DDIMScheduler, DDPMScheduler, DiTPipeline, LDMPipeline
 
     noise = torch.randn(T + 1, 3, *CODE, generator=torch.Generator().manual_seed(0))
     labels, sampler = (torch.tensor([3, 0, 999]), dc.Ancestral()) if kind == "transformer" else (None, dc.Ddim())
     if labels is not None:
         theirs = DiTPipeline(transformer(), autoencoder(), DDPMScheduler(variance_type="fixed_large", **CHAIN))
-        vae, asked = theirs.vae, {"class_labels": labels.tolist(), "guidance_scale": 1.0}
+        vae, asked = theirs.vae, {"class_labels": labels.tolist(), "guidance_scale": scale}
     else:
         network = randomised("UNet2DModel", sample_size=8, in_channels=2, out_channels=2, add_attention=False, **BLOCKS)
         theirs = LDMPipeline(autoencoder(kind), network, DDIMScheduler(**CHAIN))
@@ -68,7 +70,7 @@ def test_outputs_codes_and_images_are_those_of_a_pipeline_of_the_same_noise(kind
     theirs.save_pretrained(tmp_path)
     draws = iter([noise[0], *noise.flip(0)])
     for module in (type(theirs).__module__, "diffusers.schedulers.scheduling_ddpm"):
-        monkeypatch.setattr(f"{module}.randn_tensor", lambda *_, **__: next(draws))
+        monkeypatch.setattr(f"{module}.randn_tensor", lambda shape, **_: next(draws).repeat(shape[0] // 3, 1, 1, 1))
     drawn = torch.from_numpy(theirs(**asked, num_inference_steps=T, output_type="np").images)[..., 0]
     network, space, classes = dc.Published(str(tmp_path), horizon=T), space_of(tmp_path), 0 if labels is None else 1000
     scaling = (torch.full((2,), value).double() for value in space.scaling)
@@ -81,7 +83,8 @@ def test_outputs_codes_and_images_are_those_of_a_pipeline_of_the_same_noise(kind
         coded = vae.encode(raw / 127.5 - 1)
         mean, sd = (coded.latents, 0) if kind == "VQModel" else (coded.latent_dist.mean, coded.latent_dist.std)
         torch.testing.assert_close(code.encode(code.store(raw), noise[1]), 0.5 * (mean + sd * noise[1]))
-        *_, x_0 = sampler.walk(model, noise[0], model.chain(), T, lambda k: noise[k])
+        guided = dc.guided(model, model.with_labels(None), scale=scale)
+        *_, x_0 = sampler.walk(guided, noise[0], guided.chain(), T, lambda k: noise[k])
         images = (code.autoencoder.decode(code.unscaled(x_0)) / 2 + 0.5).clamp(0, 1)[:, 0]
         assert (images - drawn).abs().max() < 1e-5
         for own, row in ((labels, labels), (None, torch.full((3,), 1000))) if classes else ():
