@@ -62,7 +62,7 @@ def slices(search: Search) -> Figure | None:
 
 
 def pareto(search: Search) -> Figure | None:
-    """The price of one objective in the other: no trial is better in both than one of the best, which have numbers."""
+    """The price of one objective in the other: no trial is better in both than one that has its number beside it."""
     if len(_objectives(search)) < 2:
         return None
     first, second = _objectives(search)
