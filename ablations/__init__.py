@@ -1,6 +1,7 @@
 """Experiments on the design choices of diffusion models, by commands or from Python.
 
     @ablations.register                                  a class of one's own as a choice of its axis
+    ablations.check(Cubic())                             AssertionError, in one line, unless such a class works
     ablations.main(["grid=variance", "seeds=5"])         what `python -m ablations.run grid=variance seeds=5` does
     ablations.run("grid=variance", "seeds=5")            the same, and its frames: .runs, .curves, .comparisons, .cells
     ablations.run_search("study=schedule", "trials=40")  a search, and its frames: .trials, .rungs

@@ -12,7 +12,6 @@ LINES = {
     "sample": "draw samples from a cell that was trained",
     "export": "keep a schedule that was learned or found by a search as a choice, or a cell as a folder of diffusers",
     "publish": "deliver results to MLflow, after an outage or to another store",
-    "check": "whether a class of your own passes the checks of those that ship",
     "clean": "list, or free, the stages that nothing in a results folder needs any more",
 }
 READING = ("tables", "figures", "report")

@@ -18,7 +18,7 @@ from analysis.shell import outcome
 COMMANDS = {
     "run": "driver.run",
     "search": "search.__main__",
-    **{name: name for name in ("sample", "export", "publish", "check", "clean")},
+    **{name: name for name in ("sample", "export", "publish", "clean")},
 }
 
 
@@ -27,12 +27,18 @@ def main(arguments: Sequence[str]) -> int:
 
     Nothing happens in a worker process, which reads the script that started it.
     """
-    # A script that a worker reads for its classes: multiprocessing calls it so.
-    if sys._getframe(1).f_globals.get("__name__") == "__mp_main__":
+    if _in_worker():
         return 0
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "run"
     return outcome(_main_of(command), with_own(words) if command in ("run", "search") else words)
+
+
+def check(choice: object, data_set: object = None) -> None:
+    """AssertionError, in one line, unless a choice works; a metric is tried on `data_set`, else on digits or points.
+    Nothing happens in a worker process."""
+    if not _in_worker():
+        importlib.import_module("ablations.checking").check(choice, data_set)
 
 
 def run(*words: str) -> Analysis:
@@ -53,6 +59,11 @@ def with_own(words: Sequence[str]) -> list[str]:
     _, own = script_words() or ("", [])
     keys = {word.partition("=")[0] for word in own}
     return [*(word for word in words if word.partition("=")[0] not in keys), *own]
+
+
+def _in_worker() -> bool:
+    """True where the caller's caller is a script that a worker reads for its classes: multiprocessing calls it so."""
+    return bool(sys._getframe(2).f_globals.get("__name__") == "__mp_main__")
 
 
 def _finished(command: str, request: Request | SearchRequest, words: Sequence[str]) -> Path:

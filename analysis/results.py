@@ -101,8 +101,6 @@ def numbers(texts: pd.Series, name: str, source: Path) -> pd.Series:
 
 
 FINISHED = STATUSES[0]
-FORMULA_COLUMNS = ("figure", "series", "x", "y")
-"""The columns of formulas.csv, curves that follow from formulas alone; `series` names a line, as readers write it."""
 
 
 Key = TypeVar("Key")
@@ -136,15 +134,6 @@ class Results:
         curves["place"] = curves["cell_id"].map({cell: i for i, cell in enumerate(self.cell_ids)})
         shown = curves[curves["place"].notna() & curves["seed"].isin(seeds["seed"])]
         return shown.sort_values(["place", "curve", "seed", "x"], kind="stable", ignore_index=True)[list(CURVES)]
-
-    @cached_property
-    def formulas(self) -> pd.DataFrame:
-        """The curves of formulas in the order of their file; no rows where there is none."""
-        path = self.folder / "formulas.csv"
-        if not path.is_file():
-            return pd.DataFrame(columns=list(FORMULA_COLUMNS))
-        texts = read_csv(path, FORMULA_COLUMNS)
-        return texts.assign(x=numbers(texts["x"], "x", path), y=numbers(texts["y"], "y", path))
 
     @cached_property
     def tracking(self) -> Tracking | None:

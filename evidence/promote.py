@@ -35,11 +35,11 @@ OPTIONS = {
     "redraw": Option("draw committed grids anew, and copy nothing", "false", choices=("true", "false")),
 }
 KEPT = (
-    *("grid.json", "runs.csv", "trials.csv", CURVES_FILE, "formulas.csv", "autoencoders.csv"),
-    *("reconstructions", "strips", "samples", "figures", "table.md"),
+    *("grid.json", "runs.csv", "trials.csv", CURVES_FILE, "autoencoders.csv"),
+    *("reconstructions", "samples", "figures", "table.md"),
 )
 SHOWING = ("*.md", "docs/*.md", "docs/*.ipynb", "evidence/*.md", "benchmarks/*.md", "examples/**/*.md")
-PHOTOS = ("samples", "strips", "reconstructions")
+PHOTOS = ("samples", "reconstructions")
 ROOT = Path(__file__).parents[1]
 
 

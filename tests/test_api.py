@@ -28,7 +28,7 @@ CLASSES = [name for name in diffusion_core.__all__ if inspect.isclass(getattr(di
 
 def test_the_public_names_are_few():
     assert len(diffusion_core.__all__) <= 100, "a new choice of an axis may raise this"
-    assert sorted(ablations.__all__) == ["main", "register", "run", "run_search"]
+    assert sorted(ablations.__all__) == ["check", "main", "register", "run", "run_search"]
     assert analysis.__all__ == ["read"]
 
 

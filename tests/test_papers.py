@@ -29,8 +29,8 @@ def defined(path: Path) -> set[str]:
 
 
 def is_code(dotted: str) -> bool:
-    """True for a module of the core, the deck or the metrics, or a function or class of one; nothing is imported."""
-    package = "ablations" if dotted.startswith(("results.", "metrics.")) else "diffusion_core"
+    """True for a module of the core, the metrics or the lecture, or a function or class of one; nothing is imported."""
+    package = {"metrics": "ablations", "lecture": "examples"}.get(dotted.partition(".")[0], "diffusion_core")
     path = ROOT / package / dotted.replace(".", "/")
     return path.with_suffix(".py").is_file() or path.name in defined(path.parent.with_suffix(".py"))
 

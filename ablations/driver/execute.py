@@ -30,7 +30,6 @@ from ablations.engine.scheduler import Scheduler
 from ablations.engine.stage import code_version
 from ablations.grids.grid import Grid, make, words
 from ablations.launchers.launcher import launcher_of
-from ablations.results.deck import write_deck
 from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
@@ -64,8 +63,6 @@ def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Jou
             print("\n".join([*lines, *where(tracker)]), flush=True)
         looks = iter([plan]) if declared is None else declared.take(journal)
         ended = execute(looks, journal, folder, tracker, provenance)
-        if plan.grid.file.deck and not ended.stopped:
-            write_deck(folder, ended.records, journal, plan.here.data)
         return finish(folder, ended)
 
 

@@ -131,7 +131,6 @@ class GridFile(Part):
     footnotes: list[str] = []
     columns: list[str] = []
     expects: list[ClaimSpec] = []
-    deck: bool = False
 
     def cell_name(self, levels: Mapping[str, str]) -> str:
         """The name of the cell at these levels, as reports have it."""

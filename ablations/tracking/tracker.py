@@ -43,7 +43,7 @@ CONTENT = "content"
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
 """MLflow's documented tags of a description, in Markdown, and of what made a run."""
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
-FOLDERS = ("figures", "strips", "reconstructions")
+FOLDERS = ("figures", "reconstructions")
 """The subfolders of a results folder that its summary carries."""
 BATCH, SIDE = 1000, 512
 """The most metrics that MLflow takes in a request, and the pixels along a side to which sheets are enlarged."""

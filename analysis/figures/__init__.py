@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 _MODULES = {
-    "pictures": "samples strips reconstructions",
+    "pictures": "samples reconstructions",
     "values": "metrics differences lines cost compute",
-    "curves": "training budget weights schedules bound forward noise variances objectives reverse",
+    "curves": "training budget weights schedules bound",
     "search": "history slices parallel pareto",
 }
 FIGURES = {name: module for module, names in _MODULES.items() for name in names.split()}

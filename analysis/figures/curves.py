@@ -1,6 +1,6 @@
 """Figures of curves over training steps and over t, a line per cell: its seeds' mean, on the band of their range.
 
-Axes along which no curve changes are left out. Further figures follow from formulas alone, as in formulas.csv.
+Axes along which no curve changes are left out.
 """
 
 from __future__ import annotations
@@ -149,45 +149,3 @@ def schedules(analysis: Analysis) -> Figure | None:
     own += [Panel("", "t/T", "ᾱ", [replace(line, table=line.table / (1 + line.table)) for line in lines])]
     own += [Panel("", "training step", "γ(u) of the learned schedule", moved)] if moved else []
     return draw(own, len(own), 2.3)
-
-
-def _formulas(caption: str, *asked: tuple[str, str, str, float, float]) -> Callable[[Analysis], Figure | None]:
-    """The function that draws a panel for each `figure` of the formulas, with the labels and ratios of its axes."""
-
-    def make(analysis: Analysis) -> Figure | None:
-        places, every = list[Panel | None](), analysis.formulas
-        for figure, x, y, *log in asked:
-            least = [0 if ratio == LOG else -math.inf for ratio in log]
-            own = every[every["figure"].eq(figure) & every["x"].gt(least[0]) & every["y"].gt(least[1])]
-            series = {str(name).replace("_{t−1}", "ₜ₋₁"): table for name, table in own.groupby("series", sort=False)}
-            lines = [Line([], {name: i}, of.set_index("x")[["y"]]) for i, (name, of) in enumerate(series.items())]
-            places += [Panel("", x, y, lines, (log[0], log[1]))] if lines else []
-        return draw(places, len(places), 2.6)
-
-    make.__doc__ = caption
-    return make
-
-
-forward = _formulas(
-    "How far x_t still is from pure noise, over time and at its end: sampling starts from pure noise.",
-    ("prior", "t/T", "KL(q(xₜ | x₀) ‖ N(0, I))\n(bits/dim)", LINEAR, LOG),
-    ("prior_end", "T", "the same at t = T, which is L_T (bits/dim)", LOG, LOG),
-)
-noise = _formulas(
-    "How much of the data is left at each time, as ᾱ and as log-SNR.",
-    ("alpha_bar", "t/T", "ᾱₜ", LINEAR, LINEAR),
-    ("log_snr", "t/T", "log(ᾱₜ / (1 − ᾱₜ))", LINEAR, LINEAR),
-)
-variances = _formulas(
-    "β̃ is near β but for the first steps: the larger T, the smaller their share.",
-    ("beta_ratio", "t/T", "β̃ₜ / βₜ", LOG, LINEAR),
-)
-objectives = _formulas(
-    "How much each objective weights the error in ε at each t.",
-    ("eps_weight", "t", "weight of ‖ε − ε̂‖²,\nrelative to its mean", LOG, LOG),
-)
-reverse = _formulas(
-    "How far the true reverse step is from a Gaussian, and what that costs an exact denoiser in the bound.",
-    ("reverse_kl", "βₜ", "KL(q(xₜ₋₁ | xₜ) ‖ Gaussian)\n(nats)", LOG, LOG),
-    ("gap", "T", "bound less the exact NLL\n(bits/dim)", LOG, LOG),
-)

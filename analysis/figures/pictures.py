@@ -22,10 +22,9 @@ _LEAST, _DOWN, _PAGE = 0.34, 4, 7.5
 """The least inches of an image, the most rows of a cell's images, and the inches of all rows of cells."""
 _LEFT = 1.2
 """The inches of the texts at either side of a row of images."""
-_STRIPS = {"forward": "one image, t/T from 0 to 1", "backward": "a sample of a trained cell each, t/T from 1 to 0"}
 _GREY_LEVELS: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
-Row = tuple[str, str, Path, str]
-"""The title, label, file and scores of a row of images."""
+Row = tuple[str, Path, str]
+"""The label, file and scores of a row of images."""
 
 
 def samples(analysis: Analysis) -> Figure | None:
@@ -66,50 +65,39 @@ def samples(analysis: Analysis) -> Figure | None:
     return figure
 
 
-def strips(analysis: Analysis) -> Figure | None:
-    """One image on its way to noise under each schedule, and samples of trained cells on their way from it."""
-    rows = list[Row]()
-    for direction, what in _STRIPS.items():
-        for i, path in enumerate(sorted((analysis.folder / "strips").glob(f"{direction}-*.png"))):
-            name = path.stem.removeprefix(f"{direction}-").replace("log_snr", "log-SNR").replace("_", " ")
-            rows.append(("" if i else f"{direction}: {what}", name, path, ""))
-    return _image_rows(rows)
-
-
 def reconstructions(analysis: Analysis) -> Figure | None:
     """The same test images through each autoencoder of the first seed: what is lost here, no diffusion brings back."""
     folder = analysis.folder / "reconstructions"
     coded = analysis.runs[(analysis.runs["seed"] == analysis.meta.seeds[0]) & analysis.runs[AUTOENCODER].ne("")]
     first = coded.drop_duplicates(AUTOENCODER)
     axes = telling(analysis, dict(zip(coded["cell_id"], coded[AUTOENCODER], strict=True)), eq)
-    rows = [("", "originals", folder / "originals.png", "")]
+    rows: list[Row] = [("originals", folder / "originals.png", "")]
     asked = [m for m in analysis.metrics if m.name in first and m.name.startswith(("psnr/", "rfid/"))]
     for run in first.to_dict("records"):
         scores = "\n".join(f"{m.label} {Rounding(m.decimals).number(run[m.name])} {m.unit or ''}" for m in asked)
         label = parts(analysis, axes, run["cell_id"]) or analysis.names[run["cell_id"]]
-        rows.append(("", label, folder / f"{run[AUTOENCODER]}.png", scores))
+        rows.append((label, folder / f"{run[AUTOENCODER]}.png", scores))
     return _image_rows(rows)
 
 
 def _image_rows(rows: Sequence[Row]) -> Figure | None:
-    """A row of square images from each file that there is: the title above, the label at its left, scores at its right;
-    None without any file."""
+    """A row of square images from each file that there is, the label at its left, scores at its right; None without any
+    file."""
     width, bottom, placed = WIDTH - 2 * _LEFT, 0.05, []
-    for head, label, path, scores in reversed([row for row in rows if row[2].is_file()]):
+    for label, path, scores in reversed([row for row in rows if row[1].is_file()]):
         strip = imread(path)
         strip = strip[:, : len(strip) * int(width / _LEAST)]
         height = width * len(strip) / strip.shape[1]
-        placed.append((head, label, scores, strip, bottom, height))
-        bottom += height + 0.04 + 0.25 * bool(head)
+        placed.append((label, scores, strip, bottom, height))
+        bottom += height + 0.04
     figure = Figure((WIDTH, bottom))
     figure.patch.set_alpha(0.0)
-    for head, label, scores, strip, low, height in reversed(placed):
+    for label, scores, strip, low, height in reversed(placed):
         axes = figure.add_axes((_LEFT / WIDTH, low / bottom, width / WIDTH, height / bottom))
         axes.imshow(strip, aspect="auto", **_GREY_LEVELS)
         edges = np.arange(1, strip.shape[1] / len(strip)) * len(strip) - 0.5
         axes.vlines(edges, *axes.get_ylim(), color="white", lw=2.5)
         axes.set_axis_off()
-        axes.set_title(head, color=GREY, weight="bold", pad=4)
         axes.text(-0.02, 0.5, wrapped(label, 18), color=GREY, ha="right", va="center", transform=axes.transAxes)
         axes.text(1.02, 0.5, mathtext(scores), color=GREY, va="center", transform=axes.transAxes)
     return figure if placed else None

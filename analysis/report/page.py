@@ -26,7 +26,7 @@ from analysis.schema import AT, HELD_OUT
 
 FILES = ("table.csv", "table.md", "table.tex", "comparisons.csv", "cells.csv", "runs.csv", "trials.csv", "grid.json")
 """The files that a page links to, where they exist."""
-PHOTOS = ("samples", "reconstructions", "strips")
+PHOTOS = ("samples", "reconstructions")
 """The figures whose colours are kept, on a dark page too."""
 DPI = 110
 """The dots per inch at which figures are shown."""

@@ -8,7 +8,7 @@ from ablations_stripes.metric import Straightness
 from ablations_stripes.network import Transformer
 from ablations_stripes.schedule import Laplace
 
-from ablations.check import check
+from ablations import check
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from ablations.data.tensors import write_tensors
 from ablations.engine.journal import Journal, Result
 from ablations.results.folder import write_samples
 from ablations.results.records import Record
-from ablations.results.sample_sheets import write_nearest, write_sheet
+from ablations.results.sample_sheets import sheet, write_nearest, write_sheet
 from ablations.stages.artifacts import SAMPLES
 from tests.ablations.conftest import TINY, plan_of
 
@@ -61,3 +61,16 @@ def test_beside_samples_stand_the_training_images_nearest_to_them(tmp_path):
     by_hand = write_sheet(tmp_path / "by_hand", data.images["train"][expected], data)
     np.testing.assert_array_equal(np.asarray(Image.open(nearest)), np.asarray(Image.open(by_hand)))
     assert expected[30:].tolist() == [5, 600]
+
+
+def test_a_strip_puts_images_edge_to_edge():
+    images = torch.tensor([[[[0, 1], [2, 3]]], [[[3, 2], [1, 0]]]], dtype=torch.uint8)
+    np.testing.assert_array_equal(np.asarray(sheet(images, 4, gap=0)), [[0, 85, 255, 170], [170, 255, 85, 0]])
+
+
+def test_a_colour_strip_keeps_its_channels():
+    images = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
+    images[1, 2] = 255
+    picture = np.asarray(sheet(images, 256, gap=0))
+    assert picture.shape == (2, 4, 3)
+    np.testing.assert_array_equal(picture[0, 3], [0, 0, 255])

@@ -78,13 +78,3 @@ def test_schedules_show_log_snr_alpha_bar_and_what_learned(tmp_path):
     assert labelled(snr)["b"][-1] == pytest.approx([1.0, -6.0])
     assert labelled(alpha)["b"][0] == pytest.approx([1 / 3, 1 / (1 + np.exp(-6.0))])
     np.testing.assert_allclose(labelled(gamma)["b"], [[10, 1], [20, 2], [30, 3]])
-
-
-def test_formulas_are_drawn_where_their_axes_can_show_them(tmp_path):
-    folder = make_folder(tmp_path / "g", {"a": [2.0], "b": [2.1]})
-    rows = ["prior,cosine,0.5,0.1", "prior,cosine,1.0,0", "gap,linear,10,3"]
-    (folder / "formulas.csv").write_text("\n".join(["figure,series,x,y", *rows, ""]))
-    (prior,) = drawn("forward", folder).axes
-    np.testing.assert_allclose(labelled(prior)["cosine"], [[0.5, 0.1]])
-    assert legend_of(drawn("reverse", folder)) == ["linear"]
-    assert drawn("variances", folder) is None

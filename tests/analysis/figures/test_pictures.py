@@ -52,16 +52,6 @@ def test_points_are_shown_in_the_square_of_held_out_ones(tmp_path):
     assert drawn("samples", make_folder(tmp_path / "h", {"a": [2.0]})) is None
 
 
-def test_strips_are_rows_by_direction(tmp_path):
-    folder = make_folder(tmp_path / "g", {"linear": [2.0], "cosine": [2.1]})
-    for name, value in (("forward-linear", 50), ("forward-cosine", 40), ("backward-linear", 60)):
-        picture(folder / "strips" / f"{name}.png", np.full((8, 24), value))
-    figure = drawn("strips", folder)
-    assert [round(255 * axes.images[0].get_array().min()) for axes in figure.axes] == [40, 50, 60]
-    assert [title(axes)[:8] for axes in figure.axes] == ["forward:", "", "backward"]
-    assert drawn("strips", make_folder(tmp_path / "h", {"a": [2.0]})) is None
-
-
 def test_reconstructions_name_the_autoencoders_by_what_tells_them_apart(tmp_path):
     psnr = {"label": "PSNR", "unit": "dB", "direction": "max", "decimals": 1, "part": "autoencoder"}
     values = {(a, b): {0: {"psnr/test": 20.0 + "pq".index(a)}} for a in "pq" for b in "xy"}

@@ -1,4 +1,4 @@
-"""The check of choices: what ships passes, what is wrong is told in a line, and the command leaves no choice out."""
+"""The check of choices: what ships passes, and what is wrong is told in a line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ablations.data.base import Data, DataSet, image_data
 from ablations.metrics import extractors
 from ablations.metrics.metric import Judged, Metric, MetricInfo
 from ablations.metrics.registry import metric_of, names
-from analysis.errors import InputError
 
 
 def noise(n: int, seed: int | None) -> torch.Tensor:
@@ -89,41 +88,17 @@ WRONG = [
 @pytest.mark.parametrize(("choice", "line"), WRONG, ids=[line[9:40] for _, line in WRONG])
 def test_what_is_wrong_is_told_in_one_line(choice, line):
     with pytest.raises(AssertionError) as caught:
-        check.check(choice)
+        check(choice)
     assert re.match(line, str(caught.value))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("metric", [*map(metric_of, names()), Contrast()], ids=lambda metric: type(metric).__name__)
 def test_a_metric_that_ships_passes(metric):
-    check.check(metric)
+    check(metric)
 
 
 def test_an_extractor_that_ships_passes_and_a_set_in_which_nothing_is_wrong():
     for name in ("digits-cnn", "fashion-cnn"):
-        check.check(extractors.load(name).module)
-    check.check(Drawn())
-
-
-def test_every_choice_that_is_named_is_checked_and_one_that_cannot_be_made_hides_no_other(capsys):
-    assert (
-        check.main(["schedule=linear", "schedule.beta_T=2.0", "timesteps=uniform,low_discrepancy", "metric=mmd"]) == 1
-    )
-    first, *others = capsys.readouterr().out.splitlines()
-    assert first.startswith("schedule=linear does not pass: linear needs 0 < beta_1 <= beta_T < 1")
-    named = ("timesteps=uniform", "timesteps=low_discrepancy", "metric=mmd")
-    assert others == [f"{choice} passes its checks" for choice in named]
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        ([], "nothing is named to be checked"),
-        (["training=default"], "no axis called 'training'"),
-        (["schedule.s=0.1"], "is a field of one choice, with one value: give schedule=NAME once beside it"),
-        (["schedule=cosine", "schedule=linear"], "schedule is given twice"),
-    ],
-)
-def test_a_wrong_call_is_one_line(words, line):
-    with pytest.raises(InputError, match=line):
-        check.main(words)
+        check(extractors.load(name).module)
+    check(Drawn())

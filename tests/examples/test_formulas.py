@@ -1,4 +1,4 @@
-"""The deck's curves against the papers' formulas, written out in numpy."""
+"""The lecture's curves against the papers' formulas, written out in numpy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from ablations.data.base import Data
-from ablations.results import deck
 from diffusion_core.encodings import Continuous
+from examples.lecture import formulas
 
 T = 1000
 
@@ -21,7 +21,7 @@ def x0():
 
 @pytest.fixture(scope="module")
 def drawn(x0):
-    return deck.formula_figures(Data({"train": x0, "validation": x0, "test": x0}, {}, Continuous()))
+    return formulas.formula_figures(Data({"train": x0, "validation": x0, "test": x0}, {}, Continuous()))
 
 
 def linear(horizon, scale=1.0):
@@ -92,7 +92,7 @@ def test_every_objective_that_weighs_by_t_is_shown(drawn):
     from ablations.settings.registry import classes
     from diffusion_core.objectives import Hybrid, Simple
 
-    shown = {type(objective) for objective in deck.OBJECTIVES.values()} | {Hybrid}
+    shown = {type(objective) for objective in formulas.OBJECTIVES.values()} | {Hybrid}
     assert shown == set(classes("objective").values())
     assert Simple in shown
-    assert drawn["eps_weight"].keys() == deck.OBJECTIVES.keys()
+    assert drawn["eps_weight"].keys() == formulas.OBJECTIVES.keys()

@@ -1,13 +1,12 @@
-"""`python -m ablations.check AXIS=NAME …`: whether choices work, a line each; `check` from Python.
+"""`ablations.check(choice)`: whether a class of one's own works, built in or not.
 
-It is meant for classes of one's own. Fields are set as anywhere: schedule=mine schedule.width=3. A choice of diffusion
-goes through `diffusion_core.checking`; data, metrics and extractors through a few rules of their own here.
+A choice of diffusion goes through `diffusion_core.checking`; data, metrics and extractors through a few rules of their
+own here.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
@@ -17,25 +16,10 @@ from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.metrics.judging import Yardstick
 from ablations.metrics.metric import Examined, Metric
-from ablations.metrics.registry import metric_of
-from ablations.settings import grammar
-from ablations.settings.layers import values_of
-from ablations.settings.plugins import EXTENSIBLE
-from ablations.settings.registry import build
-from analysis.errors import InputError, unknown
-from analysis.shell import exit_code
 from diffusion_core import checking
 from diffusion_core.checking import expect
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import seeded
-
-AXES = tuple(axis for axis in EXTENSIBLE if axis != "space")
-HELP = f"""python -m ablations.check AXIS=NAME [AXIS.FIELD=VALUE] [AXIS=NAME …] [configs=DIR]
-
-Whether choices work: a line each.
-
-  AXIS    {", ".join(AXES)}
-          a metric is tried on data=NAME where that is given, else on digits or points"""
 
 
 def check(choice: object, data_set: DataSet | None = None) -> None:
@@ -114,59 +98,3 @@ def check_metric(metric: Metric, data_set: DataSet) -> None:
     direction = metric.info.direction
     better = metric.info.sign * (first - worse) > 0 or direction == "none"
     expect(f"real samples' {first:.6g} to be better than noise's (direction {direction})", better, f"{worse:.6g}")
-
-
-def main(arguments: list[str]) -> int:
-    """Exit code 0; 1 if a choice does not pass, or there is none of its name; 2 for a wrong call."""
-    if {"--help", "-h"} & set(arguments):
-        print(HELP)
-        return 0
-    named, fields = parse(arguments)
-    passed = [_passes(axis, name, fields, named) for axis, names in named.items() for name in names]
-    return 0 if all(passed) else 1
-
-
-def parse(arguments: list[str]) -> tuple[dict[str, list[str]], dict[str, Any]]:
-    """The names to be checked by axis, and the fields that are set; InputError for a wrong word."""
-    texts = grammar.texts(arguments)
-    grammar.use(texts.pop("configs", None))
-    given = {key: grammar.values(key, text) for key, text in texts.items()}
-    settings = {key: values for key, values in given.items() if isinstance(values, list)}
-    named = {key: list(map(str, values)) for key, values in settings.items() if "." not in key}
-    for key, values in settings.items():
-        axis = key.split(".")[0]
-        if axis not in AXES:
-            raise unknown("axis", axis, AXES)
-        if "." in key and (len(named.get(axis, [])) != 1 or len(values) != 1):
-            raise InputError(f"{key} is a field of one choice, with one value: give {axis}=NAME once beside it")
-    if not named:
-        raise InputError("nothing is named to be checked: give AXIS=NAME, schedule=mine say")
-    return named, {key: values[0] for key, values in settings.items() if "." in key}
-
-
-def built(axis: str, name: str, fields: dict[str, Any]) -> Any:
-    """The choice; for an extractor its network, with its weights where it has any."""
-    if axis == "extractor":
-        architecture = extractors.architecture_of(name)
-        return extractors.load(name).module if architecture.shipped else architecture()
-    if axis == "metric":
-        return metric_of(name)
-    own = {key: value for key, value in fields.items() if key.startswith(f"{axis}.")}
-    return build(axis, values_of(axis, {axis: name, **own}))
-
-
-def _passes(axis: str, name: str, fields: dict[str, Any], named: dict[str, list[str]]) -> bool:
-    """True where a choice passes; prints a line that says so, or what was expected and found."""
-    data = named.get("data", [None])[0] if axis == "metric" else None
-    what = f"{axis}={name}" + (f" on data={data}" if data else "")
-    try:
-        check(built(axis, name, fields), built("data", data, fields) if data else None)
-    except (AssertionError, ValueError) as error:
-        print(f"{what} does not pass: {' '.join(str(error).removeprefix(f'{axis}={name}: ').split())}")
-        return False
-    print(f"{what} passes its checks")
-    return True
-
-
-if __name__ == "__main__":
-    raise SystemExit(exit_code(main))

@@ -10,9 +10,9 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from ablations.data.shipped import Mixture2d
-from ablations.results import mixture
 from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.variances import Beta
+from examples.lecture import mixture
 
 
 def marginal(data, alpha_bar):

@@ -29,8 +29,7 @@ from diffusion_core.stratified import Stratification
 from diffusion_core.terms import bits_per_dim
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, Variance
-
-Curve = tuple[list[float], list[float]]
+from examples.lecture.formulas import Curve
 
 BETAS = tuple(np.geomspace(1e-3, 0.99, 25).tolist())
 LEVELS = (1.0, 0.9, 0.5)

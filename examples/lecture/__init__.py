@@ -1,0 +1,1 @@
+"""A lecture's pictures, from formulas, a known mixture and cells that were trained."""
