@@ -14,6 +14,7 @@ import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from ablations.driver.trained_cells import cell_in
 from ablations.results.csv_text import rows_of
@@ -43,24 +44,25 @@ PANELS = {
 """Picture → its panels: a figure of the formulas, its axes' labels and scales."""
 
 
-def panel(curves: Mapping[str, Curve], x: str, y: str, *log: float) -> Panel:
-    """The panel of a figure's curves, by what its axes can show of them."""
+def panel(looks: dict[str, int], curves: Mapping[str, Curve], x: str, y: str, *log: float) -> Panel:
+    """The panel of a figure's curves, by what its axes can show of them; a name has one look in a picture."""
     lines = []
-    for i, (name, (xs, ys)) in enumerate(curves.items()):
+    for name, (xs, ys) in curves.items():
         table = pd.DataFrame({"y": ys}, index=xs)
         least = [0 if ratio == LOG else -math.inf for ratio in log]
-        lines.append(Line([], {name: i}, table[(table.index > least[0]) & (table["y"] > least[1])]))
+        look = {name: looks.setdefault(name, len(looks))}
+        lines.append(Line([], look, table[(table.index > least[0]) & (table["y"] > least[1])]))
     return Panel("", x, y, lines, (log[0], log[1]))
 
 
 def rows_of_images(rows: Mapping[str, Tensor]) -> Figure:
-    """A row of grey or coloured images for each name, [N, C, H, W], from dark to light."""
+    """A row of grey or coloured images for each name, [N, C, H, W], a pixel apart."""
     figure = Figure((WIDTH, 0.6 * len(rows)), layout="compressed")
     for axes, (name, images) in zip(figure.subplots(len(rows), 1, squeeze=False).flat, rows.items(), strict=True):
-        side_by_side = images.permute(2, 0, 3, 1).flatten(1, 2).numpy()
-        axes.imshow(side_by_side[..., 0] if side_by_side.shape[-1] == 1 else side_by_side, cmap="gray")
+        tiled = make_grid(images.float(), nrow=len(images), padding=1, pad_value=1.0, normalize=True)
+        axes.imshow(tiled.permute(1, 2, 0))
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
-        axes.set(xticks=[], yticks=[])
+        axes.set(xticks=[], yticks=[], frame_on=False)
     return figure
 
 
@@ -69,7 +71,8 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
     first = rows_of(folder / "runs.csv", ("cell_id", "seed"))[0]
     curves = {**formula_figures(cell_in(first).data.load()), **mixture.figures()}
     for name, panels in PANELS.items():
-        if figure := draw([panel(curves[curve], *axes) for curve, *axes in panels], len(panels), 2.6):
+        looks = dict[str, int]()
+        if figure := draw([panel(looks, curves[curve], *axes) for curve, *axes in panels], len(panels), 2.6):
             yield name, figure
     for direction, rows in strips(folder).items():
         yield f"strips-{direction}", rows_of_images(rows)

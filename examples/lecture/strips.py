@@ -43,7 +43,10 @@ def strips(folder: Path) -> dict[str, dict[str, Tensor]]:
 def trained_cells(folder: Path) -> Iterator[tuple[str, Cell, Diffusion]]:
     """The first finished run of each schedule with its network, on the CPU."""
     rows = [row for row in rows_of(folder / "runs.csv", ("schedule", "status")) if row["status"] == "finished"]
-    for name, row in {row["schedule"]: row for row in reversed(rows)}.items():
+    firsts = dict[str, dict[str, str]]()
+    for row in rows:
+        firsts.setdefault(row["schedule"], row)
+    for name, row in firsts.items():
         cell = cell_in(row)
         model = trained(cell, row, journal_of(folder.parent, ""), torch.device("cpu"))
         if isinstance(model, Diffusion):
