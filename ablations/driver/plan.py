@@ -68,7 +68,8 @@ class Conditions:
         """A point with its cell's identity, its name and, unless there is a reason why it makes no sense, its stages.
         It is scored at these `rungs`, or at those that it asks for."""
         digest, cell, reason = self.data.digest, self.resolved(point.cell), point.refusal
-        stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, rungs)
+        asked = digest, self.precision_of(cell), self.extractor, rungs, self.launcher.shares
+        stages = [] if reason else stages_of(cell, *asked)
         return Run(point.levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
 
 

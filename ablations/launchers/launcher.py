@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import Annotated
@@ -31,9 +31,11 @@ from diffusion_core.precision import Asked, Precision, resolve_precision
 
 @dataclass(frozen=True)
 class Launcher(ABC):
-    """A place where stages run, in workers that train up to `together` networks side by side."""
+    """A place where stages run, in workers that train up to `together` networks side by side. A cell's bound and its
+    samples are computed in so many `shares`, by a worker each: for large networks, of which there are few cells."""
 
     together = 1
+    shares: Annotated[int, Field(ge=1, le=4096)] = field(default=1, kw_only=True)
 
     @abstractmethod
     def devices(self, device: str, threads: int) -> list[str]:

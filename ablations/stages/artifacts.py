@@ -9,6 +9,7 @@ fit              fit.safetensors
 bound            bound.safetensors, and a file of each further likelihood (`PER_IMAGE`)
 samples          samples.safetensors: all sets, one after the other; at a rung, the first of them
 bound, samples   while they run, checkpoint.safetensors: the pieces that are done
+share            pieces.safetensors: some of the pieces of a bound or of samples
 reconstruction   reconstructions.safetensors
 """
 
@@ -17,18 +18,17 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from torch import Tensor
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.journal import CHECKPOINT, STAGE, Damaged
+from ablations.engine.journal import CHECKPOINT, STAGE, Damaged, Journal
 from analysis.files import write_text
 
 WEIGHTS, HISTORY, FIT = "weights.safetensors", "metrics.jsonl", "fit.safetensors"
-SAMPLES, RECONSTRUCTIONS = "samples.safetensors", "reconstructions.safetensors"
+SAMPLES, PIECES, RECONSTRUCTIONS = "samples.safetensors", "pieces.safetensors", "reconstructions.safetensors"
 MOMENTS, TERMS = ("noise", "noise_se", "error", "alpha_bar", "data"), "terms"
 """The moments of the network, per t, that a fitted variance reads, and the terms of all steps for a fitted spacing."""
 SHOWN = 12
@@ -46,7 +46,6 @@ PER_IMAGE = {
 CHECKPOINT_SECONDS = 20.0
 """Seconds between two checkpoints, at least."""
 
-T = TypeVar("T", Tensor, Tensor | None)
 History = list[dict[str, float]]
 """The reports of a training, from its first step on."""
 
@@ -81,22 +80,34 @@ def read_history(folder: Path) -> History:
 
 
 class Pieces:
-    """The pieces of a stage's work by their numbers: those in its checkpoint, where it was stopped, are kept."""
+    """The pieces of a stage's work by their numbers: those in its checkpoint, where it was stopped, are kept. Others
+    than every `count`-th from `place` on are None."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.saved = folder, time.monotonic()
+    def __init__(self, folder: Path, place: int = 0, count: int = 1) -> None:
+        self.folder, self.place, self.count, self.saved = folder, place, count, time.monotonic()
         self.done: dict[str, Tensor] = {}
         try:
             self.done |= read_artifact(folder, CHECKPOINT)[0] if (folder / CHECKPOINT).exists() else {}
         except Damaged as damaged:
             print(f"{folder.name} begins anew, since {damaged.what}", file=sys.stderr)
 
-    def __call__(self, number: int, make: Callable[[], T]) -> T | Tensor:
-        if (name := str(number)) in self.done:
-            return self.done[name]
+    def __call__(self, number: int, make: Callable[[], Tensor | None]) -> Tensor | None:
+        if (name := str(number)) in self.done or number % self.count != self.place:
+            return self.done.get(name)
         if (made := make()) is not None:
             self.done[name] = made.cpu()
             if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
                 write_artifact(self.folder, CHECKPOINT, self.done)
                 self.saved = time.monotonic()
         return made
+
+
+def pieces_of(stage: str, shares: Iterable[str], journal: Journal) -> tuple[Pieces, float]:
+    """The pieces of a stage with those that its shares have done, and the seconds that these took."""
+    pieces, seconds = Pieces(journal.folder(stage)), 0.0
+    for share in shares:
+        pieces.done |= read_artifact(journal.folder(share), PIECES)[0]
+        result = journal.result(share)
+        assert result is not None, "shares are done before they are put together"
+        seconds += result.metrics["seconds"]
+    return pieces, seconds

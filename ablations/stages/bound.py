@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.registry import average_read, content_hash, describe, described
-from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, write_artifact
+from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, pieces_of, write_artifact
 from ablations.stages.restore import Model, Parts, diverged_before, given, labels_of, load, load_learner, remark_on_fit
 from ablations.stages.stage import Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
@@ -38,7 +39,7 @@ from diffusion_core.flow import flow_likelihood
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.latents import Vae
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
-from diffusion_core.stratified import Stratification
+from diffusion_core.stratified import HALVES, Stratification
 from diffusion_core.variances import Fitted
 
 
@@ -79,21 +80,22 @@ class BoundStage(Stage):
 
     parts: Parts
     held_out: HeldOut
+    shares: tuple[str, ...] = ()
     kind = "bound"
     work = "bound"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
-        return "scoring", float(len(data.images[self.held_out]) * sum(bound_passes(self.cell, self.held_out)))
+        bound, *further = bound_passes(self.cell, self.held_out)
+        return "scoring", float(len(data.images[self.held_out]) * (sum(further) + bound * (not self.shares)))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
-        cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.held_out]
-        whole = load(cell, data, bench.journal, self.parts, device)
-        images, model = data.images[self.held_out].to(whole.device), given(whole, labels_of(cell, data, self.held_out))
-        began = time.monotonic()
-        scored = bound_of(cell, model, images, piece=Pieces(bench.folder))
-        metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": time.monotonic() - began}
+        cell, plan, name, began = self.cell, self.cell.evaluation, SHORT[self.held_out], time.monotonic()
+        pieces, seconds = pieces_of(bench.stage, self.shares, bench.journal)
+        model, images, scored = self.compute(bench, data, device, pieces)
+        seconds += time.monotonic() - began
+        metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": seconds}
         if not math.isfinite(metrics[f"nll/{name}"]):
             return ended(metrics, f"the {self.doing} is not finite")
         if self.rung:
@@ -106,6 +108,18 @@ class BoundStage(Stage):
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
         curves: Curves = {"bound_per_t/test": (k, scored.per_step.tolist())} if k and name == "test" else {}
         return ended(metrics, remark=remark_on_fit(cell, bench.journal, self.parts), curves=curves)
+
+    def compute(self, bench: Bench, data: Data, device: torch.device, pieces: Pieces) -> tuple[Model, Tensor, Bound]:
+        """The model, the images, and their bound; pieces that are done by others count as 0."""
+        whole = load(self.cell, data, bench.journal, self.parts, device)
+        model = given(whole, labels_of(self.cell, data, self.held_out))
+        images = data.images[self.held_out].to(whole.device)
+
+        def piece(number: int, make: Callable[[], Tensor]) -> Tensor:
+            made = pieces(number, make)
+            return torch.zeros(HALVES, len(images)).double() if made is None else made
+
+        return model, images, bound_of(self.cell, model, images, piece=piece)
 
     def _further(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         """The metrics of all likelihoods beyond the bound that are asked for."""

@@ -20,6 +20,7 @@ from ablations.stages.autoencoder import AutoencoderImport, AutoencoderStage, au
 from ablations.stages.bound import BoundStage, FitStage, bound_content, fit_of, parts_read
 from ablations.stages.restore import Parts
 from ablations.stages.samples import SamplesStage, guidance_of, samples_content
+from ablations.stages.shares import shared
 from ablations.stages.stage import Stage
 from ablations.stages.training import GuideStage, TrainingStage, cut, linked, segment_of
 from diffusion_core.averages import Tracked
@@ -70,10 +71,16 @@ def parts_of(cell: Cell, digest: str, precision: Precision) -> Parts:
 
 
 def stages_of(
-    cell: Cell, digest: str, precision: Precision, extractor: str | None, rungs: Sequence[int] | None = None
+    cell: Cell,
+    digest: str,
+    precision: Precision,
+    extractor: str | None,
+    rungs: Sequence[int] | None = None,
+    shares: int = 1,
 ) -> list[Stage]:
     """The stages of a cell in order; `digest` is the data's, `extractor` the identity of its features. The bound is
-    taken at the steps `rungs`, or where the cell asks for it, and there samples may be judged too."""
+    taken at the steps `rungs`, or where the cell asks for it, and there samples may be judged too. At the end both are
+    computed in so many `shares`."""
     parts, stages = parts_of(cell, digest, precision), list[Stage]()
     if parts.autoencoder is not None:
         kind = AutoencoderImport if cell.space.pretrained else AutoencoderStage
@@ -102,14 +109,15 @@ def stages_of(
         if cell.space.likelihood:
             of_bound = parts_read(cell, parts, cell.evaluation.horizon)
             bound = content_hash(bound_content(cell, of_bound, split))
-            stages.append(BoundStage(bound, cell, needs, parts=of_bound, held_out=split))
+            stages += shared(BoundStage(bound, cell, needs, parts=of_bound, held_out=split), shares)
             needs = (*needs, bound)
         if split in cell.evaluation.quality:
             sets = cell.evaluation.drawn_sets
             content = samples_content(cell, read, split, extractor, sets)
             samples = content_hash(content | ({"checkpoints": checkpoints} if checkpoints else {}))
             own: dict[str, Any] = {"parts": read, "held_out": split, "sets": sets, "checkpoints": checkpoints}
-            stages += [*guides, SamplesStage(samples, cell, (*needs, *guiding, *checkpoints), **own)]
+            drawn = SamplesStage(samples, cell, (*needs, *guiding, *checkpoints), **own)
+            stages += [*guides, *shared(drawn, shares)]
             guides, needs = [], (*needs, samples)
     if parts.autoencoder is not None:
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))
@@ -175,9 +183,9 @@ def needed_by(stage: Stage, stages: Iterable[Stage]) -> list[Stage]:
 
 
 def missing(stages: Iterable[Stage], journal: Journal) -> list[Stage]:
-    """The stages that have no result yet, in order. A segment on its way is only missing for one that needs it."""
+    """The stages that have no result yet, in order. One on the way is only missing for another that needs it."""
     stages = list(stages)
-    asked = (stage for stage in stages if not (isinstance(stage, TrainingStage) and stage.on_the_way))
+    asked = (stage for stage in stages if not stage.on_the_way)
     done = {stage.id for stage in stages if journal.result(stage.id) is not None}
     return _in_order(asked, stages, done)
 

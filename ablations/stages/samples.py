@@ -36,7 +36,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.registry import average_read, content_hash, described
-from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, write_artifact
+from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, pieces_of, write_artifact
 from ablations.stages.bound import chain_content
 from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
 from ablations.stages.stage import Passes, Stage, ended, scored
@@ -65,34 +65,24 @@ class SamplesStage(Stage):
     held_out: HeldOut
     sets: int
     checkpoints: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
     kind = "samples"
     work = "samples"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
-        return "sampling", float(self.sets * set_size(self.cell, self.held_out, data) * passes_of_sample(self.cell))
+        own = 0 if self.shares else self.sets * set_size(self.cell, self.held_out, data)
+        return "sampling", float(own * passes_of_sample(self.cell))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """Draw, judge and keep the sets."""
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
-        cell = settled(self.cell, bench.journal, self.parts)
-        sources = [replace(self.parts, training=one) for one in (self.parts.training, *self.checkpoints)]
-        models = [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
-        model, n, began = models[0], set_size(cell, self.held_out, data), time.monotonic()
-        total, together = n * self.sets, n if len(models) > 1 else cell.network.at_once
-        piece, drawn = Pieces(bench.folder), list[Tensor]()
-        for first in range(0, total, together):
-            count, of = min(together, total - first), models[first // together % len(models)]
-
-            def progress(share: float, first: int = first, count: int = count) -> None:
-                bench.progress((first + share * count) / total)
-
-            own = piece(first, partial(draw_samples, cell, of, count, progress, first))
-            if own is None:
-                return ended({}, f"the {self.doing} are not finite")
-            drawn.append(own.to(device))
-        samples = torch.cat(drawn)
-        seconds = time.monotonic() - began
+        cell, n, began = self.cell, set_size(self.cell, self.held_out, data), time.monotonic()
+        pieces, seconds = pieces_of(bench.stage, self.shares, bench.journal)
+        model, samples = self.compute(bench, data, device, pieces)
+        if samples is None:
+            return ended({}, f"the {self.doing} are not finite")
+        seconds += time.monotonic() - began
         yardstick = yardstick_of(cell, self.held_out, data, samples.device)
         if self.rung:
             write_artifact(bench.folder, SAMPLES, {"samples": samples[:SHOWN]})
@@ -104,6 +94,28 @@ class SamplesStage(Stage):
         values = yardstick.values(yardstick.default, torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
         return scored(values, costs)
+
+    def compute(
+        self, bench: Bench, data: Data, device: torch.device, pieces: Pieces
+    ) -> tuple[Model | Guided, Tensor | None]:
+        """The network at the training's end, and the sets one after the other; None where they are not finite, or
+        others do some of their pieces."""
+        cell = settled(self.cell, bench.journal, self.parts)
+        sources = [replace(self.parts, training=one) for one in (self.parts.training, *self.checkpoints)]
+        models = [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
+        n, drawn = set_size(cell, self.held_out, data), list[Tensor | None]()
+        total, together = n * self.sets, n if len(models) > 1 else cell.network.at_once
+        for place, first in enumerate(range(0, total, together)):
+            count, of = min(together, total - first), models[place % len(models)]
+
+            def progress(share: float, first: int = first, count: int = count) -> None:
+                bench.progress((first + share * count) / total)
+
+            drawn.append(pieces(place, partial(draw_samples, cell, of, count, progress, first)))
+            if drawn[-1] is None and pieces.count == 1:
+                break
+        whole = [each.to(device) for each in drawn if each is not None]
+        return models[0], torch.cat(whole) if len(whole) == len(drawn) else None
 
 
 @dataclass(frozen=True, kw_only=True)

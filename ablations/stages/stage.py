@@ -62,6 +62,11 @@ class Stage(engine.Stage):
         return self.rung > 0 or bool(self.fills)
 
     @property
+    def on_the_way(self) -> bool:
+        """True where it is only of use to another one."""
+        return False
+
+    @property
     def validates(self) -> bool:
         """True where it learns, or scores validation data: what these need is all that values on validation rest on."""
         return (self.held_out == "validation" or self.kind in ("autoencoder", "training")) and not self.optional

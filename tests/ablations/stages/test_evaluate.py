@@ -13,6 +13,7 @@ from ablations.engine.journal import Journal
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import Pieces
 from ablations.stages.restore import Parts, load
+from ablations.stages.shares import shared
 from diffusion_core.fitting import with_fitted_variance
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound
@@ -194,4 +195,28 @@ def test_a_bound_and_samples_that_were_stopped_go_on_from_their_pieces(tmp_path,
     result = stage.run(Bench(stage.id, Journal(stopped), "cpu"))
     assert len(made) == len({*made}) > 4
     seconds = {name for name in result.metrics if name.startswith("cost/")}
+    assert {**whole.metrics, **dict.fromkeys(seconds)} == {**result.metrics, **dict.fromkeys(seconds)}
+
+
+@pytest.mark.parametrize("kind", ["bound", "samples"])
+def test_shares_give_the_same_numbers_and_compute_every_piece_once(tmp_path, few_digits, monkeypatch, kind):
+    words = [*BRIEF, "evaluation.sets=4"]
+    stage, whole = performed(tmp_path / "whole", *words, kinds=("training", kind))[kind, "test"]
+    monkeypatch.setattr(type(stage.cell.network), "at_once", 64)
+    performed(tmp_path / "shared", *words, kinds=("training",))
+    made, real = dict[str, list[int]](), Pieces.__call__
+
+    def counted(self, number, make):
+        return real(self, number, lambda: made.setdefault(self.folder.name, []).append(number) or make())
+
+    monkeypatch.setattr(Pieces, "__call__", counted)
+    *shares, last = shared(stage, 3)
+    *_, result = (result_of(one, tmp_path / "shared") for one in (*shares, last))
+    assert made.keys() == {one.id for one in shares} < set(last.needs)
+    assert sorted(number for numbers in made.values() for number in numbers) == list(
+        range(sum(map(len, made.values())))
+    )
+    assert max(map(len, made.values())) - min(map(len, made.values())) <= 1
+    assert last.id == stage.id
+    seconds = {name for name in result.metrics if name.endswith("_seconds")}
     assert {**whole.metrics, **dict.fromkeys(seconds)} == {**result.metrics, **dict.fromkeys(seconds)}

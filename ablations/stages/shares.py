@@ -1,0 +1,60 @@
+"""share: some of the pieces of a bound or of samples, so that several workers take a part each.
+
+    what these need ─▶ share 0 .. share K − 1 ─▶ the bound (or samples), which computes no piece that a share has
+
+Pieces are draws of the bound's terms, and batches of samples: a number is the same whoever computes it. A launcher is
+asked for shares (`launcher.shares=8`), for a large network of which there are few cells.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from ablations.data.base import Data
+from ablations.engine.journal import Result
+from ablations.engine.stage import Bench
+from ablations.settings.registry import content_hash
+from ablations.stages.artifacts import PIECES, Pieces, write_artifact
+from ablations.stages.bound import BoundStage
+from ablations.stages.samples import SamplesStage
+from ablations.stages.stage import Passes, Stage, ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareStage(Stage):
+    """Every `count`-th piece of a bound or of samples, from the one at `place` on."""
+
+    of: BoundStage | SamplesStage
+    place: int
+    count: int
+    kind = "share"
+    work = "share"
+    on_the_way = True
+    optional = True
+
+    @property
+    def doing(self) -> str:
+        return f"share {self.place + 1} of {self.count} of the {self.of.doing}"
+
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        use, number = self.of.passes(data)
+        return use, number / self.count
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        began = time.monotonic()
+        pieces = Pieces(bench.folder, self.place, self.count)
+        self.of.compute(bench, data, device, pieces)
+        write_artifact(bench.folder, PIECES, pieces.done)
+        return ended({"seconds": time.monotonic() - began})
+
+
+def shared(stage: BoundStage | SamplesStage, count: int) -> list[Stage]:
+    """The stage, after the stages that do a share of its work each; alone where there are no pieces to share."""
+    if count < 2 or not stage.cell.horizon:
+        return [stage]
+    ids = tuple(content_hash({"stage": stage.id, "share": place, "of": count}) for place in range(count))
+    own = [ShareStage(id, stage.cell, stage.needs, of=stage, place=i, count=count) for i, id in enumerate(ids)]
+    return [*own, replace(stage, needs=(*stage.needs, *ids), shares=ids)]
