@@ -18,13 +18,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.journal import CHECKPOINT, STAGE, Damaged, Journal
+from ablations.engine.journal import CHECKPOINT, STAGE, Damaged
 from analysis.files import write_text
 
 WEIGHTS, HISTORY, FIT = "weights.safetensors", "metrics.jsonl", "fit.safetensors"
@@ -100,14 +100,3 @@ class Pieces:
                 write_artifact(self.folder, CHECKPOINT, self.done)
                 self.saved = time.monotonic()
         return made
-
-
-def pieces_of(stage: str, shares: Iterable[str], journal: Journal) -> tuple[Pieces, float]:
-    """The pieces of a stage with those that its shares have done, and the seconds that these took."""
-    pieces, seconds = Pieces(journal.folder(stage)), 0.0
-    for share in shares:
-        pieces.done |= read_artifact(journal.folder(share), PIECES)[0]
-        result = journal.result(share)
-        assert result is not None, "shares are done before they are put together"
-        seconds += result.metrics["seconds"]
-    return pieces, seconds

@@ -29,8 +29,9 @@ from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.registry import average_read, content_hash, describe, described
-from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, pieces_of, write_artifact
+from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, write_artifact
 from ablations.stages.restore import Model, Parts, diverged_before, given, labels_of, load, load_learner, remark_on_fit
+from ablations.stages.shares import InPieces
 from ablations.stages.stage import Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
 from diffusion_core.diffusion import Diffusion
@@ -74,13 +75,12 @@ class FitStage(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoundStage(Stage):
+class BoundStage(InPieces):
     """The bound of a trained network on a held-out split, and further likelihoods if they are asked for; values per
     image are kept. At a rung it is one number."""
 
     parts: Parts
     held_out: HeldOut
-    shares: tuple[str, ...] = ()
     kind = "bound"
     work = "bound"
 
@@ -92,7 +92,7 @@ class BoundStage(Stage):
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
         cell, plan, name, began = self.cell, self.cell.evaluation, SHORT[self.held_out], time.monotonic()
-        pieces, seconds = pieces_of(bench.stage, self.shares, bench.journal)
+        pieces, seconds = self.pieces(bench)
         model, images, scored = self.compute(bench, data, device, pieces)
         seconds += time.monotonic() - began
         metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": seconds}

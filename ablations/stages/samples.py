@@ -36,9 +36,10 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.registry import average_read, content_hash, described
-from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, pieces_of, write_artifact
+from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, write_artifact
 from ablations.stages.bound import chain_content
 from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
+from ablations.stages.shares import InPieces
 from ablations.stages.stage import Passes, Stage, ended, scored
 from analysis.schema import MOST_SETS, RUNG_SECONDS
 from diffusion_core.conditioning import sample_labels
@@ -56,7 +57,7 @@ class Guided(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplesStage(Stage):
+class SamplesStage(InPieces):
     """Samples of a trained network, judged: `sets` sets of the size that is asked for. A cell and seed have the same
     sets however many are drawn. They are drawn in turn from the training's end and from earlier `checkpoints`, which
     are segments of it. At a rung one set is judged by the metrics that decide."""
@@ -65,7 +66,6 @@ class SamplesStage(Stage):
     held_out: HeldOut
     sets: int
     checkpoints: tuple[str, ...] = ()
-    shares: tuple[str, ...] = ()
     kind = "samples"
     work = "samples"
 
@@ -78,7 +78,7 @@ class SamplesStage(Stage):
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
         cell, n, began = self.cell, set_size(self.cell, self.held_out, data), time.monotonic()
-        pieces, seconds = pieces_of(bench.stage, self.shares, bench.journal)
+        pieces, seconds = self.pieces(bench)
         model, samples = self.compute(bench, data, device, pieces)
         if samples is None:
             return ended({}, f"the {self.doing} are not finite")

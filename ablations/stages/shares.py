@@ -9,6 +9,7 @@ asked for shares (`launcher.shares=8`), for a large network of which there are f
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,17 +18,36 @@ from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
 from ablations.settings.registry import content_hash
-from ablations.stages.artifacts import PIECES, Pieces, write_artifact
-from ablations.stages.bound import BoundStage
-from ablations.stages.samples import SamplesStage
+from ablations.stages.artifacts import PIECES, Pieces, read_artifact, write_artifact
 from ablations.stages.stage import Passes, Stage, ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class InPieces(Stage):
+    """A stage whose work is in pieces, which `shares` of it may have done before."""
+
+    shares: tuple[str, ...] = ()
+
+    @abstractmethod
+    def compute(self, bench: Bench, data: Data, device: torch.device, pieces: Pieces) -> object:
+        """The work, each piece of it got through `pieces`."""
+
+    def pieces(self, bench: Bench) -> tuple[Pieces, float]:
+        """The pieces that are done, and the seconds that the shares took for theirs."""
+        pieces, seconds = Pieces(bench.folder), 0.0
+        for share in self.shares:
+            pieces.done |= read_artifact(bench.journal.folder(share), PIECES)[0]
+            result = bench.journal.result(share)
+            assert result is not None, "shares are done before they are put together"
+            seconds += result.metrics["seconds"]
+        return pieces, seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShareStage(Stage):
     """Every `count`-th piece of a bound or of samples, from the one at `place` on."""
 
-    of: BoundStage | SamplesStage
+    of: InPieces
     place: int
     count: int
     kind = "share"
@@ -51,7 +71,7 @@ class ShareStage(Stage):
         return ended({"seconds": time.monotonic() - began})
 
 
-def shared(stage: BoundStage | SamplesStage, count: int) -> list[Stage]:
+def shared(stage: InPieces, count: int) -> list[Stage]:
     """The stage, after the stages that do a share of its work each; alone where there are no pieces to share."""
     if count < 2 or not stage.cell.horizon:
         return [stage]
