@@ -158,12 +158,6 @@ def _at_rung(segment: TrainingStage, cell: Cell, parts: Parts, extractor: str | 
     return BoundStage(content_hash(content), scored, held_out="validation", **own)
 
 
-def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
-    """The last segment of the training among a cell's stages; None for a chain of no steps."""
-    found = (stage for stage in stages if isinstance(stage, TrainingStage) and stage.kind == "training")
-    return next((stage for stage in found if not stage.rung), None)
-
-
 def once(stages: Iterable[Stage]) -> list[Stage]:
     """Every stage once, each after those that it needs. A shared stage waits only for what all its cells need; the
     segments of a training that cells cut differently are one chain."""

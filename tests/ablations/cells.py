@@ -16,7 +16,7 @@ from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import WEIGHTS
-from ablations.stages.graph import stages_of, training_of
+from ablations.stages.graph import stages_of
 from ablations.stages.metrics import check, metric_stages
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
@@ -73,9 +73,14 @@ def stages_in(cell: Cell, rungs: list[int] | None = None) -> list[Stage]:
 
 def training_in(*words: str) -> TrainingStage:
     """The end of the training of a command's first cell."""
-    training = training_of(stages_of_cell(*words))
-    assert training is not None
-    return training
+    return training_of(stages_of_cell(*words))
+
+
+def training_of(stages: Iterable[Stage]) -> TrainingStage:
+    """The end of the training among a cell's stages."""
+    return next(
+        stage for stage in stages if isinstance(stage, TrainingStage) and stage.kind == "training" and not stage.rung
+    )
 
 
 def result_of(stage: Stage, root: Path, device: str = "cpu") -> Result:

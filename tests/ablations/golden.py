@@ -23,9 +23,9 @@ from ablations.engine.journal import Journal
 from ablations.engine.workers import perform_all
 from ablations.results.csv_text import number
 from ablations.stages.devices import hardware_id
-from ablations.stages.graph import training_of
 from analysis.results import read_curves
 from evidence.reproduced import is_measured
+from tests.ablations.cells import training_of
 from tests.ablations.conftest import TINY, over, result_of, rows, stages_of_cell
 from tests.ablations.search.conftest import POINTS
 

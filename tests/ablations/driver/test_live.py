@@ -15,8 +15,8 @@ from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Event
 from ablations.results.grid_json import head_of
 from ablations.stages.artifacts import SAMPLES, write_history
-from ablations.stages.graph import training_of
 from analysis.files import write_json
+from tests.ablations.cells import training_of
 from tests.ablations.conftest import TINY, plan_of, runs_of, tracker_in
 
 WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]

@@ -14,7 +14,7 @@ from ablations.engine.workers import perform
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.registry import parameters
 from ablations.stages.artifacts import WEIGHTS, snapshot_at
-from ablations.stages.graph import once, training_of
+from ablations.stages.graph import once
 from ablations.stages.restore import load_learner
 from analysis.errors import InputError
 from diffusion_core.averages import Power, Raw
@@ -31,6 +31,7 @@ from tests.ablations.cells import (
     stages_in,
     stages_of_cell,
     training_in,
+    training_of,
 )
 
 ALL = "average=tracked,raw,0.05,0.15"
