@@ -7,7 +7,7 @@ A metric is one class in a file beside this one. Its column in runs.csv is, with
 
     name / what it is held against / extractor / n    fid/train/digits-cnn, is/digits-cnn, energy_distance/test
 
-`MEASURED` are the columns that stages measure beside these.
+`MEASURED` are the columns that stages measure beside these. None of this needs torch: words are refused early.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
-import torch
-from torch import Tensor
-
-from ablations.metrics.extractors.architectures import Extractor, features
 from diffusion_core.refusing import choice_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ablations.metrics.extractors.architectures import Extractor
 
 CHUNK = 1000
 """Rows of a matrix of distances that are there at once."""
@@ -67,6 +68,8 @@ class Examined(_Remembering):
 
     @cached_property
     def _outputs(self) -> tuple[Tensor, Tensor]:
+        from ablations.metrics.extractors.architectures import features
+
         assert self.extractor is not None, "points have no extractor"
         return features(self.extractor, self.stored, self.stored.device)
 
@@ -104,15 +107,6 @@ def checked(values: Tensor, metric: str, at_least: int) -> Tensor:
     if bad := int((~values.isfinite()).any(1).sum()):
         raise ValueError(f"{metric}: {bad} of {len(values)} samples hold values that are not finite")
     return values.double().cpu()
-
-
-def chunks(x: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(x, CHUNK)
-
-
-def distances(x: Tensor, y: Tensor) -> Tensor:
-    """|x − y| of rows [N, d], [M, d], without the matrix product, which loses half the digits of small distances."""
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 Direction = Literal["min", "max", "none"]

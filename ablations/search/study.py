@@ -210,7 +210,7 @@ def _valid(fields: dict[str, Any], place: str) -> StudyFile:
         if key in FIXED or key.split(".")[0] in FIXED:
             raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
     for objective in set(file.objective) - set(objectives()):
-        raise unknown("study.objective", objective, objectives(), ["nll"] if objective == "loss" else [])
+        raise unknown("study.objective", objective, objectives())
     return file
 
 
