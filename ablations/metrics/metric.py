@@ -109,9 +109,6 @@ def checked(values: Tensor, metric: str, at_least: int) -> Tensor:
     return values.double().cpu()
 
 
-Direction = Literal["min", "max", "none"]
-Part = Literal["autoencoder", "diffusion"]
-Scale = Literal["linear", "log"]
 Kind = Literal["images", "points"]
 
 
@@ -135,11 +132,11 @@ class MetricInfo:
     """
 
     label: str
-    direction: Direction
+    direction: Literal["min", "max", "none"]
     unit: str | None = None
     digits: int | None = None
     decides: str | None = None
-    scale: Scale = "linear"
+    scale: Literal["linear", "log"] = "linear"
     relevant: float | None = None
     least: float | None = None
     counted: bool = False
@@ -150,7 +147,7 @@ class MetricInfo:
     reads_held_out: bool = False
     reads_labels: bool = False
     has_floor: bool = True
-    part: Part | None = None
+    part: Literal["autoencoder", "diffusion"] | None = None
     asked_by: str | None = None
     asked: bool = False
     name: str = ""
@@ -209,6 +206,7 @@ _NLL = MetricInfo("NLL", "min", "bits/dim", 2, name="nll/test", relevant=0.01)
 _ALONE = replace(_NLL, part="diffusion", relevant=None)
 _TERM = MetricInfo("", "none", "bits/dim", 2)
 _CODES = replace(_TERM, part="autoencoder")
+_VARIANCE = MetricInfo("Variance of the estimate", "min", "(bits/dim)²", part="diffusion", scale="log")
 _COST, _SECONDS = MetricInfo("", "none"), MetricInfo("", "none", "s", 0, part="diffusion")
 # What is measured with training or test data alone stands beside `reads_held_out`: a search cannot go by it.
 _LOSS = MetricInfo("", "min", digits=1, part="autoencoder", reads_held_out=True)
@@ -236,15 +234,7 @@ MEASURED: tuple[MetricInfo, ...] = (
     replace(_SECONDS, name="cost/train_seconds", label="Training"),
     replace(_SECONDS, name="cost/autoencoder_seconds", label="Autoencoder", part="autoencoder"),
     replace(_SECONDS, name="cost/rung_seconds", label="Rungs"),
-    MetricInfo(
-        "Variance of the estimate",
-        "min",
-        "(bits/dim)²",
-        part="diffusion",
-        asked_by="estimates",
-        scale="log",
-        name="bound_variance/test",
-    ),
+    replace(_VARIANCE, name="bound_variance/test", asked_by="estimates"),
 )
 """The columns that they fill, where {extractor} stands for its name. The likelihoods among them, and how loose the
 bound is, stand beside each other in tables, in this order, where they are asked for; the others where a grid's file

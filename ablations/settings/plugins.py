@@ -65,9 +65,9 @@ def written_numbers(axis: str) -> set[str]:
 
 
 def written_metrics() -> dict[str, str]:
-    """The metrics of samples that ship, each name with the class's text up to its first function, by their source."""
+    """The metrics of samples that ship, each name with the text of its class."""
     sources = (path.read_text("utf-8") for path in SHIPPED.parent.glob("metrics/*.py"))
-    found = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)(.*?) def ", "\n".join(sources), re.M | re.S)
+    found = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)(.*?)^(?=\S|\Z)", "\n".join(sources), re.M | re.S)
     return {re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): text for name, text in found}
 
 

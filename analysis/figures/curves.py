@@ -42,10 +42,8 @@ def _figure(
     rows = list[list[Panel | None]]()
     for name, tables in kept.items():
         own = changing[name] or axes
-        if not set(along) <= set(own):
-            continue
         across = [axis for axis in own if axis not in along]
-        groups = _grouped(results, across, tables)
+        groups = _grouped(results, across, tables) if set(along) <= set(own) else []
         lines = [merged(_lines(results, along, {cell: tables[cell] for cell in group}), share) for group in groups]
         titles = [parts(results, across, group[0]) for group in groups]
         rows.append([Panel(titles[i], x, "" if i else name, each, log) for i, each in enumerate(lines)])

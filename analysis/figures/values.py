@@ -21,11 +21,8 @@ from matplotlib.figure import Figure
 
 from analysis.answers import WORSE, Analysis
 from analysis.figures.style import (
-    BARS,
     GREY,
-    JOINED,
     MARKERS,
-    POINTS,
     Line,
     Panel,
     chosen,
@@ -204,12 +201,11 @@ def lines(analysis: Analysis) -> Figure | None:
 
 
 def _panel(results: Results, metric: MetricInfo, key: str) -> Panel | None:
-    """The panel of a metric over a number; None where it does not change along any line, as it is of a shared stage,
-    or where all lines are one."""
+    """The panel of a metric over a number; None where it changes along no line, or all are one, of shared stages."""
     values, (label, log, _) = results.values(metric.name), NUMBERS[key]
     own = [replace(line, table=values.loc[line.cells].set_axis(line.table.index)) for line in _over(results, key)]
-    many, lines = len(own), merged(own)
-    if len(lines) == 1 < many or not any(_differ(metric, line.table) for line in own):
+    lines = merged(own)
+    if len(own) > len(lines) == 1 or not any(_differ(metric, line.table) for line in own):
         return None
     return Panel("", label, metric.head, lines, (log, 10))
 
@@ -227,7 +223,7 @@ def _over(results: Results, key: str) -> list[Line]:
     for i, at in enumerate(places):
         along = varying(results, at.index)
         name = parts(results, [axis for axis in every if axis not in along], str(at.index[0]))
-        made.append(Line(list(at.index), {name: i}, pd.DataFrame(index=at), BARS))
+        made.append(Line(list(at.index), {name: i}, pd.DataFrame(index=at), "bars"))
     return made
 
 
@@ -279,5 +275,5 @@ def _against(analysis: Analysis, metric: MetricInfo, column: str, *, joined: boo
             points.append(
                 {"names": names, "text": f"{analysis.names[cell]}: {value}; {label}: {Rounding().number(scaled[cell])}"}
             )
-        lines.append(Line(cells, {name: place}, table, POINTS if alone or not joined else JOINED, points))
+        lines.append(Line(cells, {name: place}, table, "points" if alone or not joined else "joined", points))
     return Panel("", label, metric.head, lines, (3, 4))
