@@ -92,7 +92,7 @@ def _mean_kernel(x: Tensor, sigma: float) -> float:
 
 
 def _sum_of_kernel(x: Tensor, y: Tensor, sigma: float) -> float:
-    return math.fsum(float((-(distances(part, y) ** 2) / (2 * sigma**2)).exp().sum()) for part in x.split(CHUNK))
+    return math.fsum(float((-(distances(part, y) ** 2) / (2 * sigma**2)).exp().sum()) for part in torch.split(x, CHUNK))
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _mean_within(real: Examined) -> float:
 
 
 def _mean_distance(x: Tensor, y: Tensor) -> float:
-    return math.fsum(float(distances(part, y).sum()) for part in x.split(CHUNK)) / (len(x) * len(y))
+    return math.fsum(float(distances(part, y).sum()) for part in torch.split(x, CHUNK)) / (len(x) * len(y))
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
