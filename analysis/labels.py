@@ -41,8 +41,8 @@ _TERM = re.compile(r"(?<!\w)L_(\{[^{}\\$%&#^_~\n]*\}|[A-Za-z0-9]+)(?!\w)")
 _INDEXED = re.compile(r"(?<!\w)([α-ω]_[A-Za-z0-9])(?!\w)")
 """A Greek letter with an index."""
 _ESCAPED = r"\textasciitilde{} \textasciicircum{} \textbackslash{} \ldots{} ~ \, $<$ $>$ $|$ '' -- --- `` '' ` '"
-_ESCAPES = {char: f"\\{char}" for char in "&%$#_{}"} | dict(
-    zip('~^\\…\u00a0\u202f<>|"–—“”‘’', _ESCAPED.split(), strict=True)
+_ESCAPES = {ord(char): f"\\{char}" for char in "&%$#_{}"} | dict(
+    zip(map(ord, '~^\\…\u00a0\u202f<>|"–—“”‘’'), _ESCAPED.split(), strict=True)
 )
 
 
@@ -82,7 +82,7 @@ def _typeset(text: str, plain: Callable[[str], str]) -> str:
 
 def latex(text: str) -> str:
     """Text for pdflatex: special characters escaped, symbols as formulas, `code` in typewriter."""
-    typeset = [_typeset(piece, _escape) for piece in around_code(text)]
+    typeset = [_typeset(piece, lambda plain: plain.translate(_ESCAPES)) for piece in around_code(text)]
     return "".join(rf"\texttt{{{piece}}}" if i % 2 else piece for i, piece in enumerate(typeset))
 
 
@@ -90,11 +90,6 @@ def around_code(text: str) -> list[str]:
     """The pieces of a text, every second of them `code`; a backtick without another one is itself."""
     pieces = text.split("`")
     return pieces if len(pieces) % 2 else [*pieces[:-2], "`".join(pieces[-2:])]
-
-
-def _escape(text: str) -> str:
-    """Plain text for pdflatex."""
-    return "".join(_ESCAPES.get(char, char) for char in text)
 
 
 def mathtext(text: str) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.answers import AS_GOOD, BEST, MAY_BE_BEST, NOT_TESTED, Analysis
 from analysis.claims import TOLD_APART
-from analysis.grid_json import KnownValue, MetricInfo
+from analysis.grid_json import MetricInfo
 from analysis.labels import Rounding, cell_name, duration, listed, listed_names, probability
 
 Row = Mapping[Any, Any] | pd.Series
@@ -203,7 +203,8 @@ def beside_codes(analysis: Analysis, metric: MetricInfo) -> tuple[str, str]:
     """The two parts of a sentence on cells that are worse than a uniform code or a histogram, "" where none is: how
     many are worse than which code, and its value."""
     own = _measured(analysis, metric)
-    codes = [code for code in analysis.meta.baselines.get(metric.name, ()) if is_plain(code)]
+    known = analysis.meta.baselines.get(metric.name, ())
+    codes = [code for code in known if code.label == UNIFORM or "histogram" in code.label]
     worse = {code: int((metric.sign * (own["mean"] - code.value) < 0).sum()) for code in codes}
     every = [code for code in codes if worse[code] == len(own) > 0]
     unlearnt = [code for code in every if code.label == UNIFORM]
@@ -216,11 +217,6 @@ def beside_codes(analysis: Analysis, metric: MetricInfo) -> tuple[str, str]:
     why = f": {cause}, or the bound was taken in too few steps." if unlearnt else None
     article = "" if code.label.startswith("one ") else "a "
     return f"{who} than {article}{code.label}", f" ({amount(metric, code.value)}){why or ', which needs no network.'}"
-
-
-def is_plain(code: KnownValue) -> bool:
-    """True of a code that knows nothing of the data but its grey levels, which a model should beat."""
-    return code.label == UNIFORM or "histogram" in code.label
 
 
 def setting(analysis: Analysis) -> str:

@@ -7,7 +7,7 @@ A metric is one class in a file beside this one. Its column in runs.csv is, with
 
     name / what it is held against / extractor / n    fid/train/digits-cnn, is/digits-cnn, energy_distance/test
 
-`MEASURED` are the columns that stages measure beside these.
+`MEASURED` are the columns that stages measure beside these. None of this needs torch: words are refused early.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
-import torch
-from torch import Tensor
-
-from ablations.metrics.extractors.architectures import Extractor, features
 from diffusion_core.refusing import choice_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ablations.metrics.extractors.architectures import Extractor
 
 CHUNK = 1000
 """Rows of a matrix of distances that are there at once."""
@@ -67,6 +68,8 @@ class Examined(_Remembering):
 
     @cached_property
     def _outputs(self) -> tuple[Tensor, Tensor]:
+        from ablations.metrics.extractors.architectures import features
+
         assert self.extractor is not None, "points have no extractor"
         return features(self.extractor, self.stored, self.stored.device)
 
@@ -106,18 +109,6 @@ def checked(values: Tensor, metric: str, at_least: int) -> Tensor:
     return values.double().cpu()
 
 
-def chunks(x: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(x, CHUNK)
-
-
-def distances(x: Tensor, y: Tensor) -> Tensor:
-    """|x − y| of rows [N, d], [M, d], without the matrix product, which loses half the digits of small distances."""
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-Direction = Literal["min", "max", "none"]
-Part = Literal["autoencoder", "diffusion"]
-Scale = Literal["linear", "log"]
 Kind = Literal["images", "points"]
 
 
@@ -141,11 +132,11 @@ class MetricInfo:
     """
 
     label: str
-    direction: Direction
+    direction: Literal["min", "max", "none"]
     unit: str | None = None
     digits: int | None = None
     decides: str | None = None
-    scale: Scale = "linear"
+    scale: Literal["linear", "log"] = "linear"
     relevant: float | None = None
     least: float | None = None
     counted: bool = False
@@ -156,7 +147,7 @@ class MetricInfo:
     reads_held_out: bool = False
     reads_labels: bool = False
     has_floor: bool = True
-    part: Part | None = None
+    part: Literal["autoencoder", "diffusion"] | None = None
     asked_by: str | None = None
     asked: bool = False
     name: str = ""
@@ -215,6 +206,7 @@ _NLL = MetricInfo("NLL", "min", "bits/dim", 2, name="nll/test", relevant=0.01)
 _ALONE = replace(_NLL, part="diffusion", relevant=None)
 _TERM = MetricInfo("", "none", "bits/dim", 2)
 _CODES = replace(_TERM, part="autoencoder")
+_VARIANCE = MetricInfo("Variance of the estimate", "min", "(bits/dim)²", part="diffusion", scale="log")
 _COST, _SECONDS = MetricInfo("", "none"), MetricInfo("", "none", "s", 0, part="diffusion")
 # What is measured with training or test data alone stands beside `reads_held_out`: a search cannot go by it.
 _LOSS = MetricInfo("", "min", digits=1, part="autoencoder", reads_held_out=True)
@@ -242,15 +234,7 @@ MEASURED: tuple[MetricInfo, ...] = (
     replace(_SECONDS, name="cost/train_seconds", label="Training"),
     replace(_SECONDS, name="cost/autoencoder_seconds", label="Autoencoder", part="autoencoder"),
     replace(_SECONDS, name="cost/rung_seconds", label="Rungs"),
-    MetricInfo(
-        "Variance of the estimate",
-        "min",
-        "(bits/dim)²",
-        part="diffusion",
-        asked_by="estimates",
-        scale="log",
-        name="bound_variance/test",
-    ),
+    replace(_VARIANCE, name="bound_variance/test", asked_by="estimates"),
 )
 """The columns that they fill, where {extractor} stands for its name. The likelihoods among them, and how loose the
 bound is, stand beside each other in tables, in this order, where they are asked for; the others where a grid's file

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import CHUNK, Examined, Judged, Metric, MetricInfo, checked, chunks, distances
+from ablations.metrics.discrepancies import distances
+from ablations.metrics.metric import CHUNK, Examined, Judged, Metric, MetricInfo, checked
 
 THIRD, FIFTH = 3, 5
 MEMORISED = 0.05
@@ -83,14 +84,14 @@ def radii(real: Examined) -> Tensor:
     """The distance from each real sample to its k-th neighbour, [M]."""
     y = checked(real.features, "density and coverage", at_least=FIFTH + 1)
     # The nearest to a sample is itself.
-    return torch.cat([distances(part, y).kthvalue(FIFTH + 1, 1).values for part in chunks(y)])
+    return torch.cat([distances(part, y).kthvalue(FIFTH + 1, 1).values for part in torch.split(y, CHUNK)])
 
 
 def met(judged: Judged) -> Tensor:
     """The number of generated samples in the ball of each real one, float64 [M]."""
     reach, y = judged.real.once(radii), judged.real.features
     x = checked(judged.generated.features, "density and coverage", at_least=1)
-    return torch.stack([(distances(part, y) <= reach).sum(0) for part in chunks(x)]).sum(0).double()
+    return torch.stack([(distances(part, y) <= reach).sum(0) for part in torch.split(x, CHUNK)]).sum(0).double()
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,14 @@ def nearest_distance(images: Tensor, training: Tensor) -> Tensor:
     """Euclidean distance in pixels from each stored image to its nearest training image, float64 [N]."""
     flat = training.flatten(1).double()
     # Sums of squared grey levels are whole numbers, so cdist's matrix product is exact in float64.
-    return torch.cat([torch.cdist(part.flatten(1).to(flat), flat).amin(1) for part in chunks(images)])
+    return torch.cat([torch.cdist(part.flatten(1).to(flat), flat).amin(1) for part in torch.split(images, CHUNK)])
 
 
 def nearest_of(images: Tensor, training: Tensor) -> Tensor:
     """The index of the training image nearest to each stored image, by Euclidean distance in pixels [N]."""
     flat = images.flatten(1).float()
-    return torch.cat([torch.cdist(flat, part.flatten(1).to(flat)) for part in chunks(training)], dim=1).argmin(1)
+    apart = [torch.cdist(flat, part.flatten(1).to(flat)) for part in torch.split(training, CHUNK)]
+    return torch.cat(apart, dim=1).argmin(1)
 
 
 def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> float:

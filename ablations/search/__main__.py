@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 from ablations.driver.run import command
+from ablations.metrics.metric import MEASURED
 from ablations.settings.arguments import parse_search
 from ablations.settings.grammar import listed
+from ablations.settings.plugins import unnamed, written_metrics
+from ablations.settings.request import SearchRequest
+from analysis.errors import unknown
 from analysis.shell import exit_code
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if no trial finished, or trials or cells failed; 2 for a wrong call; 130 if interrupted."""
-    return command(arguments, help_text, parse_search, "ablations.search.carry_out")
+    return command(arguments, help_text, parse, "ablations.search.carry_out")
+
+
+def parse(arguments: list[str]) -> SearchRequest:
+    """The request of these words; InputError at one that is wrong, or at an objective that is none by the metrics'
+    source, which takes no seconds to read."""
+    request = parse_search(arguments)
+    known = {metric.kind for metric in MEASURED if metric.sign and not metric.reads_held_out}
+    known |= {name for name, text in written_metrics().items() if not re.search('"none"|pools=|reads_', text)}
+    known |= unnamed("metric").keys()
+    for objective in set(request.objective or ()) - known:
+        raise unknown("study.objective", objective, known, ["nll"] * (objective == "loss"))
+    return request
 
 
 def help_text() -> str:

@@ -39,8 +39,8 @@ def dry_run(plan: SearchPlan, _: Journal) -> str:
     lines = [f"  {key:24} {it}; the default is {said(default.get(key))}" for key, it in study.parameters.items()]
     alone = replace(plan.here, devices=plan.here.devices[:1])
     one = Plan(confirmation(plan, [], []), alone, plan.runs(default)[0], [])
-    seconds = COMMAND + study.limit * (estimated(one, Journal(Path())) - COMMAND) / workers
-    how = f"{counted(study.limit, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
+    seconds = COMMAND + file.trials * (estimated(one, Journal(Path())) - COMMAND) / workers
+    how = f"{counted(file.trials, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
     time = f"about {minutes(seconds)} on {counted(workers, 'worker')}, if none is pruned"
     return "\n".join([f"{study.name}: {file.question}", *lines, f"{how}: {time}"])
 
@@ -54,11 +54,9 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
     provenance = {"command": request.command, "code": code_version()}
     with results_lock(request.folder), guarded(storage):
         optimizer = Optimizer(study, plan.identity, plan.objectives, storage)
-        todo = f"{study.name}: {max(0, study.limit - optimizer.over)} of {study.limit} trials to run"
-        print(
-            "\n".join([todo, *pages.where(tracker), f"Optuna   optuna-dashboard {without_password(storage)}"]),
-            flush=True,
-        )
+        todo = f"{study.name}: {max(0, study.file.trials - optimizer.over)} of {study.file.trials} trials to run"
+        lines = [todo, *pages.where(tracker), f"Optuna   optuna-dashboard {without_password(storage)}"]
+        print("\n".join(lines), flush=True)
         search = Search(plan, optimizer, journal, request.folder, provenance, tracker)
         try:
             search.run()

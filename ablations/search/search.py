@@ -56,7 +56,7 @@ class Search:
 
     def run(self) -> None:
         """Run all trials; after KeyboardInterrupt, those under way can be taken up again."""
-        here, limit = self.plan.here, self.plan.study.limit
+        here, limit = self.plan.here, self.plan.study.file.trials
         scheduler = Scheduler[Stage](self.journal, here.launcher.start(self.journal, here.devices))
         for trial in self.optimizer.trials():
             if not trial.state.is_finished():
@@ -85,13 +85,13 @@ class Search:
                 if not stages:
                     del self.underway[course.number]
                     self.lost += filter(None, [course.accident])
-        shown.move_to(self.optimizer.over, max(self.optimizer.over, self.plan.study.limit))
+        shown.move_to(self.optimizer.over, max(self.optimizer.over, self.plan.study.file.trials))
         shown.tell("".join(f"{label} {trial.values[0]:.4g}" for _, label, trial in self.optimizer.winners()[:1]))
 
     def _ready(self) -> list[Course]:
         """The trials that wait for nothing, once there are as many as may be under way: none after three accidents."""
         window = self.plan.window if len(self.lost) < 3 else 0
-        while len(self.underway) < window and len(self.optimizer.trials()) < self.plan.study.limit:
+        while len(self.underway) < window and len(self.optimizer.trials()) < self.plan.study.file.trials:
             self._begin(self.optimizer.ask())
         return [course for course in self.underway.values() if not course.pending]
 
@@ -147,7 +147,7 @@ class Search:
                 | {"choices": list(map(said, parameter.choices))}
                 for name, parameter in study.parameters.items()
             ],
-            "limit": study.limit,
+            "limit": study.file.trials,
             "seeds": study.seeds,
             "default": {name: said(value) for name, value in study.default.items()},
             "winners": [

@@ -95,7 +95,7 @@ class StudyFile(BaseModel):
     seed: int = Field(default=0, ge=0)
     pruner: Literal["none", "median", "halving", "hyperband"] = "none"
     rungs: int = Field(default=4, ge=1)
-    trials: int | None = Field(default=None, ge=1)
+    trials: int = Field(default=40, ge=1)
     seeds: int = Field(default=1, ge=1)
     confirm: int = Field(default=5, ge=2)
 
@@ -149,10 +149,6 @@ class Study:
         with suppress(ValueError):
             return all(drawn._contains(drawn.to_internal_repr(value)) for drawn, value in pairs)
         return False
-
-    @property
-    def limit(self) -> int:
-        return self.file.trials or 40
 
     def rungs(self, cell: Cell) -> list[int]:
         """The steps at which the training of a trial's first seed is judged on its way."""
@@ -210,7 +206,7 @@ def _valid(fields: dict[str, Any], place: str) -> StudyFile:
         if key in FIXED or key.split(".")[0] in FIXED:
             raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
     for objective in set(file.objective) - set(objectives()):
-        raise unknown("study.objective", objective, objectives(), ["nll"] if objective == "loss" else [])
+        raise unknown("study.objective", objective, objectives())
     return file
 
 

@@ -146,7 +146,7 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
             checked(base_of(axis), {field: value}, axis)
         elif field and axis in AT_ONCE:
             checked(_types(base_of(axis))[field], value, key)
-            known = written_metrics() | unnamed("metric").keys()
+            known = written_metrics() | unnamed("metric")
             for name in value if key == "evaluation.metrics" else ():
                 if name not in known:
                     raise unknown("metric of samples", name, known)

@@ -64,11 +64,11 @@ def written_numbers(axis: str) -> set[str]:
     return set().union(*found)
 
 
-def written_metrics() -> set[str]:
-    """The names of the metrics of samples that ship, by their source."""
+def written_metrics() -> dict[str, str]:
+    """The metrics of samples that ship, each name with the text of its class."""
     sources = (path.read_text("utf-8") for path in SHIPPED.parent.glob("metrics/*.py"))
-    found = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)", "\n".join(sources), re.M)
-    return {re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in found}
+    found = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)(.*?)^(?=\S|\Z)", "\n".join(sources), re.M | re.S)
+    return {re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): text for name, text in found}
 
 
 @cache

@@ -33,18 +33,20 @@ Tables = Mapping[str, pd.DataFrame]
 def _figure(
     results: Results, curves: Mapping[str, Tables], x: str, log: tuple[float, float], share: float = 1e-6
 ) -> Figure | None:
-    """The figure of curves by the name of their vertical axis: a row each, which is broken if it is too long; without a
-    curve that tells no cell from another."""
+    """The figure of curves by the name of their vertical axis: a row each, which is broken if it is too long, over the
+    axes that change them; without a row whose lines tell no cell from another."""
     changing = {name: telling(results, tables, partial(alike, share=share)) for name, tables in curves.items()}
     kept = {name: tables for name, tables in curves.items() if changing[name] or len(tables) == 1}
     axes = [axis for axis in results.meta.axes if any(axis in changing[name] for name in kept)]
     along = _line_axis(results, axes, {cell for tables in kept.values() for cell in tables})
-    across, rows = [axis for axis in axes if axis not in along], list[list[Panel | None]]()
+    rows = list[list[Panel | None]]()
     for name, tables in kept.items():
-        groups = _grouped(results, across, tables)
+        own = changing[name] or axes
+        across = [axis for axis in own if axis not in along]
+        groups = _grouped(results, across, tables) if set(along) <= set(own) else []
         lines = [merged(_lines(results, along, {cell: tables[cell] for cell in group}), share) for group in groups]
         titles = [parts(results, across, group[0]) for group in groups]
-        rows.append([Panel(titles[i], x, "" if i else name, own, log) for i, own in enumerate(lines)])
+        rows.append([Panel(titles[i], x, "" if i else name, each, log) for i, each in enumerate(lines)])
     most = max(map(len, rows), default=0)
     columns = max(1, most if most <= 4 else min((4, 3), key=lambda columns: -most % columns))
     places = [place for row in rows for place in row + [None] * (-len(row) % columns)]

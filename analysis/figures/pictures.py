@@ -53,7 +53,8 @@ def samples(analysis: Analysis) -> Figure | None:
     for axes, cell in zip(figure.subplots(rows, columns, squeeze=False).flat, every, strict=False):
         axes.set_title(titles.get(cell, "held-out"), color=GREY, pad=3)
         if cell in images:
-            axes.imshow(images[cell], **_GREY_LEVELS)
+            inside = np.outer(*(np.arange(n) % each for n, each in zip(images[cell].shape, (high, wide), strict=False)))
+            axes.imshow(images[cell], alpha=(inside > 0).astype(float), **_GREY_LEVELS)
         elif cell in sheets:
             axes.plot(*pd.read_csv(sheets[cell]).to_numpy().T, ".", ms=1.6, mew=0)
             span = 1.2 * np.quantile(pd.read_csv(sheets.get(HELD_OUT, sheets[cell])), [0.002, 0.998])

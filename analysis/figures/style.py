@@ -42,7 +42,7 @@ MARKERS = "osD^vP*X"
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 LINEAR, WIDE, LOG = math.inf, 5.0, 1.0
 """The ratio of values from which on an axis is logarithmic: never, if they are wide, and always."""
-BAND, BARS, JOINED, POINTS = "band", "bars", "joined", "points"
+Kind = Literal["band", "bars", "joined", "points"]
 """The kinds of lines: a band of seeds; seeds beside the mean's 95 % interval; markers, joined or not."""
 
 
@@ -53,10 +53,10 @@ def panels(n: int, height: float, *, columns: int = 0, share_y: bool = False) ->
     return figure, list(figure.subplots(down, columns or n, squeeze=False, sharey=share_y).flat)
 
 
-def look_of(i: int, kind: str = BAND) -> dict[str, Any]:
+def look_of(i: int, kind: Kind = "band") -> dict[str, Any]:
     """The i-th colour with the i-th dashes and, but for bands, the i-th marker."""
-    dashes = "none" if kind == POINTS else DASHES[i % len(DASHES)]
-    return {"color": f"C{i}", "linestyle": dashes, "marker": "" if kind == BAND else MARKERS[i % len(MARKERS)]}
+    dashes = "none" if kind == "points" else DASHES[i % len(DASHES)]
+    return {"color": f"C{i}", "linestyle": dashes, "marker": "" if kind == "band" else MARKERS[i % len(MARKERS)]}
 
 
 def chosen(analysis: Analysis) -> list[MetricInfo]:
@@ -135,7 +135,7 @@ class Line:
     cells: list[str]
     names: dict[str, int]
     table: pd.DataFrame
-    kind: str = BAND
+    kind: Kind = "band"
     points: Sequence[Mapping[str, Any]] = ()
 
 
@@ -216,7 +216,7 @@ def _plot(axes: Axes, line: Line, look: dict[str, Any]) -> None:
     """Draw a line with its seeds."""
     name, table, mean = some(list(line.names), 3), line.table, line.table.mean(axis=1)
     axes.plot(mean.index, mean, label=name, **look | ({"marker": look["marker"] or "o"} if len(mean) == 1 else {}))
-    if line.kind == BARS:
+    if line.kind == "bars":
         half = [mean_interval(row.dropna().tolist())[1] for _, row in table.iterrows()]
         axes.plot(table, ".", ms=3, mew=0, color=look["color"], alpha=0.5)
         axes.errorbar(mean.index, mean, half, fmt="none", ecolor=look["color"], elinewidth=0.8)

@@ -21,11 +21,8 @@ from matplotlib.figure import Figure
 
 from analysis.answers import WORSE, Analysis
 from analysis.figures.style import (
-    BARS,
     GREY,
-    JOINED,
     MARKERS,
-    POINTS,
     Line,
     Panel,
     chosen,
@@ -55,7 +52,7 @@ def metrics(analysis: Analysis) -> Figure | None:
     """Each cell's seeds (dots), mean, 95 % interval; hollow: another is shown to be better; dashed: known values."""
     cells = analysis.cell_ids
     frame = analysis.cells.set_index(["metric", "cell_id"])
-    shown = [metric for metric in chosen(analysis) if analysis.values(metric.name).loc[cells].notna().any(axis=None)]
+    shown = [m for m in chosen(analysis) if _differ(m, analysis.values(m.name).loc[cells])]
     if not shown:
         return None
     axes_of = varying(analysis, cells)
@@ -81,6 +78,12 @@ def metrics(analysis: Analysis) -> Figure | None:
             else:
                 _words(axes, "no value", 0.01, at, style="italic")
     return figure
+
+
+def _differ(metric: MetricInfo, values: pd.DataFrame) -> bool:
+    """True where these values [cell, seed] of several cells differ as a table writes them, or there is but one cell."""
+    texts = values.dropna(how="all").map(Rounding(metric.decimals).number, na_action="ignore")
+    return len(texts) == 1 or bool((texts.nunique() > 1).any())
 
 
 def _panels(labels: Sequence[str], n: int, above: int) -> tuple[Figure, list[Axes], list[float]]:
@@ -182,8 +185,8 @@ NUMBERS = {
 }
 """The choices that are numbers: name, label, the ratio from which on their axis is logarithmic, and what the cells of a
 line set together."""
-FEWEST, _SAME = 3, 1e-6
-"""The fewest cells that make a line; the relative difference below which values are one, of a shared stage."""
+FEWEST = 3
+"""The fewest cells that make a line."""
 _COSTS = {"flops": "training (FLOPs)", "train_seconds": "training (s)", "sample_seconds": "sampling (s per sample)"}
 _LEAST = {"flops": 1.01, "train_seconds": 1.5, "sample_seconds": 1.5}
 """The ratio from which on cells differ: in seconds, by more than what else the machine did."""
@@ -198,12 +201,13 @@ def lines(analysis: Analysis) -> Figure | None:
 
 
 def _panel(results: Results, metric: MetricInfo, key: str) -> Panel | None:
-    """The panel of a metric over a number; None where it does not change along any line, as it is of a shared stage."""
+    """The panel of a metric over a number; None where it changes along no line, or all are one, of shared stages."""
     values, (label, log, _) = results.values(metric.name), NUMBERS[key]
     own = [replace(line, table=values.loc[line.cells].set_axis(line.table.index)) for line in _over(results, key)]
-    if not any((line.table.max() - line.table.min() > _SAME * line.table.abs().max()).any() for line in own):
+    lines = merged(own)
+    if len(own) > len(lines) == 1 or not any(_differ(metric, line.table) for line in own):
         return None
-    return Panel("", label, metric.head, merged(own), (log, 10))
+    return Panel("", label, metric.head, lines, (log, 10))
 
 
 def _over(results: Results, key: str) -> list[Line]:
@@ -219,7 +223,7 @@ def _over(results: Results, key: str) -> list[Line]:
     for i, at in enumerate(places):
         along = varying(results, at.index)
         name = parts(results, [axis for axis in every if axis not in along], str(at.index[0]))
-        made.append(Line(list(at.index), {name: i}, pd.DataFrame(index=at), BARS))
+        made.append(Line(list(at.index), {name: i}, pd.DataFrame(index=at), "bars"))
     return made
 
 
@@ -271,5 +275,5 @@ def _against(analysis: Analysis, metric: MetricInfo, column: str, *, joined: boo
             points.append(
                 {"names": names, "text": f"{analysis.names[cell]}: {value}; {label}: {Rounding().number(scaled[cell])}"}
             )
-        lines.append(Line(cells, {name: place}, table, POINTS if alone or not joined else JOINED, points))
+        lines.append(Line(cells, {name: place}, table, "points" if alone or not joined else "joined", points))
     return Panel("", label, metric.head, lines, (3, 4))

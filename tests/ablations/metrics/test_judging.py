@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.metrics import metric as sets_module
 from ablations.metrics.discrepancies import EnergyDistance, energy_distance
+from ablations.metrics.extractors import architectures
 from ablations.metrics.extractors.architectures import features
 from ablations.metrics.fid import Fid, FidPooled, fid, fid_statistics
 from ablations.metrics.judging import Yardstick
@@ -60,7 +60,7 @@ def test_constant_images_get_finite_scores(level, images, yardstick):
 
 def test_a_set_is_examined_once_for_all_metrics(images, extractor, monkeypatch):
     looked = []
-    monkeypatch.setattr(sets_module, "features", lambda *given: looked.append(len(given[1])) or features(*given))
+    monkeypatch.setattr(architectures, "features", lambda *given: looked.append(len(given[1])) or features(*given))
     yardstick = Yardstick("train", Examined(images["train"], extractor), None, 17)
     for _ in range(2):
         scored = yardstick.values(yardstick.default, [images["test"][:50]])

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from ablations.metrics.registry import objectives
 from ablations.search import __main__ as search
 from ablations.search.study import ParameterSpec, make
 from ablations.search.trial import planned
@@ -129,7 +130,7 @@ def test_the_identity_is_of_the_space_and_not_of_the_budget(tmp_path):
 WRONG = {
     "study=schedul": "no study called 'schedul'.*did you mean 'schedule'",
     "": "nothing is searched: give study=NAME, or a range",
-    "study=schedule study.objective=fd": "no study.objective called 'fd': there are .*did you mean 'fid'",
+    "study.objective=loss": f"called 'loss': there are {', '.join(sorted(objectives()))}; did you mean 'nll'",
     "study=pareto study.objective=nll,fid,mmd": "study.objective is wrong: List should have at most 2 items",
     "study=schedule study.objective=fid": "bounds of trainings on their way: that needs study.objective=nll",
     "study=schedule sampler.eta=interval(0,1)": "no field of sampler=ancestral called 'eta': there are skip, steps",

@@ -70,6 +70,14 @@ def test_scores_over_steps_end_at_the_end_of_training(tmp_path):
     assert ["validation" in axes.get_ylabel() for axes in (nll, fid)] == [True, False]
 
 
+@pytest.mark.parametrize(("axis", "titles"), [(0, ["", "x", "y"]), (1, ["x", "y"])])
+def test_a_score_has_panels_along_what_changes_it_and_none_where_all_lines_are_one(axis, titles, tmp_path):
+    values = {(a, b): {0: {NLL: 1, FID: ord(a) + 2 * ord(b), "nll/val": ord((a, b)[axis])}} for a in "pq" for b in "xy"}
+    runs = [("-".join(cell), name, value) for cell, of in values.items() for name, value in of[0].items()]
+    points = [(cell, 0, f"rung/{name}", step, value) for cell, name, value in runs for step in (10.0, 20.0)]
+    assert [*panels_of(drawn("budget", make_folder(tmp_path, values, metrics=(NLL, FID), curves=points)))] == titles
+
+
 def test_schedules_show_log_snr_alpha_bar_and_what_learned(tmp_path):
     points = [*curve("a", "log_snr", [2, 0, -2], -1), *curve("b", "log_snr", [6, 0, -6], -1)]
     points += curve("c", "log_snr", [2.01, 0, -2], -1) + curve("b", "schedule/gamma_50", [1, 2, 3])
