@@ -1,5 +1,4 @@
-"""A grid's own description, grid.json, and its place in a tracking store, tracking.json, as frozen classes, which
-pydantic checks the files against.
+"""A grid's own description, grid.json, as frozen classes, which pydantic checks the file against.
 
 Keys that they lack are ignored, so that files of newer versions stay readable.
 """
@@ -9,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -47,8 +45,8 @@ class Axis:
         return next((level.label for level in self.levels if level.name == name), name)
 
     def position(self, name: str) -> int:
-        """The place of a level in the order; unlisted ones come last."""
-        return [*(level.name for level in self.levels), name].index(name)
+        """The place of a level in the order."""
+        return [level.name for level in self.levels].index(name)
 
 
 def kind_of(name: str) -> str:
@@ -274,22 +272,3 @@ def fault(error: ValidationError) -> str:
     """The first field that is not as it should be, and why."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """A grid in a tracking store, as tracking.json has it: the store's `uri` without passwords, MLflow's id of its
-    `experiment`, the `link` that opens the grid's page, and cell_id → seed → run id."""
-
-    uri: str
-    experiment: str
-    link: Annotated[str, Field(pattern="^https?://")]
-    runs: dict[str, dict[int, str]]
-
-
-def read_tracking(path: Path) -> Tracking | None:
-    """The tracking.json of a delivery; None where there was none, InputError where it is damaged."""
-    try:
-        return TypeAdapter(Tracking).validate_json(path.read_bytes()) if path.is_file() else None
-    except ValidationError as error:
-        raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error

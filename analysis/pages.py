@@ -59,9 +59,9 @@ def write_beside(given: str) -> str:
         raise InputError(f"grid={given} {what}: grid=A,B lays two grids side by side")
     folders = [folder_of({"grid": name, "runs": ""}) for name in names]
     grids = read(folders[0]), read(folders[1])
-    of, path = beside.found(grids), RESULTS / f"{folders[0].name}-beside-{folders[1].name}.html"
-    write_text(path, beside.report(grids, of))
-    return "\n\n".join("\n".join(lines) for lines in (*of.told, *_fitting(of.table), of.notes, [str(path)]))
+    path, (told, table, notes) = RESULTS / f"{folders[0].name}-beside-{folders[1].name}.html", beside.found(grids)
+    write_text(path, beside.report(grids, told, table, notes))
+    return "\n\n".join("\n".join(lines) for lines in (*told, *_fitting(table), notes, [str(path)]))
 
 
 def in_words(analysis: Analysis) -> str:

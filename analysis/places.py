@@ -94,7 +94,8 @@ LOCAL = "http://127.0.0.1:5000"
 
 
 def tracking_of(uri: str, experiment: str, runs: Mapping[tuple[str, int], str]) -> dict[str, Any]:
-    """The tracking.json of runs of an experiment, given by its id, in the store at `uri` (`grid_json.Tracking`)."""
+    """The tracking.json of runs of an experiment, given by its id, in the store at `uri`: that without passwords, the
+    `link` that opens the grid's page, and cell_id → seed → run id."""
     public, by_cell = without_password(uri), dict[str, dict[int, str]]()
     for (cell_id, seed), run in sorted(runs.items()):
         by_cell.setdefault(cell_id, {})[seed] = run

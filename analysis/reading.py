@@ -16,8 +16,8 @@ import pandas as pd
 from analysis.errors import InputError, NothingYet
 from analysis.grid_json import Meta, kind_of, parse_meta
 from analysis.places import no_grid
-from analysis.results import AGAIN, Results, check_curves, numbers, read_csv
-from analysis.schema import FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL, STATUSES
+from analysis.results import AGAIN, Results, numbers, read_csv, readable
+from analysis.schema import FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL
 
 
 def read_results(path: Path | str) -> Results:
@@ -33,11 +33,10 @@ def read_results(path: Path | str) -> Results:
         raise InputError(f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html")
     if now is not None and now.number == 0:
         raise NothingYet(f"{now.finished} of {now.trainings} trainings finished; nothing to show yet")
-    texts = read_csv(source, [*FIXED, *(f"axis.{axis.name}" for axis in whole.axes)])
-    check_curves(folder, whole.command)
-    meta = _as_of_round(whole)
-    _check_whole(texts, meta, source)
-    runs = _tidy(texts, meta, source)
+    meta, texts = _as_of_round(whole), read_csv(source, [*FIXED, *(f"axis.{axis.name}" for axis in whole.axes)])
+    with readable(source):
+        _check_whole(texts, meta, source)
+        runs = _tidy(texts, meta, source)
     if now is not None:
         runs = runs[runs["seed"].isin(meta.seeds)].reset_index(drop=True)
         runs = runs.drop(columns=[name for name in runs if "/" in str(name) and runs[name].isna().all()])
@@ -83,12 +82,8 @@ def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
-    """InputError where a status or level is unknown, a place has two rows at a seed, or versions are mixed."""
-    axes = {f"axis.{axis.name}": [level.name for level in axis.levels] for axis in meta.axes}
-    for column, names in {"status": STATUSES, **axes}.items():
-        strange = sorted(set(texts[column]) - set(names))
-        if strange:
-            raise InputError(f"{source} holds {column}={strange[0]!r}: expected one of {', '.join(names)}; {AGAIN}")
+    """InputError where a place has two rows at a seed, or versions are mixed."""
+    axes = [f"axis.{axis.name}" for axis in meta.axes]
     for row in texts[texts.duplicated([*axes, "seed"])].to_dict("records"):
         place = ", ".join(f"{axis.removeprefix('axis.')}={row[axis]}" for axis in axes) or "the cell"
         raise InputError(

@@ -28,7 +28,7 @@ _MODULES = {
     "pictures": "samples strips reconstructions",
     "values": "metrics differences lines cost compute",
     "curves": "training budget weights schedules bound forward noise variances objectives reverse",
-    "search": "history slices parallel pareto",
+    "search": "history slices pareto",
 }
 FIGURES = {name: module for module, names in _MODULES.items() for name in names.split()}
 """Figure → the module that has its function."""

@@ -7,10 +7,8 @@ the best, and the title counts the trials beyond.
 from __future__ import annotations
 
 import math
-import warnings
-from typing import Any, Literal
+from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -21,7 +19,7 @@ from analysis.figures.style import GREY, legend, panels, scale, wrapped
 from analysis.grid_json import MetricInfo
 from analysis.labels import counted, mathtext
 from analysis.schema import TRIAL
-from analysis.search import Search, SearchedParameter
+from analysis.search import Search
 
 _REACH, _SHARE = 3.0, 0.85
 """An axis reaches so many times as far from the best as the median does, and at least to this share of the values."""
@@ -77,41 +75,6 @@ def pareto(search: Search) -> Figure | None:
     _view(axes, "y", second, own[second.name])
     _view(axes, "x", first, own[first.name])
     return _named(figure, mathtext(first.head))
-
-
-def parallel(search: Search) -> Figure | None:
-    """Parameters beside the first objective, a line for each trial, the darker the better, by Optuna."""
-    ranges = {of.label: _range(of, search.finished[of.column]) for of in search.head.parameters}
-    if not _objectives(search) or None in ranges.values():
-        return None
-    import optuna
-    from optuna.visualization.matplotlib import plot_parallel_coordinate
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    first = _objectives(search)[0]
-    study = optuna.create_study(direction="minimize" if first.sign < 0 else "maximize")
-    for _, row in search.finished.dropna(subset=first.name).iterrows():
-        given = {of.label: row[of.column] for of in search.head.parameters if str(row[of.column]) not in ("", "nan")}
-        own = {label: ranges[label] for label in given}
-        study.add_trial(optuna.trial.create_trial(params=given, distributions=own, value=row[first.name]))
-    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-        axes: Any = plot_parallel_coordinate(study, target_name=mathtext(first.label))
-    plt.close(axes.figure)
-    axes.set_title("")
-    figure: Figure = axes.figure
-    return figure
-
-
-def _range(of: SearchedParameter, tried: pd.Series[Any]) -> Any:
-    """The distribution that a parameter's trials come from, as far as these show it; None where they show none."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    values = sorted(set(tried.replace("", np.nan).dropna()))
-    if not values or of.kind == "choice":
-        return CategoricalDistribution(values) if values else None
-    if of.kind == "int":
-        return IntDistribution(int(values[0]), int(values[-1]), log=of.log)
-    return FloatDistribution(values[0], values[-1], log=of.log)
 
 
 def _named(figure: Figure, label: str) -> Figure:

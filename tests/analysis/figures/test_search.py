@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from matplotlib.collections import LineCollection
 
 from analysis.grid_json import MetricInfo
 from analysis.search import Search, SearchedParameter, SearchMeta
@@ -54,15 +53,8 @@ def test_the_front_has_the_trials_that_none_is_better_than_in_both(search):
     assert [text.get_text().strip() for text in axes.texts] == ["2", "3"]
 
 
-def test_parallel_coordinates_have_a_line_for_each_finished_trial(search):
-    figure = drawn("parallel", search)
-    lines = next(of for axes in figure.axes for of in axes.collections if isinstance(of, LineCollection))
-    assert sorted(points[0, 1] for points in lines.get_segments()) == [1.9, 2.0, 2.5, 3.0, 90.0]
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["NLL", "learning rate", "schedule"]
-
-
 def test_a_search_without_values_has_no_figures(search):
     nothing = replace(search, trials=search.trials[:0])
-    assert [drawn(name, nothing) for name in ("history", "slices", "parallel", "pareto")] == [None] * 4
+    assert [drawn(name, nothing) for name in ("history", "slices", "pareto")] == [None] * 3
     alone = replace(search, head=replace(search.head, objectives=(NLL,)))
     assert drawn("pareto", alone) is None

@@ -13,7 +13,7 @@ from tests.analysis.report.pages import page_of
 def test_a_search_alone_has_a_page(tmp_path):
     page = page_of(search(tmp_path / "search-s"), drawn=True)
     assert list(page.parts) == ["search", "legend"]
-    assert len(page.all("figure")) == 3, "history, slices, parallel coordinates"
+    assert len(page.all("figure")) == 2, "history, slices"
     told = "Searched β_1 and schedule for NLL in 4 trials by tpe (3 finished, 1 pruned), on validation data at seed 0."
     assert f"{told} Pruning (median) saved 12 % of the steps." in page.parts["search"]
     table = page.table("search")
@@ -60,6 +60,6 @@ def test_damaged_searches_end_in_one_line(tmp_path):
     (search(tmp_path / "a") / "trials.csv").unlink()
     search(tmp_path / "b", objectives=[])
     build(tmp_path / "c")
-    for name, fault in {"a": "is missing", "b": "objectives: .*at least 1", "c": "holds no search"}.items():
+    for name, fault in {"a": "cannot be read", "b": "objectives: .*at least 1", "c": "holds no search"}.items():
         with pytest.raises(InputError, match=fault):
             read_search(tmp_path / name)
