@@ -26,13 +26,12 @@ import pandas as pd
 
 from analysis.claims import TOLD_APART
 from analysis.comparisons import compare
-from analysis.costs import costs_of, weight_notes
+from analysis.costs import costs_of
 from analysis.factorial import effects_of
 from analysis.grid_json import MetricInfo
 from analysis.looks import Taken, beaten_by_looks, near_best
 from analysis.reading import read_results
 from analysis.results import Results
-from analysis.schema import LIKELIHOOD
 from analysis.search import Search, optimism, search_in
 from analysis.statistics import beaten_by, mean_interval
 
@@ -66,11 +65,6 @@ class Analysis(Results):
         return costs_of(self)
 
     @cached_property
-    def weight_notes(self) -> dict[str, str]:
-        """Axis → a footnote, for each axis that changes the weight of t without declaring it."""
-        return weight_notes(self)
-
-    @cached_property
     def search(self) -> Search | None:
         """The search that the grid confirms; None where it confirms none."""
         return search_in(self.folder)
@@ -79,11 +73,6 @@ class Analysis(Results):
     def optimism(self) -> pd.DataFrame | None:
         """The optimism of the search, a row per winner and objective; None where the grid confirms no search."""
         return None if self.search is None else optimism(self.search, self)
-
-    @property
-    def deciding(self) -> list[MetricInfo]:
-        """The metrics that give verdicts, likelihoods first."""
-        return sorted(super().deciding, key=lambda metric: metric.decides != LIKELIHOOD)
 
     @property
     def trained_elsewhere(self) -> bool:

@@ -8,20 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 from analysis.schema import Primary, declared, row_axes
-
-Decimals = Annotated[int, Field(ge=0, le=15)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A difference, or a share of a value: never below 0."""
-Looks = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-"""The numbers of seeds at which comparisons are looked at."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class Axis:
 
     name: str
     label: str
-    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+    levels: tuple[Level, ...]
 
     def label_of(self, name: str) -> str:
         """The label of a level; a level that grid.json does not list is called by its name."""
@@ -68,14 +60,14 @@ class MetricInfo:
     label: str
     direction: Literal["min", "max", "none"]
     unit: str | None = None
-    decimals: Decimals | None = None
+    decimals: int | None = None
     decides: str | None = None
     part: Literal["autoencoder", "diffusion"] | None = None
     asked: bool = False
     scale: Literal["linear", "log"] = "linear"
-    resolution: Finite = 0.0
-    relevant: Share | None = None
-    least: Finite | None = None
+    resolution: float = 0.0
+    relevant: float | None = None
+    least: float | None = None
 
     @property
     def margin(self) -> float:
@@ -135,7 +127,7 @@ class Expectation:
     than: dict[str, str]
     within: float | None = None
     since: dict[str, str] = field(default_factory=dict)
-    published: tuple[Positive, Positive] | None = None
+    published: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +135,7 @@ class Auto:
     """The looks of a grid with `seeds=auto`: their numbers of seeds, and the number at which each cell that was run
     stopped, by id."""
 
-    looks: Looks
+    looks: tuple[int, ...]
     stopped: dict[str, int]
 
 
@@ -155,11 +147,11 @@ class Round:
     plan. So far, `finished` of all `trainings` have finished.
     """
 
-    number: Annotated[int, Field(ge=0)]
-    seeds: Annotated[int, Field(ge=0)]
+    number: int
+    seeds: int
     preliminary: bool
-    finished: Annotated[int, Field(ge=0)]
-    trainings: Annotated[int, Field(ge=0)]
+    finished: int
+    trainings: int
 
 
 @dataclass(frozen=True)
@@ -207,7 +199,7 @@ class Meta:
     expects: tuple[Expectation, ...] = ()
     primary: tuple[Primary, ...] = ()
     declarations: tuple[Declaration, ...] = ()
-    relevant: dict[str, Share] = field(default_factory=dict)
+    relevant: dict[str, float] = field(default_factory=dict)
     cells: dict[str, dict[str, str]] = field(default_factory=dict)
     command: str | None = None
     seconds: float | None = None

@@ -37,12 +37,8 @@ def holds_results(folder: Path) -> bool:
 
 def search_alone(folder: Path) -> bool:
     """True where a results folder holds a search without a confirmation."""
-    try:
-        head = read_json(folder / "grid.json")
-    except InputError:
-        # The error is raised when the file is read.
-        return False
-    return isinstance(head, dict) and SEARCH in head and not head.get("cells")
+    head = read_json(folder / "grid.json") or {}
+    return SEARCH in head and not head.get("cells")
 
 
 def trials_of(folder: Path, search: str) -> Path:

@@ -30,6 +30,7 @@ from analysis.schema import (
     CURVES,
     CURVES_FILE,
     FORMULA_CURVES,
+    LIKELIHOOD,
     MACHINE,
     METADATA,
     NOT_COMPARABLE,
@@ -201,8 +202,9 @@ class Results:
 
     @property
     def deciding(self) -> list[MetricInfo]:
-        """The metrics that give verdicts and have values."""
-        return [metric for metric in self.metrics if metric.deciding and metric.name in self.runs]
+        """The metrics that give verdicts and have values, likelihoods first."""
+        deciding = [metric for metric in self.metrics if metric.deciding and metric.name in self.runs]
+        return sorted(deciding, key=lambda metric: metric.decides != LIKELIHOOD)
 
     def metric(self, name: str) -> MetricInfo:
         """The metric of this name; KeyError where the grid has none."""
