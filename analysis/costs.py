@@ -73,14 +73,9 @@ def seed_seconds(results: Results) -> float:
     return work_seconds(results.runs) / len(results.meta.seeds)
 
 
-def _besides(results: Results, axis: Axis) -> list[str]:
-    """The columns of the other axes."""
-    return [f"axis.{other.name}" for other in results.meta.axes if other is not axis]
-
-
 def changed_along(results: Results, axis: Axis) -> set[str]:
     """The choices that differ between cells of a grid with the same level on every axis but this one."""
-    others, varied = _besides(results, axis), results.varied
+    others, varied = [f"axis.{other.name}" for other in results.meta.axes if other is not axis], results.varied
     if not others:
         return set(varied)
     several = results.runs[[*others, *varied]].drop_duplicates().groupby(others)[varied].nunique() > 1

@@ -229,10 +229,6 @@ class Meta:
         """The seeds of the first look, which all cells have; None where the number of seeds was fixed."""
         return None if self.auto is None else self.seeds[: self.auto.looks[0]]
 
-    def seeds_of(self, cell: str) -> tuple[int, ...]:
-        """The seeds that a cell was run at, by its id."""
-        return self.seeds if self.auto is None else self.seeds[: self.auto.stopped.get(cell, self.auto.looks[0])]
-
     @cached_property
     def declared(self) -> list[tuple[str, str]]:
         """The declared comparisons as pairs of ids: the primary ones or, without any, all with the baseline."""

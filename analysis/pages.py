@@ -7,8 +7,6 @@ comparisons, and how to go on, all as in table.md: a "*" stands for bold, and th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from analysis import remarks, words
@@ -23,7 +21,7 @@ from analysis.places import RESULTS, folder_of, pages_of, search_alone
 from analysis.report import beside
 from analysis.report.contents import report, search_report
 from analysis.search import read_search, terminal_search
-from analysis.sheet import Entry, Form, Head, Table, letter
+from analysis.sheet import Form, Table, letter
 from analysis.tables import write_tables
 from analysis.writers import caption, grid, main_comparisons
 
@@ -93,16 +91,8 @@ def terminal_table(analysis: Analysis) -> str:
 
 
 def _fitting(table: Table) -> list[list[str]]:
-    """The lines of the table, its labels in one column, in parts for which the terminal is wide enough."""
-    n = table.labels
-    lines = tuple(line._replace(entries=(_joined(line.entries[:n]), *line.entries[n:])) for line in table.lines)
-    label = _joined([Entry(head.label, mark=head.mark) for head in table.heads[:n]])
-    table = replace(table, labels=1, heads=(Head(label.text, mark=label.mark), *table.heads[n:]), lines=lines)
+    """The lines of the table, in parts for which the terminal is wide enough."""
     texts = zip(TEXT.heads(table), *(row for _, row in TEXT.rows(table)), strict=True)
     room = shutil.get_terminal_size((120, 24)).columns - len("|  |")
     parts = table.parts([max(map(width, column)) for column in texts], room, len(" | "))
     return [grid(table.part(columns), TEXT) for columns in parts]
-
-
-def _joined(entries: Sequence[Entry]) -> Entry:
-    return Entry(" · ".join(e.text for e in entries if e.text), mark=",".join(e.mark for e in entries if e.mark))

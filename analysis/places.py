@@ -104,14 +104,10 @@ def without_password(uri: str) -> str:
 
 
 def reason_of(error: Exception, uri: str) -> str:
-    """The line of a store's error that says what went wrong, without the URI's password."""
+    """The line of a store's error that says what went wrong, without the secrets of its address and of any other."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
-    return without_passwords((lines or [type(error).__name__])[0], uri)
-
-
-def without_passwords(text: str, uri: str) -> str:
-    """A message about the store at `uri`, without the secrets of this address and of any other in it."""
-    return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
+    said = (lines or [type(error).__name__])[0].replace(uri, without_password(uri))
+    return re.sub(r"//[^/\s]*@", "//", said)
 
 
 def page(uri: str, experiment: str, view: str = "grid") -> str:

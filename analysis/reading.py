@@ -16,7 +16,7 @@ import pandas as pd
 from analysis.errors import InputError, NothingYet
 from analysis.grid_json import Meta, kind_of, parse_meta
 from analysis.places import no_grid
-from analysis.results import AGAIN, Results, numbers, read_csv, readable
+from analysis.results import Results, numbers, read_csv, readable
 from analysis.schema import FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL
 
 
@@ -35,7 +35,6 @@ def read_results(path: Path | str) -> Results:
         raise NothingYet(f"{now.finished} of {now.trainings} trainings finished; nothing to show yet")
     meta, texts = _as_of_round(whole), read_csv(source, [*FIXED, *(f"axis.{axis.name}" for axis in whole.axes)])
     with readable(source):
-        _check_whole(texts, meta, source)
         runs = _tidy(texts, meta, source)
     if now is not None:
         runs = runs[runs["seed"].isin(meta.seeds)].reset_index(drop=True)
@@ -57,7 +56,7 @@ def _as_of_round(meta: Meta) -> Meta:
 def _tidy(texts: pd.DataFrame, meta: Meta, source: Path) -> pd.DataFrame:
     """The runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
     texts = _comparable(texts.assign(**{name: "" for name in METADATA if name not in texts}))
-    _check(texts, meta, source)
+    _check_versions(texts, source)
     filled = [str(name) for name in texts if name not in METADATA and (texts[name] != "").any()]
     metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
     choices = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
@@ -81,15 +80,8 @@ def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
     return texts.assign(**{name: texts[name].mask(np.array(of), "") for name, of in dropped.items()})
 
 
-def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
-    """InputError where a place has two rows at a seed, or versions are mixed."""
-    axes = [f"axis.{axis.name}" for axis in meta.axes]
-    for row in texts[texts.duplicated([*axes, "seed"])].to_dict("records"):
-        place = ", ".join(f"{axis.removeprefix('axis.')}={row[axis]}" for axis in axes) or "the cell"
-        raise InputError(
-            f"{source} holds {place} at seed {row['seed']} more than once: runs of different choices or versions are "
-            "not mixed; keep one and remove the other"
-        )
+def _check_versions(texts: pd.DataFrame, source: Path) -> None:
+    """InputError where rows of several versions are mixed."""
     for name, by in (("numerics", []), ("data_digest", ["data"] if "data" in texts else [])):
         versions = texts.loc[texts[name] != "", [*by, name]].drop_duplicates()
         if len(versions) > (versions["data"].nunique() if by else 1):
@@ -97,13 +89,3 @@ def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
                 f"{source} holds rows of more than one {name} ({', '.join(sorted(versions[name]))}), whose numbers are "
                 "not compared: keep the rows of one, or run the grid again under a name=… of its own"
             )
-
-
-def _check_whole(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
-    """InputError where a cell lacks a row at a seed that it was run at: every run has a row, however it ended."""
-    there = set(zip(texts["cell_id"], texts["seed"], strict=True))
-    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in there]
-    for cell, seed in missing[:1]:
-        raise InputError(
-            f"{source} lacks {len(missing)} rows that grid.json lists (cell_id {cell} at seed {seed}, …): {AGAIN}"
-        )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.places import page, tracking_of, without_password, without_passwords
+from analysis.places import page, reason_of, tracking_of, without_password
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}
 
@@ -38,4 +38,4 @@ def test_tracking_says_where_each_run_is():
 def test_a_message_about_a_store_does_not_say_its_password():
     uri = "postgresql://me:p@ss@host/db?password=word"
     said = f"{uri} does not answer: http://you:other@proxy/path refused it"
-    assert without_passwords(said, uri) == "postgresql://host/db does not answer: http://proxy/path refused it"
+    assert reason_of(OSError(said), uri) == "postgresql://host/db does not answer: http://proxy/path refused it"

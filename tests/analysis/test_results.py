@@ -94,7 +94,6 @@ def made_by(path, fields):
 FIELDS = {
     "runs.csv cannot be read ('odd' is not in list)": {"axis.a": "odd"},
     "the column 'nll/test' holds a text where a number is due": {NLL: "2,5"},
-    "holds a=b at seed 0 more than once": {"axis.a": "b"},
     "more than one numerics (5, 6)": {"numerics": "5"},
     "more than one data_digest (aa, bb)": {"data_digest": "bb"},
 }
@@ -108,7 +107,6 @@ def test_a_field_that_cannot_be_is_refused_in_one_line(tmp_path, message):
 FAULTS = {
     "runs.csv cannot be read (Error tokenizing data": ("runs.csv", lambda content: b'a,b\n"1,2\n'),
     "runs.csv cannot be read (\"['axis.a'] not in index": ("runs.csv", lambda text: text.replace(b"axis.a", b"x", 1)),
-    "lacks 1 rows that grid.json lists (cell_id c at seed 2": ("runs.csv", lambda text: text[: text.rindex(b"c,t")]),
     "curves.parquet cannot be read": ("curves.parquet", lambda content: content[:-9]),
     "grid.json is not the description of a grid: the file: Invalid JSON": ("grid.json", lambda content: content[:-9]),
 }
