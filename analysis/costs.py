@@ -84,14 +84,10 @@ def changed_along(results: Results, axis: Axis) -> set[str]:
 
 def weight_notes(results: Results) -> dict[str, str]:
     """Axis → a footnote, for each axis that changes the weight of t without declaring it."""
-    notes = {}
-    hidden = [
-        axis
-        for axis in results.meta.axes
-        if not any(name.split(".")[0] in DECLARED for name in changed_along(results, axis))
-    ]
-    weights = _weights(results) if hidden else {}
-    for axis in hidden:
+    notes, weights = {}, _weights(results)
+    for axis in results.meta.axes:
+        if any(name.split(".")[0] in DECLARED for name in changed_along(results, axis)):
+            continue
         others = {cell: levels | {axis.name: ""} for cell in weights if (levels := results.levels(cell))}
         pairs = [(a, b) for a, b in combinations(weights, 2) if others[a] == others[b]]
         ratios = [_difference(weights[a], weights[b]) for a, b in pairs]

@@ -82,11 +82,6 @@ class MetricInfo:
         return self.decides is not None and self.sign != 0
 
     @property
-    def on_test(self) -> str:
-        """The name of the same metric on test images, for a metric on validation images."""
-        return f"{self.name.removesuffix('/val')}/test"
-
-    @property
     def kind(self) -> str:
         """The kind of the metric: nll for nll/test."""
         return kind_of(self.name)

@@ -62,22 +62,17 @@ def write_beside(given: str) -> str:
     return "\n\n".join("\n".join(lines) for lines in (*told, *_fitting(table), notes, [str(path)]))
 
 
-def in_words(analysis: Analysis) -> str:
-    """The text on a grid for a terminal: the search that it confirms, if any, and its answer with the table."""
-    searched = [] if analysis.search is None else [terminal_search(analysis.search, analysis.optimism)]
-    return "\n\n".join([*searched, terminal_table(analysis)])
-
-
 MOST = 3
 """The most comparisons that are shown."""
 TEXT = Form(str, "{}*", "[{}]", indent="  ")
 
 
-def terminal_table(analysis: Analysis) -> str:
-    """The answer in short."""
+def in_words(analysis: Analysis) -> str:
+    """The text on a grid for a terminal: the search that it confirms, if any, and its answer with the table."""
     table = table_of(analysis, published=False)
     sentences, more = main_comparisons(analysis, MOST, seed_seconds(analysis))
     blocks = [
+        [terminal_search(analysis.search, analysis.optimism)] if analysis.search else [],
         [words.banner(analysis), *words.answers(analysis)],
         caption(analysis),
         *_fitting(table),

@@ -120,9 +120,10 @@ def optimism(search: Search, results: Results) -> pd.DataFrame:
     fresh = results.finished[~results.finished["seed"].isin(search.head.seeds)]
     rows = []
     for winner, of in product(search.head.winners, search.head.objectives):
-        own = fresh[fresh["axis.choice"] == winner.level].reindex(columns=[of.name, of.on_test])
-        values, searched = own[of.name].dropna().tolist(), winner.values.get(of.name, math.nan)
-        (mean, half), test = mean_interval(values), mean_interval(own[of.on_test].dropna().tolist())
+        columns = [of.name, f"{of.name.removesuffix('/val')}/test"]
+        own, searched = fresh[fresh["axis.choice"] == winner.level], winner.values.get(of.name, math.nan)
+        values, tested = (own.get(name, pd.Series(dtype=float)).dropna().tolist() for name in columns)
+        (mean, half), test = mean_interval(values), mean_interval(tested)
         gap, wider = of.sign * (searched - mean), math.sqrt(1 + len(values) / len(search.head.seeds))
         text = Rounding.of(of.decimals, [half]).measured
         told = [text(searched, math.nan), text(mean, half), str(len(values)), text(gap, wider * half), text(*test)]
