@@ -26,13 +26,12 @@ import pandas as pd
 
 from analysis.claims import TOLD_APART
 from analysis.comparisons import compare
-from analysis.costs import costs_of, weight_notes
+from analysis.costs import costs_of
 from analysis.factorial import effects_of
 from analysis.grid_json import MetricInfo
 from analysis.looks import Taken, beaten_by_looks, near_best
 from analysis.reading import read_results
 from analysis.results import Results
-from analysis.schema import LIKELIHOOD
 from analysis.search import Search, optimism, search_in
 from analysis.statistics import beaten_by, mean_interval
 
@@ -66,11 +65,6 @@ class Analysis(Results):
         return costs_of(self)
 
     @cached_property
-    def weight_notes(self) -> dict[str, str]:
-        """Axis → a footnote, for each axis that changes the weight of t without declaring it."""
-        return weight_notes(self)
-
-    @cached_property
     def search(self) -> Search | None:
         """The search that the grid confirms; None where it confirms none."""
         return search_in(self.folder)
@@ -79,11 +73,6 @@ class Analysis(Results):
     def optimism(self) -> pd.DataFrame | None:
         """The optimism of the search, a row per winner and objective; None where the grid confirms no search."""
         return None if self.search is None else optimism(self.search, self)
-
-    @property
-    def deciding(self) -> list[MetricInfo]:
-        """The metrics that give verdicts, likelihoods first."""
-        return sorted(super().deciding, key=lambda metric: metric.decides != LIKELIHOOD)
 
     @property
     def trained_elsewhere(self) -> bool:
@@ -170,12 +159,25 @@ def _places(
 def _standing(
     results: Results, metric: MetricInfo, cells: list[str], measured: list[int], same: list[bytes], listed: pd.DataFrame
 ) -> tuple[list[frozenset[int] | None], set[int]]:
-    """A set per cell of the cells shown to be better, None where nothing was tested; and the cells near the best."""
+    """A set per cell of the cells shown to be better, None where nothing was tested; and the cells that the best is
+    hardly better than, if at all."""
     beaten: list[frozenset[int] | None] = [None] * len(cells)
     if metric.sign == 0 or len(measured) < 2 or results.meta.preliminary:
         return beaten, set()
-    compared, near = _order(results, metric, [cells[i] for i in measured])
-    for i, rivals in zip(measured, compared, strict=True):
+    table = results.scaled(metric).loc[[cells[i] for i in measured]].dropna(axis=1, how="all")
+    values, seeds, auto = table.to_numpy(dtype=np.float64), table.columns.get_level_values(0), results.meta.auto
+    declared = {cell for pair in results.meta.declared for cell in pair}
+    # Without looks, all seeds are those of one look.
+    looks, stopped = (auto.looks, auto.stopped) if auto else ((len(results.meta.seeds),), {})
+    taken = Taken(
+        looks,
+        values,
+        [stopped.get(cell, looks[0]) for cell in table.index],
+        [cell in declared for cell in table.index],
+        {n: int(seeds.isin(results.meta.seeds[:n]).sum()) for n in looks},
+    )
+    rule = metric.sign, metric.resolution
+    for i, rivals in zip(measured, beaten_by_looks(taken, *rule) if auto else beaten_by(values, *rule), strict=True):
         beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
     apart = listed.loc[listed["verdict"].isin(TOLD_APART), ["a", "b", "verdict"]]
     for a, b, verdict in apart.itertuples(index=False):
@@ -183,25 +185,5 @@ def _standing(
         for i in measured:
             if same[i] == worse:
                 beaten[i] = (beaten[i] or frozenset()) | {j for j in measured if same[j] == better}
+    near = near_best(taken, metric.sign, metric.margin if metric.deciding else np.nan, metric.resolution)
     return beaten, set(compress(measured, near))
-
-
-def _order(results: Results, metric: MetricInfo, cells: list[str]) -> tuple[list[frozenset[int] | None], list[bool]]:
-    """A set per cell, of the cells that are shown to be better, and a flag per cell that the best is hardly better than
-    it, if at all; both from all pairs alone."""
-    table = results.scaled(metric).loc[cells].dropna(axis=1, how="all")
-    values, seeds, auto = table.to_numpy(dtype=np.float64), table.columns.get_level_values(0), results.meta.auto
-    declared = {cell for pair in results.meta.declared for cell in pair}
-    # Without looks, all seeds are those of one look.
-    looks = auto.looks if auto else (len(results.meta.seeds),)
-    stopped = auto.stopped if auto else {}
-    taken = Taken(
-        looks,
-        values,
-        [stopped.get(cell, looks[0]) for cell in cells],
-        [cell in declared for cell in cells],
-        {n: int(seeds.isin(results.meta.seeds[:n]).sum()) for n in looks},
-    )
-    rule = metric.sign, metric.resolution
-    beaten = beaten_by_looks(taken, *rule) if auto else beaten_by(values, *rule)
-    return beaten, near_best(taken, metric.sign, metric.margin if metric.deciding else np.nan, metric.resolution)

@@ -73,14 +73,9 @@ def seed_seconds(results: Results) -> float:
     return work_seconds(results.runs) / len(results.meta.seeds)
 
 
-def _besides(results: Results, axis: Axis) -> list[str]:
-    """The columns of the other axes."""
-    return [f"axis.{other.name}" for other in results.meta.axes if other is not axis]
-
-
 def changed_along(results: Results, axis: Axis) -> set[str]:
     """The choices that differ between cells of a grid with the same level on every axis but this one."""
-    others, varied = _besides(results, axis), results.varied
+    others, varied = [f"axis.{other.name}" for other in results.meta.axes if other is not axis], results.varied
     if not others:
         return set(varied)
     several = results.runs[[*others, *varied]].drop_duplicates().groupby(others)[varied].nunique() > 1
@@ -89,14 +84,10 @@ def changed_along(results: Results, axis: Axis) -> set[str]:
 
 def weight_notes(results: Results) -> dict[str, str]:
     """Axis → a footnote, for each axis that changes the weight of t without declaring it."""
-    notes = {}
-    hidden = [
-        axis
-        for axis in results.meta.axes
-        if not any(name.split(".")[0] in DECLARED for name in changed_along(results, axis))
-    ]
-    weights = _weights(results) if hidden else {}
-    for axis in hidden:
+    notes, weights = {}, _weights(results)
+    for axis in results.meta.axes:
+        if any(name.split(".")[0] in DECLARED for name in changed_along(results, axis)):
+            continue
         others = {cell: levels | {axis.name: ""} for cell in weights if (levels := results.levels(cell))}
         pairs = [(a, b) for a, b in combinations(weights, 2) if others[a] == others[b]]
         ratios = [_difference(weights[a], weights[b]) for a, b in pairs]

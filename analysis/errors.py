@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+from analysis.labels import listed
+
 
 class InputError(ValueError):
     """A wrong call, or runs that are missing, corrupt or mixed."""
@@ -24,15 +26,9 @@ def unknown(kind: str, given: str, allowed: Iterable[str], meant: Sequence[str] 
     all names if they are few, or none is near."""
     names = sorted(set(allowed))
     near = meant or nearest(given, names)
-    hint = [f"did you mean {alternatives([repr(name) for name in near])}?"] if near else []
-    listed = [] if near and len(names) > FEW else [f"there are {', '.join(names) or 'none'}"]
-    return InputError(" ".join([f"no {kind} called {given!r}: {'; '.join([*listed, *hint])}", *notes]))
-
-
-def alternatives(words: Sequence[str]) -> str:
-    """The words as "a, b or c"."""
-    *before, last = words
-    return f"{', '.join(before)} or {last}" if before else last
+    hint = [f"did you mean {listed([repr(name) for name in near], 'or')}?"] if near else []
+    every = [] if near and len(names) > FEW else [f"there are {', '.join(names) or 'none'}"]
+    return InputError(" ".join([f"no {kind} called {given!r}: {'; '.join([*every, *hint])}", *notes]))
 
 
 def nearest(given: str, names: Iterable[str]) -> list[str]:

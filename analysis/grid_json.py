@@ -1,5 +1,4 @@
-"""A grid's own description, grid.json, and its place in a tracking store, tracking.json, as frozen classes, which
-pydantic checks the files against.
+"""A grid's own description, grid.json, as frozen classes, which pydantic checks the file against.
 
 Keys that they lack are ignored, so that files of newer versions stay readable.
 """
@@ -9,21 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 from analysis.schema import Primary, declared, row_axes
-
-Decimals = Annotated[int, Field(ge=0, le=15)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A difference, or a share of a value: never below 0."""
-Looks = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-"""The numbers of seeds at which comparisons are looked at."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +30,15 @@ class Axis:
 
     name: str
     label: str
-    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+    levels: tuple[Level, ...]
 
     def label_of(self, name: str) -> str:
         """The label of a level; a level that grid.json does not list is called by its name."""
         return next((level.label for level in self.levels if level.name == name), name)
 
     def position(self, name: str) -> int:
-        """The place of a level in the order; unlisted ones come last."""
-        return [*(level.name for level in self.levels), name].index(name)
+        """The place of a level in the order."""
+        return [level.name for level in self.levels].index(name)
 
 
 def kind_of(name: str) -> str:
@@ -70,14 +60,14 @@ class MetricInfo:
     label: str
     direction: Literal["min", "max", "none"]
     unit: str | None = None
-    decimals: Decimals | None = None
+    decimals: int | None = None
     decides: str | None = None
     part: Literal["autoencoder", "diffusion"] | None = None
     asked: bool = False
     scale: Literal["linear", "log"] = "linear"
-    resolution: Finite = 0.0
-    relevant: Share | None = None
-    least: Finite | None = None
+    resolution: float = 0.0
+    relevant: float | None = None
+    least: float | None = None
 
     @property
     def margin(self) -> float:
@@ -90,11 +80,6 @@ class MetricInfo:
     def deciding(self) -> bool:
         """True where the metric gives verdicts."""
         return self.decides is not None and self.sign != 0
-
-    @property
-    def on_test(self) -> str:
-        """The name of the same metric on test images, for a metric on validation images."""
-        return f"{self.name.removesuffix('/val')}/test"
 
     @property
     def kind(self) -> str:
@@ -137,7 +122,7 @@ class Expectation:
     than: dict[str, str]
     within: float | None = None
     since: dict[str, str] = field(default_factory=dict)
-    published: tuple[Positive, Positive] | None = None
+    published: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +130,7 @@ class Auto:
     """The looks of a grid with `seeds=auto`: their numbers of seeds, and the number at which each cell that was run
     stopped, by id."""
 
-    looks: Looks
+    looks: tuple[int, ...]
     stopped: dict[str, int]
 
 
@@ -157,11 +142,11 @@ class Round:
     plan. So far, `finished` of all `trainings` have finished.
     """
 
-    number: Annotated[int, Field(ge=0)]
-    seeds: Annotated[int, Field(ge=0)]
+    number: int
+    seeds: int
     preliminary: bool
-    finished: Annotated[int, Field(ge=0)]
-    trainings: Annotated[int, Field(ge=0)]
+    finished: int
+    trainings: int
 
 
 @dataclass(frozen=True)
@@ -209,7 +194,7 @@ class Meta:
     expects: tuple[Expectation, ...] = ()
     primary: tuple[Primary, ...] = ()
     declarations: tuple[Declaration, ...] = ()
-    relevant: dict[str, Share] = field(default_factory=dict)
+    relevant: dict[str, float] = field(default_factory=dict)
     cells: dict[str, dict[str, str]] = field(default_factory=dict)
     command: str | None = None
     seconds: float | None = None
@@ -238,10 +223,6 @@ class Meta:
     def first_look(self) -> tuple[int, ...] | None:
         """The seeds of the first look, which all cells have; None where the number of seeds was fixed."""
         return None if self.auto is None else self.seeds[: self.auto.looks[0]]
-
-    def seeds_of(self, cell: str) -> tuple[int, ...]:
-        """The seeds that a cell was run at, by its id."""
-        return self.seeds if self.auto is None else self.seeds[: self.auto.stopped.get(cell, self.auto.looks[0])]
 
     @cached_property
     def declared(self) -> list[tuple[str, str]]:
@@ -274,22 +255,3 @@ def fault(error: ValidationError) -> str:
     """The first field that is not as it should be, and why."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """A grid in a tracking store, as tracking.json has it: the store's `uri` without passwords, MLflow's id of its
-    `experiment`, the `link` that opens the grid's page, and cell_id → seed → run id."""
-
-    uri: str
-    experiment: str
-    link: Annotated[str, Field(pattern="^https?://")]
-    runs: dict[str, dict[int, str]]
-
-
-def read_tracking(path: Path) -> Tracking | None:
-    """The tracking.json of a delivery; None where there was none, InputError where it is damaged."""
-    try:
-        return TypeAdapter(Tracking).validate_json(path.read_bytes()) if path.is_file() else None
-    except ValidationError as error:
-        raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error

@@ -7,8 +7,6 @@ comparisons, and how to go on, all as in table.md: a "*" stands for bold, and th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from analysis import remarks, words
@@ -23,7 +21,7 @@ from analysis.places import RESULTS, folder_of, pages_of, search_alone
 from analysis.report import beside
 from analysis.report.contents import report, search_report
 from analysis.search import read_search, terminal_search
-from analysis.sheet import Entry, Form, Head, Table, letter
+from analysis.sheet import Form, Table, letter
 from analysis.tables import write_tables
 from analysis.writers import caption, grid, main_comparisons
 
@@ -59,15 +57,9 @@ def write_beside(given: str) -> str:
         raise InputError(f"grid={given} {what}: grid=A,B lays two grids side by side")
     folders = [folder_of({"grid": name, "runs": ""}) for name in names]
     grids = read(folders[0]), read(folders[1])
-    of, path = beside.found(grids), RESULTS / f"{folders[0].name}-beside-{folders[1].name}.html"
-    write_text(path, beside.report(grids, of))
-    return "\n\n".join("\n".join(lines) for lines in (*of.told, *_fitting(of.table), of.notes, [str(path)]))
-
-
-def in_words(analysis: Analysis) -> str:
-    """The text on a grid for a terminal: the search that it confirms, if any, and its answer with the table."""
-    searched = [] if analysis.search is None else [terminal_search(analysis.search, analysis.optimism)]
-    return "\n\n".join([*searched, terminal_table(analysis)])
+    path, (told, table, notes) = RESULTS / f"{folders[0].name}-beside-{folders[1].name}.html", beside.found(grids)
+    write_text(path, beside.report(grids, told, table, notes))
+    return "\n\n".join("\n".join(lines) for lines in (*told, *_fitting(table), notes, [str(path)]))
 
 
 MOST = 3
@@ -75,11 +67,12 @@ MOST = 3
 TEXT = Form(str, "{}*", "[{}]", indent="  ")
 
 
-def terminal_table(analysis: Analysis) -> str:
-    """The answer in short."""
+def in_words(analysis: Analysis) -> str:
+    """The text on a grid for a terminal: the search that it confirms, if any, and its answer with the table."""
     table = table_of(analysis, published=False)
     sentences, more = main_comparisons(analysis, MOST, seed_seconds(analysis))
     blocks = [
+        [terminal_search(analysis.search, analysis.optimism)] if analysis.search else [],
         [words.banner(analysis), *words.answers(analysis)],
         caption(analysis),
         *_fitting(table),
@@ -93,16 +86,8 @@ def terminal_table(analysis: Analysis) -> str:
 
 
 def _fitting(table: Table) -> list[list[str]]:
-    """The lines of the table, its labels in one column, in parts for which the terminal is wide enough."""
-    n = table.labels
-    lines = tuple(line._replace(entries=(_joined(line.entries[:n]), *line.entries[n:])) for line in table.lines)
-    label = _joined([Entry(head.label, mark=head.mark) for head in table.heads[:n]])
-    table = replace(table, labels=1, heads=(Head(label.text, mark=label.mark), *table.heads[n:]), lines=lines)
+    """The lines of the table, in parts for which the terminal is wide enough."""
     texts = zip(TEXT.heads(table), *(row for _, row in TEXT.rows(table)), strict=True)
     room = shutil.get_terminal_size((120, 24)).columns - len("|  |")
     parts = table.parts([max(map(width, column)) for column in texts], room, len(" | "))
     return [grid(table.part(columns), TEXT) for columns in parts]
-
-
-def _joined(entries: Sequence[Entry]) -> Entry:
-    return Entry(" · ".join(e.text for e in entries if e.text), mark=",".join(e.mark for e in entries if e.mark))

@@ -37,12 +37,8 @@ def holds_results(folder: Path) -> bool:
 
 def search_alone(folder: Path) -> bool:
     """True where a results folder holds a search without a confirmation."""
-    try:
-        head = read_json(folder / "grid.json")
-    except InputError:
-        # The error is raised when the file is read.
-        return False
-    return isinstance(head, dict) and SEARCH in head and not head.get("cells")
+    head = read_json(folder / "grid.json") or {}
+    return SEARCH in head and not head.get("cells")
 
 
 def trials_of(folder: Path, search: str) -> Path:
@@ -94,7 +90,8 @@ LOCAL = "http://127.0.0.1:5000"
 
 
 def tracking_of(uri: str, experiment: str, runs: Mapping[tuple[str, int], str]) -> dict[str, Any]:
-    """The tracking.json of runs of an experiment, given by its id, in the store at `uri` (`grid_json.Tracking`)."""
+    """The tracking.json of runs of an experiment, given by its id, in the store at `uri`: that without passwords, the
+    `link` that opens the grid's page, and cell_id → seed → run id."""
     public, by_cell = without_password(uri), dict[str, dict[int, str]]()
     for (cell_id, seed), run in sorted(runs.items()):
         by_cell.setdefault(cell_id, {})[seed] = run
@@ -107,14 +104,10 @@ def without_password(uri: str) -> str:
 
 
 def reason_of(error: Exception, uri: str) -> str:
-    """The line of a store's error that says what went wrong, without the URI's password."""
+    """The line of a store's error that says what went wrong, without the secrets of its address and of any other."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
-    return without_passwords((lines or [type(error).__name__])[0], uri)
-
-
-def without_passwords(text: str, uri: str) -> str:
-    """A message about the store at `uri`, without the secrets of this address and of any other in it."""
-    return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
+    said = (lines or [type(error).__name__])[0].replace(uri, without_password(uri))
+    return re.sub(r"//[^/\s]*@", "//", said)
 
 
 def page(uri: str, experiment: str, view: str = "grid") -> str:

@@ -16,8 +16,8 @@ import pandas as pd
 from analysis.errors import InputError, NothingYet
 from analysis.grid_json import Meta, kind_of, parse_meta
 from analysis.places import no_grid
-from analysis.results import AGAIN, Results, check_curves, numbers, read_csv
-from analysis.schema import FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL, STATUSES
+from analysis.results import Results, numbers, read_csv, readable
+from analysis.schema import FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL
 
 
 def read_results(path: Path | str) -> Results:
@@ -33,11 +33,9 @@ def read_results(path: Path | str) -> Results:
         raise InputError(f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html")
     if now is not None and now.number == 0:
         raise NothingYet(f"{now.finished} of {now.trainings} trainings finished; nothing to show yet")
-    texts = read_csv(source, [*FIXED, *(f"axis.{axis.name}" for axis in whole.axes)])
-    check_curves(folder, whole.command)
-    meta = _as_of_round(whole)
-    _check_whole(texts, meta, source)
-    runs = _tidy(texts, meta, source)
+    meta, texts = _as_of_round(whole), read_csv(source, [*FIXED, *(f"axis.{axis.name}" for axis in whole.axes)])
+    with readable(source):
+        runs = _tidy(texts, meta, source)
     if now is not None:
         runs = runs[runs["seed"].isin(meta.seeds)].reset_index(drop=True)
         runs = runs.drop(columns=[name for name in runs if "/" in str(name) and runs[name].isna().all()])
@@ -58,7 +56,7 @@ def _as_of_round(meta: Meta) -> Meta:
 def _tidy(texts: pd.DataFrame, meta: Meta, source: Path) -> pd.DataFrame:
     """The runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
     texts = _comparable(texts.assign(**{name: "" for name in METADATA if name not in texts}))
-    _check(texts, meta, source)
+    _check_versions(texts, source)
     filled = [str(name) for name in texts if name not in METADATA and (texts[name] != "").any()]
     metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
     choices = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
@@ -82,19 +80,8 @@ def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
     return texts.assign(**{name: texts[name].mask(np.array(of), "") for name, of in dropped.items()})
 
 
-def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
-    """InputError where a status or level is unknown, a place has two rows at a seed, or versions are mixed."""
-    axes = {f"axis.{axis.name}": [level.name for level in axis.levels] for axis in meta.axes}
-    for column, names in {"status": STATUSES, **axes}.items():
-        strange = sorted(set(texts[column]) - set(names))
-        if strange:
-            raise InputError(f"{source} holds {column}={strange[0]!r}: expected one of {', '.join(names)}; {AGAIN}")
-    for row in texts[texts.duplicated([*axes, "seed"])].to_dict("records"):
-        place = ", ".join(f"{axis.removeprefix('axis.')}={row[axis]}" for axis in axes) or "the cell"
-        raise InputError(
-            f"{source} holds {place} at seed {row['seed']} more than once: runs of different choices or versions are "
-            "not mixed; keep one and remove the other"
-        )
+def _check_versions(texts: pd.DataFrame, source: Path) -> None:
+    """InputError where rows of several versions are mixed."""
     for name, by in (("numerics", []), ("data_digest", ["data"] if "data" in texts else [])):
         versions = texts.loc[texts[name] != "", [*by, name]].drop_duplicates()
         if len(versions) > (versions["data"].nunique() if by else 1):
@@ -102,13 +89,3 @@ def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
                 f"{source} holds rows of more than one {name} ({', '.join(sorted(versions[name]))}), whose numbers are "
                 "not compared: keep the rows of one, or run the grid again under a name=… of its own"
             )
-
-
-def _check_whole(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
-    """InputError where a cell lacks a row at a seed that it was run at: every run has a row, however it ended."""
-    there = set(zip(texts["cell_id"], texts["seed"], strict=True))
-    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in there]
-    for cell, seed in missing[:1]:
-        raise InputError(
-            f"{source} lacks {len(missing)} rows that grid.json lists (cell_id {cell} at seed {seed}, …): {AGAIN}"
-        )

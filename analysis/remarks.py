@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -28,19 +27,10 @@ from analysis.results import Results
 from analysis.schema import AUTOENCODER, BY_SET, MACHINE, MOST_SETS, NUMERICS, PRECISION
 
 
-@dataclass(frozen=True)
-class Drawing:
+def drawing(results: Results, metric: MetricInfo) -> tuple[float, int, int, int] | None:
     """What drawing adds to the noise of a grid's differences in a metric: its share of their variance (the median over
-    so many `pairs`) with so many `sets`, and the number of sets that is `best` for the time it takes."""
-
-    share: float
-    sets: int
-    pairs: int
-    best: int
-
-
-def drawing(results: Results, metric: MetricInfo) -> Drawing | None:
-    """The share of drawing over the grid's comparisons; None where fewer than two sets or seeds were kept."""
+    comparisons) and the number of sets; the number of comparisons; and the number of sets that is best for the time it
+    takes. None where fewer than two sets or seeds were kept."""
     curves, scaled = results.curve(f"{BY_SET}{metric.name}"), results.scaled(metric)
     shares, sets = list[float](), max((len(curve) for curve in curves.values()), default=0)
     for a, b, declared in planned_pairs(results):
@@ -56,7 +46,7 @@ def drawing(results: Results, metric: MetricInfo) -> Drawing | None:
     if not shares:
         return None
     share = float(np.median(shares))
-    return Drawing(share, sets, len(shares), best_sets(share, sets, _cost(results, sets)))
+    return share, sets, len(shares), best_sets(share, sets, _cost(results, sets))
 
 
 def best_sets(share: float, sets: int, cost: float) -> int:
@@ -87,10 +77,11 @@ def of_table(analysis: Analysis) -> list[str]:
             error = f"{two_digits(draws.max())} {metric.unit}".rstrip()
             texts.append(f"{metric.label}'s own error, from its draws, is at most {error}.")
         if (noise := drawing(analysis, metric)) is not None:
+            share, drawn, pairs, best = noise
             texts.append(
                 f"Of the variance of a difference in {metric.label} over seeds, drawing the samples makes "
-                f"{100 * noise.share:.0f} % (median of {counted(noise.pairs, 'comparison')}, a rough estimate from the "
-                f"paired differences of {noise.sets} sets at each seed); {counted(noise.best, 'set')} would tell most "
+                f"{100 * share:.0f} % (median of {counted(pairs, 'comparison')}, a rough estimate from the "
+                f"paired differences of {drawn} sets at each seed); {counted(best, 'set')} would tell most "
                 "for their time."
             )
     if any(metric.kind.startswith("nll") for metric in analysis.metrics):

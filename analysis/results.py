@@ -9,9 +9,9 @@ Names of metrics hold a "/"; those of choices do not. An error names the file an
 
 from __future__ import annotations
 
-import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ import pandas as pd
 
 from analysis.errors import InputError, line
 from analysis.files import replace_file
-from analysis.grid_json import Meta, MetricInfo, Tracking, kind_of, read_tracking
+from analysis.grid_json import Meta, MetricInfo, kind_of
 from analysis.labels import cell_name
 from analysis.schema import (
     BOUND,
@@ -30,6 +30,7 @@ from analysis.schema import (
     CURVES,
     CURVES_FILE,
     FORMULA_CURVES,
+    LIKELIHOOD,
     MACHINE,
     METADATA,
     NOT_COMPARABLE,
@@ -55,41 +56,33 @@ def write_curves(folder: Path, curves: pd.DataFrame) -> None:
     replace_file(folder / CURVES_FILE, partial(typed.to_parquet, index=False, write_page_checksum=True, **PACKED))
 
 
-def check_curves(folder: Path, command: str | None) -> None:
-    """InputError where a results folder, which `command` made, has no curves.parquet."""
-    if not (folder / CURVES_FILE).is_file():
-        again = f"run {f'`{command}`' if command else 'its command'} again, which repeats no finished stage"
-        raise InputError(f"{folder} is of an earlier version, without {CURVES_FILE}: {again}")
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """A context in which a file that is missing or damaged, which fails in many ways, is an InputError of one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read ({line(str(error))}): {AGAIN}") from error
 
 
 def read_curves(folder: Path, *names: str) -> pd.DataFrame:
     """The curves of a results folder, all or of these names, −1 for the seed of a formula; InputError where the file is
     damaged."""
     path, chosen = folder / CURVES_FILE, [("curve", "in", names)] if names else None
-    try:
+    with readable(path):
         curves = pd.read_parquet(path, columns=list(CURVES), filters=chosen, page_checksum_verification=True)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        reason = line(str(error))
-        raise InputError(f"{path} cannot be read ({reason}): run the grid again, what has finished stays") from error
-    return curves.assign(seed=curves["seed"].fillna(-1).astype("int64"))
+        return curves.assign(seed=curves["seed"].fillna(-1).astype("int64"))
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """A CSV file as text; InputError where it is missing, cut off, or lacks columns."""
-    if not path.is_file():
-        raise InputError(f"{path} is missing: {AGAIN}")
-    content = path.read_bytes()
-    try:
+    """A CSV file as text; InputError where it is missing, damaged, or lacks columns."""
+    with readable(path):
         # The copy has its columns in one block, which is read faster.
-        texts = pd.read_csv(io.BytesIO(content), dtype=object, keep_default_na=False, index_col=False).copy()
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV file ({line(str(error))}): {AGAIN}") from error
-    if not content.endswith(b"\n"):
-        raise InputError(f"{path} is cut off in its last line: {AGAIN}")
-    missing = [name for name in needed if name not in texts]
-    if missing:
-        raise InputError(f"{path} lacks the column(s) {', '.join(missing)}: {AGAIN}")
-    return texts
+        texts = pd.read_csv(path, dtype=object, keep_default_na=False, index_col=False).copy()
+        texts[list(needed)]
+        return texts
 
 
 def numbers(texts: pd.Series, name: str, source: Path) -> pd.Series:
@@ -134,11 +127,6 @@ class Results:
         curves["place"] = curves["cell_id"].map({cell: i for i, cell in enumerate(self.cell_ids)})
         shown = curves[curves["place"].notna() & curves["seed"].isin(seeds["seed"])]
         return shown.sort_values(["place", "curve", "seed", "x"], kind="stable", ignore_index=True)[list(CURVES)]
-
-    @cached_property
-    def tracking(self) -> Tracking | None:
-        """The grid's place in a tracking store; None where it was delivered to none."""
-        return read_tracking(self.folder / "tracking.json")
 
     @cached_property
     def finished(self) -> pd.DataFrame:
@@ -203,8 +191,9 @@ class Results:
 
     @property
     def deciding(self) -> list[MetricInfo]:
-        """The metrics that give verdicts and have values."""
-        return [metric for metric in self.metrics if metric.deciding and metric.name in self.runs]
+        """The metrics that give verdicts and have values, likelihoods first."""
+        deciding = [metric for metric in self.metrics if metric.deciding and metric.name in self.runs]
+        return sorted(deciding, key=lambda metric: metric.decides != LIKELIHOOD)
 
     def metric(self, name: str) -> MetricInfo:
         """The metric of this name; KeyError where the grid has none."""

@@ -12,10 +12,10 @@ import math
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import pandas as pd
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 from analysis.files import read_json
@@ -59,10 +59,10 @@ class SearchMeta:
     name: str
     question: str
     data: str
-    objectives: Annotated[tuple[MetricInfo, ...], Field(min_length=1, max_length=2)]
-    parameters: Annotated[tuple[SearchedParameter, ...], Field(min_length=1)]
+    objectives: tuple[MetricInfo, ...]
+    parameters: tuple[SearchedParameter, ...]
     sampler: str
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    seeds: tuple[int, ...]
     pruner: str = "none"
     default: dict[str, str] = field(default_factory=dict)
     winners: tuple[SearchWinner, ...] = ()
@@ -114,18 +114,23 @@ def read_search(folder: Path | str) -> Search:
 
 def optimism(search: Search, results: Results) -> pd.DataFrame:
     """The optimism of the search about each winner in each objective that the confirmation has values of: its value in
-    the search, `fresh` and, if known, `test` at n fresh seeds, and the gap, above 0 where it was optimistic."""
+    the search, those on validation and, if known, test data at n fresh seeds, and the gap, above 0 where it was
+    optimistic."""
     # Runs at the search's own seeds would only repeat its value.
     fresh = results.finished[~results.finished["seed"].isin(search.head.seeds)]
     rows = []
     for winner, of in product(search.head.winners, search.head.objectives):
-        own = fresh[fresh["axis.choice"] == winner.level].reindex(columns=[of.name, of.on_test])
-        values, searched = own[of.name].dropna().tolist(), winner.values.get(of.name, math.nan)
-        (mean, half), test = mean_interval(values), mean_interval(own[of.on_test].dropna().tolist())
+        columns = [of.name, f"{of.name.removesuffix('/val')}/test"]
+        own, searched = fresh[fresh["axis.choice"] == winner.level], winner.values.get(of.name, math.nan)
+        values, tested = (own.get(name, pd.Series(dtype=float)).dropna().tolist() for name in columns)
+        (mean, half), test = mean_interval(values), mean_interval(tested)
         gap, wider = of.sign * (searched - mean), math.sqrt(1 + len(values) / len(search.head.seeds))
-        rows.append([winner.label, of.name, searched, len(values), mean, half, *test, gap, wider * half])
-    columns = ["winner", "objective", "searched", "n", "fresh", "half_width", "test", "test_half_width", "gap"]
-    return pd.DataFrame(rows, columns=[*columns, "gap_half_width"]).dropna(subset="gap", ignore_index=True)
+        text = Rounding.of(of.decimals, [half]).measured
+        told = [text(searched, math.nan), text(mean, half), str(len(values)), text(gap, wider * half), text(*test)]
+        if not math.isnan(gap):
+            rows.append([f"{begun(winner.label)}, {of.label}", *told])
+    heads = ["Winner", "In the search", "At fresh seeds", "n", "Optimistic by", "On test data"]
+    return pd.DataFrame(rows, columns=heads)
 
 
 def terminal_search(search: Search, optimism: pd.DataFrame | None = None) -> str:
@@ -136,9 +141,10 @@ def terminal_search(search: Search, optimism: pd.DataFrame | None = None) -> str
 
 def tables(search: Search, optimism: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
     """Caption → table, without those that have no rows."""
+    winners = pd.DataFrame() if optimism is None else optimism
     captioned = {
         "The best trials, by validation data at the search's own seeds:": best(search),
-        "At fresh seeds the best of many noisy values are worse on average:": optimistic(search, optimism),
+        "At fresh seeds the best of many noisy values are worse on average:": winners,
         "Share of the variation among trials, most of them drawn where values are good:": importances(search),
     }
     return {caption: frame for caption, frame in captioned.items() if not frame.empty}
@@ -181,20 +187,6 @@ def best(search: Search) -> pd.DataFrame:
         values = [Rounding((of.decimals or 2) + 1, 4).number(float(line[of.name])) for of in head.objectives]
         rows.append([name, *(written(line[of.column]) for of in head.parameters), *values])
     heads = ["Trial", *(of.label for of in head.parameters), *(of.head for of in head.objectives)]
-    return pd.DataFrame(rows, columns=heads)
-
-
-def optimistic(search: Search, optimism: pd.DataFrame | None) -> pd.DataFrame:
-    """Each winner's value in the search beside those at fresh seeds."""
-    objectives, rows = {of.name: of for of in search.head.objectives}, []
-    for _, row in pd.DataFrame(optimism).iterrows():
-        of = objectives[row["objective"]]
-        rounding = Rounding.of(of.decimals, [row["half_width"]])
-        pairs = (("fresh", "half_width"), ("gap", "gap_half_width"), ("test", "test_half_width"))
-        fresh, gap, test = (rounding.measured(row[mean], row[half]) for mean, half in pairs)
-        name = f"{begun(row['winner'])}, {of.label}"
-        rows.append([name, rounding.number(row["searched"]), fresh, str(row["n"]), gap, test])
-    heads = ["Winner", "In the search", "At fresh seeds", "n", "Optimistic by", "On test data"]
     return pd.DataFrame(rows, columns=heads)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from analysis.answers import Analysis
-from analysis.costs import changed_along
+from analysis.costs import changed_along, weight_notes
 from analysis.grid_json import Axis, MetricInfo
 from analysis.labels import Rounding
 from analysis.published import LABELS, PaperTable
@@ -172,7 +172,7 @@ class Sheet:
         """The heads of columns of labels, with footnotes: the grid's at the first; an axis's, on hidden changes of t's
         weight, at its own of the `columns`, or at the first."""
         texts = [[*self.analysis.meta.footnotes], *([] for _ in labels[1:])]
-        for axis, note in self.analysis.weight_notes.items():
+        for axis, note in weight_notes(self.analysis).items():
             texts[columns.get(axis, 0)].append(note)
         return [Head(label, mark=self.marks(*its)) for label, its in zip(labels, texts, strict=True)]
 

@@ -50,11 +50,8 @@ def quantile(alpha: Any, df: Any) -> Any:
 
 def mean_interval(values: Sequence[float] | Array) -> tuple[float, float]:
     """(mean, half-width) of Student's 95 % interval of [n] values; half-width nan at n = 1, both at n = 0."""
-    sample = np.asarray(values, dtype=np.float64)
-    n = len(sample)
-    if n < 2:
-        return (float(sample[0]) if n else math.nan), math.nan
-    return float(sample.mean()), float(quantile(ALPHA, n - 1)) * float(sample.std(ddof=1)) / math.sqrt(n)
+    own = Paired.of(np.asarray(values, dtype=np.float64))
+    return float(own.mean), float(own.half_width())
 
 
 @dataclass(frozen=True, eq=False)

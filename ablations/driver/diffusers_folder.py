@@ -24,8 +24,9 @@ from ablations.settings.cell import Cell
 from ablations.settings.published import KEPT, TARGETS, digest_of_betas
 from ablations.settings.registry import ORIGIN, describe
 from analysis.answers import read
-from analysis.errors import InputError, alternatives
+from analysis.errors import InputError
 from analysis.files import make_folder, write_json, write_text
+from analysis.labels import listed
 from analysis.places import COMMITTED, holds_results
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.exported import config_of, tensors_of
@@ -100,7 +101,7 @@ def words_of(cell: Cell) -> dict[str, str]:
     said = {}
     for axis, known in WORDS.items():
         name = choice_name(getattr(cell, axis))
-        require(name in known, f"it has {axis}={name}: take one with {axis}={alternatives([*known])}")
+        require(name in known, f"it has {axis}={name}: take one with {axis}={listed([*known], 'or')}")
         said[axis] = known[name]
     asked = {
         cell.guidance.asked: cell.guidance.guides,

@@ -36,8 +36,8 @@ from ablations.results.records import Record, record
 from ablations.settings.request import Request
 from ablations.stages.stage import Stage
 from ablations.tracking.tracker import Tracker, open_tracker
-from analysis.errors import alternatives, line
-from analysis.labels import counted
+from analysis.errors import line
+from analysis.labels import counted, listed
 
 DRAWN, SHARE = 8.0, 10
 """The seconds that drawing pages takes, until that is known; before the end they are drawn again once SHARE times as
@@ -88,7 +88,7 @@ def dry_run(planned: tuple[Plan, Looks | None], journal: Journal) -> str:
         lines.append(f"  {item.cell_id}  {item.name}{levels}{reason}")
     parts = {"": plan}
     if declared is not None:
-        looks = alternatives(list(map(str, declared.looks)))
+        looks = listed(list(map(str, declared.looks)), "or")
         lines.append(f"{len(declared.pairs)} comparisons, looked at with {looks} seeds")
         parts = {"at least ": declared.least(), "at most ": plan}
     for words_before, part in parts.items():

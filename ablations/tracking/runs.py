@@ -19,7 +19,7 @@ from ablations.results.records import NOT_RUN
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.labels import cell_name
-from analysis.results import check_curves, read_curves
+from analysis.results import read_curves
 from analysis.schema import FIXED, LATENT, OVER_STEPS, RUNG, SEARCH, TRACEBACK, TRIAL, TRIALS, VERSIONS
 
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS, TRIAL)
@@ -89,7 +89,6 @@ def tracked_runs(folder: Path) -> list[Tracked]:
     """The cells of a results folder that have run, and the finished trials of its search, which have no curves;
     InputError where the folder is damaged."""
     head = head_in(folder)
-    check_curves(folder, head.get("command"))
     curves, search = read_curves(folder), head.get(SEARCH, {})
     curves = curves[curves["curve"].str.startswith(OVER_STEPS)]
     lines = {name.removeprefix(RUNG) for name in curves["curve"].unique() if name.startswith(RUNG)}

@@ -51,7 +51,7 @@ def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
     removed."""
     import matplotlib.style
 
-    from analysis.figures.style import STYLE
+    from analysis.figures.style import STYLE, data_of
     from analysis.search import Search
 
     grid, search = (None, subject) if isinstance(subject, Search) else (subject, subject.search)
@@ -60,23 +60,17 @@ def write_figures(subject: Analysis | Search, folder: Path) -> dict[str, Path]:
         of = search if module == "search" else grid
         with matplotlib.style.context(STYLE):
             figure = function_of(name)(of) if of is not None else None
-            for path in (folder / f"{name}.{suffix}" for suffix in ("pdf", "png", "json")):
+            pdf, png, data = (folder / f"{name}.{suffix}" for suffix in ("pdf", "png", "json"))
+            for path in (pdf, png, data):
                 path.unlink(missing_ok=True)
-            if figure is not None:
-                paths[name] = write(figure, folder / name)
+            if figure is None:
+                continue
+            for path, dates in ((pdf, ("CreationDate", "Producer", "Creator")), (png, ("Software",))):
+                replace_file(path, partial(figure.savefig, format=path.suffix[1:], metadata=dict.fromkeys(dates)))
+            if lines := data_of(figure):
+                write_text(data, lines)
+            paths[name] = png
     return paths
-
-
-def write(figure: Figure, stem: Path) -> Path:
-    """Write a figure's PDF, PNG and the data of its lines, if it has such; the PNG's path."""
-    from analysis.figures.style import data_of
-
-    for suffix, dates in (("pdf", ("CreationDate", "Producer", "Creator")), ("png", ("Software",))):
-        save = partial(figure.savefig, format=suffix, metadata=dict.fromkeys(dates))
-        replace_file(stem.with_suffix(f".{suffix}"), save)
-    if data := data_of(figure):
-        write_text(stem.with_suffix(".json"), data)
-    return stem.with_suffix(".png")
 
 
 def show(values: dict[str, Any]) -> None:

@@ -1,64 +1,59 @@
 """The contents of the page: a first screen that says what to take, the table below it, and folded parts.
 
 The first screen has, per deciding metric, what to take and why; beside it the differences, and samples of the best
-cell. Where comparisons are within rows, each row has an answer of its own, in a small table. Each part stands under a
-line that sums it up. The same results give the same bytes.
+cell. Where comparisons are within rows, each row has an answer of its own. Each part stands under a line that sums it
+up. The same results give the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from analysis import remarks, words
 from analysis.answers import AS_GOOD, BEST, MAY_BE_BEST, Analysis
-from analysis.claims import contrast
 from analysis.costs import seed_seconds, work_seconds
 from analysis.factorial import averages_of
 from analysis.figures import FIGURES, caption_of
+from analysis.files import read_json
 from analysis.grid_json import MetricInfo
-from analysis.labels import Rounding, begun, counted, duration, listed, listed_names, probability, some
+from analysis.labels import Rounding, begun, counted, duration, listed, probability, some
 from analysis.places import pages_of
 from analysis.report.page import PHOTOS, Part, figure, link, links_of, prose, render, scrolled, sheets, table
 from analysis.schema import HELD_OUT
 from analysis.search import Search, searched, tables
-from analysis.statistics import ALPHA, Paired
+from analysis.statistics import ALPHA
 from analysis.tables import render as render_table
 
-FEW, WIDE = 5, 300
-"""The most cells that an entry of a row's table names; the approximate width of a sheet of samples in pixels."""
-Choice = tuple[pd.Series, pd.DataFrame]
-"""The best cell of a row that has something to choose, and all cells of the row."""
+WIDE = 300
+"""The approximate width of a sheet of samples in pixels."""
 
 
 def first_screen(analysis: Analysis, figures: Iterable[Markup]) -> tuple[list[Markup], list[Markup]]:
     """The two sides of the first screen, with these figures before the samples."""
     if not analysis.deciding:
         return [Markup('<p class="take">No verdict: no cell has a metric that decides.</p>')], [*figures]
-    chosen = [(metric, _choices(analysis, metric)) for metric in analysis.deciding]
-    answer, none = _by_row if analysis.meta.rows else _answer, "nothing to choose between."
-    answers = [
-        answer(analysis, metric, choices) if choices else _take(analysis, metric, f"For {metric.decides}: {none}")
-        for metric, choices in chosen
-    ]
-    answers += [_row_table(analysis, *each) for each in chosen if analysis.meta.rows and each[1]]
+    answers = [_answer(analysis, metric) for metric in analysis.deciding]
     return answers, [*figures, *_samples(analysis, analysis.deciding[-1])]
 
 
-def _choices(analysis: Analysis, metric: MetricInfo) -> list[Choice]:
-    """The choices of a grid; cells are named by their levels on the axes that the cells of a row do not share."""
-    cells, values = analysis.cells[analysis.cells["metric"] == metric.name], analysis.values(metric.name)
-    named = cells.assign(name=[words.name_in_row(analysis, cell) for cell in cells["cell_id"]])
-    rows = [row for _, row in named.groupby("row", sort=False) if (values.loc[row["cell_id"]].nunique() > 1).any()]
-    return [(best, row) for row in rows for _, best in row[row["place"] == BEST].iterrows()]
-
-
-def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
-    """The cell to take, with the alternatives; without a recommendation if nothing was tested."""
-    use, (best, cells) = metric.decides, choices[0]
+def _answer(analysis: Analysis, metric: MetricInfo) -> Markup:
+    """The cell to take, with the alternatives; without a recommendation if nothing was tested. Cells are named by their
+    levels on the axes that the cells of a row do not share; a row without anything to choose is left out."""
+    use, values = metric.decides, analysis.values(metric.name)
+    cells = analysis.cells[analysis.cells["metric"] == metric.name]
+    cells = cells.assign(name=[words.name_in_row(analysis, cell) for cell in cells["cell_id"]])
+    rows = [row for _, row in cells.groupby("row", sort=False) if (values.loc[row["cell_id"]].nunique() > 1).any()]
+    bests = [best for row in rows for _, best in row[row["place"] == BEST].iterrows()]
+    if not bests:
+        return _take(analysis, metric, f"For {use}: nothing to choose between.")
+    if analysis.meta.rows:
+        return _by_row(analysis, metric, pd.DataFrame(bests))
+    best = bests[0]
     if analysis.meta.preliminary:
         return _take(analysis, metric, f"For {use} so far", best["name"], " leads.")
     why = _beside(analysis, metric, best)
@@ -99,37 +94,13 @@ def _take(
     return Markup('<div class="answer">{}{}{}</div>').format(limits, large, reasons)
 
 
-def _by_row(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
-    """The best mean of each row, those of the same name together: β̃ at 10 and 25; analytic at 50."""
-    best = pd.DataFrame([best for best, _ in choices]).groupby("name", sort=False)["row"]
-    choice = "; ".join(f"{name} at {listed(at.tolist())}" for name, at in best)
+def _by_row(analysis: Analysis, metric: MetricInfo, bests: pd.DataFrame) -> Markup:
+    """The best mean of each row, those of the same name together (β̃ at 10 and 25; analytic at 50), and a sentence on
+    each row."""
+    choice = "; ".join(f"{name} at {listed(at.tolist())}" for name, at in bests.groupby("name", sort=False)["row"])
+    told = [words.headline(analysis, metric, row) for row in bests["row"]]
     rows, so_far = " · ".join(analysis.meta.row_labels), " so far" if analysis.meta.preliminary else ""
-    return _take(analysis, metric, f"For {metric.decides}, by {rows}, the best mean{so_far}:", choice, ".")
-
-
-def _row_table(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Markup:
-    """A table of each row's best cell, its lead, the cells as good, and others that may be the best."""
-    lines = []
-    for best, own in choices:
-        names = [own.loc[own["place"] == place, "name"].tolist() for place in (AS_GOOD, MAY_BE_BEST)]
-        others = [listed_names(of, "and") if len(of) <= FEW else f"{len(of)} cells" for of in names]
-        value = words.amount(metric, best["mean"], best["half_width"])
-        lines.append([str(best["row"]), f"{best['name']} ({value})", _lead(analysis, metric, best, own), *others])
-    head = (" · ".join(analysis.meta.row_labels), "Best mean", "Ahead of the next by", "As good", "Cannot be ruled out")
-    filled = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
-    head, *rows = zip(*filled, strict=True)
-    return Markup('<p class="lead">{}, for {}</p>').format(metric.label, metric.decides) + table(head, rows)
-
-
-def _lead(analysis: Analysis, metric: MetricInfo, best: pd.Series, cells: pd.DataFrame) -> str:
-    """The lead of the best cell over the next mean, with its own 95 % interval; "" where no seed has both."""
-    others = cells[(cells["rank"] >= 0) & (cells["cell_id"] != best["cell_id"])].sort_values("rank")
-    for _, second in others.head(1).iterrows():
-        values = contrast(analysis, metric, [(1.0, best["cell_id"]), (-1.0, second["cell_id"])])
-        if len(values):
-            ahead = Paired.of(values, metric.resolution)
-            return f"{words.size(metric, abs(float(ahead.mean)), float(ahead.half_width()))} over {second['name']}"
-    return ""
+    return _take(analysis, metric, f"For {metric.decides}, by {rows}, the best mean{so_far}:", choice, ".", told)
 
 
 def _samples(analysis: Analysis, metric: MetricInfo) -> list[Markup]:
@@ -151,7 +122,8 @@ LEGEND = Part("legend", "How to read this page", [table(("Mark", "Meaning"), lis
 
 def report(analysis: Analysis) -> str:
     """The page of a grid, with the figures that were drawn."""
-    folder, search, tracked = analysis.folder, analysis.search, analysis.tracking
+    folder, search = analysis.folder, analysis.search
+    tracked = read_json(folder / "tracking.json")
     drawn = figures(pages_of(folder), sheets(analysis))
 
     def taken(*names: str) -> dict[str, Markup]:
@@ -169,11 +141,11 @@ def report(analysis: Analysis) -> str:
         _gallery("curves", "Curves", drawn),
         _cost(analysis, cost),
         _provenance(analysis),
-        _go_on(analysis),
+        _go_on(analysis, tracked),
         LEGEND,
     ]
     lead = [f"Grid `{analysis.meta.name}`: {words.setting(analysis)}", words.banner(analysis)]
-    links = [*links_of(folder, pages_of(folder)), *([link("MLflow", tracked.link)] if tracked else [])]
+    links = [*links_of(folder, pages_of(folder)), *([link("MLflow", tracked["link"])] if tracked else [])]
     return render(analysis.meta.question, lead, links, screen, content)
 
 
@@ -184,7 +156,7 @@ def search_report(search: Search, folder: Path) -> str:
     return render(search.head.question, lead, links_of(folder, pages), (), parts)
 
 
-SEARCHED = ("history", "slices", "parallel", "pareto")
+SEARCHED = ("history", "slices", "pareto")
 """The figures of a search."""
 
 
@@ -288,10 +260,10 @@ def _provenance(analysis: Analysis) -> Part | None:
     return _part("provenance", "Where it comes from", ("What", "Which"), [row for row in rows if row[1]], gist)
 
 
-def _go_on(analysis: Analysis) -> Part | None:
-    """The commands that go on from here."""
+def _go_on(analysis: Analysis, tracked: Any) -> Part | None:
+    """The commands that go on from here, with that of the store that the grid was delivered to, if any."""
     rows = [(begun(what), f"`{way}`") for what, way in remarks.go_on(analysis).items()]
-    if analysis.tracking and not analysis.tracking.uri.startswith("http"):
-        rows.append(("The runs in MLflow", f"`mlflow ui --backend-store-uri {analysis.tracking.uri}`"))
+    if tracked and not tracked["uri"].startswith("http"):
+        rows.append(("The runs in MLflow", f"`mlflow ui --backend-store-uri {tracked['uri']}`"))
     price = f"{duration(s)} of computing for a seed of all cells" if (s := seed_seconds(analysis)) else ""
     return _part("further", "How to go on", ("What", "Command"), rows, price)

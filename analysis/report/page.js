@@ -35,21 +35,6 @@ function sortable(table, heads) {
   }
 }
 
-/** A box per column that folds it; a head over several is as wide as what is left below it. */
-function columns(table, heads) {
-  const groups = [...table.tHead.rows[0].cells].flatMap(cell => Array(cell.colSpan).fill(cell));
-  const boxes = heads.map((head, i) => {
-    const box = element("input", { type: "checkbox", checked: true });
-    box.onchange = () => {
-      for (const row of [heads[0].parentElement, ...table.tBodies[0].rows]) row.cells[i].hidden = !box.checked;
-      const left = heads.filter((head, j) => groups[j] === groups[i] && !head.hidden).length;
-      [groups[i].hidden, groups[i].colSpan] = [!left, left || 1];
-    };
-    return element("label", {}, box, head.firstChild?.textContent ?? "");
-  });
-  return element("details", {}, element("summary", {}, "columns"), ...boxes.slice(1));
-}
-
 for (const table of document.querySelectorAll("details table")) {
   if (!table.tHead || table.tBodies[0].rows.length < 6) continue;
   const heads = [...[...table.tHead.rows].at(-1).cells];
@@ -58,6 +43,6 @@ for (const table of document.querySelectorAll("details table")) {
     const wanted = search.value.toLowerCase();
     for (const row of table.tBodies[0].rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   };
-  table.parentElement.before(element("div", { className: "tools" }, search, columns(table, heads)));
+  table.parentElement.before(element("div", { className: "tools" }, search));
   sortable(table, heads);
 }

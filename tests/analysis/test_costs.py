@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import read
-from analysis.costs import work_seconds
+from analysis.costs import weight_notes, work_seconds
 from tests.analysis.folders import NLL, make_folder
 
 T = np.arange(1, 11)
@@ -50,7 +50,7 @@ def notes(path, other, choice):
     points = [(cell, -1, "expected_weight", t, of[t - 1]) for cell, of in (("p", T), ("q", other)) for t in T]
     values = {"p": [2.5, 2.4], "q": [2.5, 2.4]}
     folder = make_folder(path, values, curves=points, change=lambda row: row | {choice: row["cell_id"]})
-    return read(folder).weight_notes
+    return weight_notes(read(folder))
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 
 import pytest
 
-from analysis import read
 from analysis.errors import InputError
-from analysis.grid_json import Auto, Meta, MetricInfo, parse_meta
+from analysis.grid_json import Meta, MetricInfo, parse_meta
 from analysis.schema import Primary
-from tests.analysis.folders import described, make_folder
 
 NLL = MetricInfo("nll/test", "NLL", "min", relevant=0.01)
 FID = MetricInfo("fid/train/x", "FID", "min", scale="log", relevant=0.05)
@@ -53,38 +49,6 @@ def test_what_is_declared_and_the_rows_along_which_nothing_declared_goes(primary
 def test_the_margin_is_on_the_scale_of_the_metric():
     assert (NLL.margin, FID.margin) == (0.01, pytest.approx(math.log(1.05)))
     assert math.isnan(MetricInfo("is/x", "IS", "max").margin)
-
-
-def test_cells_have_the_first_so_many_seeds_where_these_were_added():
-    assert grid().seeds_of("aa") == (4, 5, 6, 7, 8)
-    found = grid(auto=Auto((3, 5), {"aa": 5, "ab": 3}))
-    assert [found.seeds_of(cell) for cell in ("aa", "ab", "ba")] == [(4, 5, 6, 7, 8), (4, 5, 6), (4, 5, 6)]
-
-
-def test_rows_of_seeds_that_a_cell_never_had_are_not_missed(tmp_path):
-    values, stopped = {"a": [2.5, 2.6, 2.4], "b": [2.3, 2.5]}, {"a": 3, "b": 2}
-    found = read(make_folder(tmp_path / "auto", values, auto={"looks": [2, 3], "stopped": stopped}))
-    assert found.meta.auto == Auto((2, 3), stopped)
-    with pytest.raises(InputError, match=r"lacks 1 rows that grid\.json lists \(cell_id b at seed 2"):
-        read(make_folder(tmp_path / "fixed", values))
-
-
-FAULTS = {
-    "metrics.0.decimals: Input should be greater": lambda told: told["metrics"][0].update(decimals=-5),
-    "metrics.1.relevant: Input should be greater": lambda told: told["metrics"][1].update(relevant=-5),
-    "relevant.fid: Input should be greater": lambda told: told.update(relevant={"fid": -5}),
-    "axes.0.levels: Tuple should have at least 1": lambda told: told["axes"][0].update(levels=[]),
-    "auto.looks: Tuple should have at least 1": lambda told: told.update(auto={"looks": [], "stopped": {}}),
-    "auto.looks.0: Input should be greater": lambda told: told.update(auto={"looks": [0], "stopped": {}}),
-}
-
-
-@pytest.mark.parametrize("message", FAULTS)
-def test_what_is_wrong_with_grid_json_is_one_line(message):
-    told = described({("p", "x"): [2.5], ("q", "y"): [2.4]}, ("nll/test", "fid/train/digits-cnn"))
-    FAULTS[message](told)
-    with pytest.raises(InputError, match=rf"^[^\n]*{re.escape(message)}[^\n]*$"):
-        parse_meta(json.dumps(told), "grid.json")
 
 
 def test_a_file_of_brackets_alone_is_no_grid():

@@ -36,16 +36,16 @@ def test_the_share_of_drawing_by_hand(tmp_path):
     costs = {"cost/sample_seconds": 2.0, "cost/train_seconds": 14.0}
     analysis = made(tmp_path, np.array([[1.0, 3.0], [5.0, 7.0]]), noise=1.0, **costs)
     noise = found(analysis)
-    assert (noise.share, noise.sets, noise.pairs) == (pytest.approx(1 / 8), 2, 1)
+    assert noise[:3] == (pytest.approx(1 / 8), 2, 1)
     # σ_set²/σ_seed² = 2/7, and all else takes the time of 14 sets.
-    assert noise.best == round(math.sqrt(2 / 7 * 14)) == 2
+    assert noise[3] == round(math.sqrt(2 / 7 * 14)) == 2
     assert any("drawing the samples makes 12 % (median of 1 comparison" in text for text in of_table(analysis))
 
 
 def test_the_share_of_drawing_of_known_variances(tmp_path):
     random = np.random.default_rng(0)
     d = 0.3 * random.standard_normal((4000, 1)) + 0.2 * random.standard_normal((4000, 4))
-    assert found(made(tmp_path, d)).share == pytest.approx(0.01 / (0.09 + 0.01), rel=0.1)
+    assert found(made(tmp_path, d))[0] == pytest.approx(0.01 / (0.09 + 0.01), rel=0.1)
 
 
 def test_one_set_or_one_seed_tells_no_share(tmp_path):
@@ -60,4 +60,4 @@ def test_most_sets_are_best_where_drawing_is_all_the_noise():
 def test_sets_that_cells_share_take_their_time_once(tmp_path):
     costs = {"cost/sample_seconds": 2.0, "cost/train_seconds": 14.0, "training_id": "shared"}
     noise = found(made(tmp_path, np.array([[1.0, 3.0], [5.0, 7.0]]), **costs))
-    assert noise.best == round(math.sqrt(2 / 7 * 14)) == 2
+    assert noise[3] == round(math.sqrt(2 / 7 * 14)) == 2

