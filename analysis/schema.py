@@ -36,8 +36,6 @@ LIKELIHOOD = "likelihood"
 """The purpose of a metric of held-out images, as opposed to one of samples."""
 AMOUNTS = ("training.steps", "training.batch")
 """The choices that are amounts: whole numbers."""
-SETS = "cost/sample_sets"
-"""The number of generated sets that were drawn, if `evaluation.sets=auto` chose it."""
 MOST_SETS = 16
 """The most generated sets of a cell and seed that are worth their time; `evaluation.sets=auto` draws so many."""
 BY_SET = "sets/"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -14,9 +13,6 @@ import torch
 
 from analysis.errors import InputError
 from analysis.files import replace_file
-
-MIRROR = "DIFFUSION_ABLATIONS_MIRROR"
-"""The environment variable for another place, http(s):// or file://, where all files lie under their own names."""
 
 
 @dataclass(frozen=True)
@@ -32,29 +28,19 @@ class PublishedFile:
         """The name of the file, at its address and here."""
         return self.url.rpartition("/")[2]
 
-    def is_at(self, path: Path) -> bool:
-        """True where this very file lies there."""
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, self.algorithm).hexdigest() == self.digest
-
 
 def fetch(file: PublishedFile, folder: Path) -> Path:
-    """FOLDER/NAME, fetched unless that very file is there already; InputError where it cannot be had."""
-    path, mirror = folder / file.name, os.environ.get(MIRROR)
-    address = f"{mirror.rstrip('/')}/{file.name}" if mirror else file.url
+    """FOLDER/NAME, fetched unless a file of this name is there already; InputError where it cannot be had."""
+    path = folder / file.name
 
     def receive(temporary: Path) -> None:
-        torch.hub.download_url_to_file(address, str(temporary), progress=sys.stderr.isatty())
-        if not file.is_at(temporary):
+        torch.hub.download_url_to_file(file.url, str(temporary), progress=sys.stderr.isatty())
+        if hashlib.new(file.algorithm, temporary.read_bytes()).hexdigest() != file.digest:
             raise ValueError(f"what came was cut, or is another file: its {file.algorithm} is not {file.digest}")
 
     try:
-        if not file.is_at(path):
+        if not path.is_file():
             replace_file(path, receive)
     except (OSError, HTTPException, ValueError) as error:
-        raise InputError(
-            f"{address} cannot be fetched into {folder} ({error}): put it there, or name a mirror by {MIRROR}"
-        ) from error
+        raise InputError(f"{file.url} cannot be fetched into {folder} ({error}): put it there") from error
     return path

@@ -20,7 +20,6 @@ from analysis.schema import (
     NUMERICS,
     RUNG,
     RUNG_SECONDS,
-    SETS,
     SEVERAL,
     TRACEBACK,
     VERSIONS,
@@ -101,8 +100,6 @@ def finished(run: Run, done: Results, journal: Journal) -> Record:
     lost = [(stage, failure_of(stage, needed_by(stage, run.stages), journal)) for stage in unmade]
     metrics = {name: value for stage, result in done for name, value in own_metrics(stage, result.metrics).items()}
     metrics["cost/total_flops"] = sum(metrics.get(f"cost/{of}_flops", 0.0) for of in ("train", "autoencoder", "guide"))
-    if run.cell.evaluation.sets == "auto" and run.sets:
-        metrics[SETS] = float(run.sets)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): curve for name, curve in curves_of(done).items()}
     curves |= rung_curves(run, journal)
     for stage, result in more:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import shutil
 from pathlib import Path
@@ -11,13 +10,17 @@ import pytest
 
 from ablations.data import fashion_mnist
 from ablations.data.cifar10 import Cifar10
-from ablations.data.download import MIRROR, PublishedFile, fetch
+from ablations.data.download import PublishedFile, fetch
 from ablations.data.fashion_mnist import FashionMnist
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar, cifar_archive, fashion
 
 CONTENT = bytes(range(256)) * 4000
-FILE = PublishedFile("https://example.invalid/somewhere/weights.bin", "sha256", hashlib.sha256(CONTENT).hexdigest())
+NAME = "weights.bin"
+
+
+def weights(mirror: Path) -> PublishedFile:
+    return PublishedFile(f"{mirror.as_uri()}/{NAME}", "sha256", hashlib.sha256(CONTENT).hexdigest())
 
 
 @pytest.fixture
@@ -25,16 +28,17 @@ def mirror(tmp_path, monkeypatch) -> Path:
     """A mirror of stand-ins for the files of both sets, their digests the known ones."""
     folder = tmp_path / "mirror"
     fashion(folder)
-    (folder / FILE.name).write_bytes(CONTENT)
+    (folder / NAME).write_bytes(CONTENT)
     (folder / Cifar10.published.name).write_bytes(cifar_archive())
     for cls in (Cifar10, FashionMnist):
         files = cls.published if cls is FashionMnist else (cls.published,)
         known = [
-            dataclasses.replace(file, digest=hashlib.new(file.algorithm, (folder / file.name).read_bytes()).hexdigest())
+            PublishedFile(
+                f"{folder.as_uri()}/{file.name}", "sha256", sha256((folder / file.name).read_bytes()).hexdigest()
+            )
             for file in files
         ]
         monkeypatch.setattr(cls, "published", tuple(known) if cls is FashionMnist else known[0])
-    monkeypatch.setenv(MIRROR, folder.as_uri())
     return folder
 
 
@@ -44,31 +48,27 @@ def everything(root: Path) -> set[str]:
 
 def test_a_file_is_fetched_once_into_a_folder_that_is_made(mirror, tmp_path):
     folder = tmp_path / "new" / "folder"
-    assert fetch(FILE, folder).read_bytes() == CONTENT
+    assert fetch(file := weights(mirror), folder).read_bytes() == CONTENT
     assert everything(folder) == {"weights.bin"}
     shutil.rmtree(mirror)
-    assert fetch(FILE, folder) == folder / "weights.bin"
+    assert fetch(file, folder) == folder / NAME
     (tmp_path / "written").write_bytes(b"")
     assert (folder / "weights.bin").stat().st_mode == (tmp_path / "written").stat().st_mode
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [(CONTENT[:-1], "cut, or is"), (CONTENT[:-1] + b"x", "or is another"), (None, "refused")]
+    ("wrong", "said"), [(CONTENT[:-1], "cut, or is"), (CONTENT[:-1] + b"x", "or is another"), (None, "No such file")]
 )
-def test_what_does_not_come_whole_is_refused_and_leaves_all_as_it_was(wrong, said, mirror, tmp_path, monkeypatch):
-    earlier = tmp_path / "folder" / FILE.name
-    earlier.parent.mkdir()
-    earlier.write_bytes(b"an earlier file of this name")
-    (mirror / FILE.name).write_bytes(wrong or CONTENT)
-    if wrong is None:
-        monkeypatch.setenv(MIRROR, "http://127.0.0.1:1")
-    with pytest.raises(InputError, match=rf"(?i)cannot be fetched into .*{said}.*{MIRROR}") as caught:
-        fetch(FILE, earlier.parent)
+def test_what_does_not_come_whole_is_refused_and_leaves_nothing(wrong, said, mirror, tmp_path):
+    (mirror / NAME).unlink()
+    if wrong is not None:
+        (mirror / NAME).write_bytes(wrong)
+    with pytest.raises(InputError, match=rf"cannot be fetched into .*{said}.*: put it there") as caught:
+        fetch(weights(mirror), tmp_path / "folder")
     assert "\n" not in str(caught.value)
-    assert [path.read_bytes() for path in earlier.parent.iterdir()] == [b"an earlier file of this name"]
-    monkeypatch.setenv(MIRROR, mirror.as_uri())
-    (mirror / FILE.name).write_bytes(CONTENT)
-    assert fetch(FILE, earlier.parent).read_bytes() == CONTENT
+    assert not everything(tmp_path / "folder")
+    (mirror / NAME).write_bytes(CONTENT)
+    assert fetch(weights(mirror), tmp_path / "folder").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(("cls", "make"), [(Cifar10, cifar), (FashionMnist, fashion)])

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations.data.download import MIRROR
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import InceptionV3Compat, features
 from ablations.metrics.judging import extractor_identity, extractor_of
@@ -106,10 +105,10 @@ def test_foreign_cut_and_evil_files_are_refused_and_run_nothing(name, write, sai
 def mirror(weights, tmp_path, monkeypatch) -> Path:
     """A mirror of stand-in weights, their digest the known one, and an empty folder for what is fetched."""
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    known = dataclasses.replace(InceptionV3Compat.published, digest=digest)
+    name = InceptionV3Compat.published.name
+    known = dataclasses.replace(InceptionV3Compat.published, url=f"{tmp_path.as_uri()}/{name}", digest=digest)
     monkeypatch.setattr(InceptionV3Compat, "published", known)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv(MIRROR, tmp_path.as_uri())
     shutil.copy(weights, tmp_path / known.name)
     return tmp_path / known.name
 
