@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ NAME = "weights.bin"
 
 
 def weights(mirror: Path) -> PublishedFile:
-    return PublishedFile(f"{mirror.as_uri()}/{NAME}", "sha256", hashlib.sha256(CONTENT).hexdigest())
+    return PublishedFile(f"{mirror.as_uri()}/{NAME}", "sha256", sha256(CONTENT).hexdigest())
 
 
 @pytest.fixture
@@ -32,12 +32,8 @@ def mirror(tmp_path, monkeypatch) -> Path:
     (folder / Cifar10.published.name).write_bytes(cifar_archive())
     for cls in (Cifar10, FashionMnist):
         files = cls.published if cls is FashionMnist else (cls.published,)
-        known = [
-            PublishedFile(
-                f"{folder.as_uri()}/{file.name}", "sha256", sha256((folder / file.name).read_bytes()).hexdigest()
-            )
-            for file in files
-        ]
+        paths = [folder / file.name for file in files]
+        known = [PublishedFile(path.as_uri(), "sha256", sha256(path.read_bytes()).hexdigest()) for path in paths]
         monkeypatch.setattr(cls, "published", tuple(known) if cls is FashionMnist else known[0])
     return folder
 
