@@ -107,7 +107,8 @@ def _effects(metric: MetricInfo, block: Block) -> pd.DataFrame:
 
 
 def averages_of(results: Results, metrics: Sequence[MetricInfo]) -> pd.DataFrame:
-    """Each level, averaged over the combinations of the other axes that all levels have, if these are at least half."""
+    """Each level, averaged over the other axes: over the combinations that all levels have, if these are at least half,
+    else by a model without interactions."""
     rows = [
         (metric.name, axis.label, axis.label_of(level), *mean_interval(block.values @ weights))
         for metric in metrics
@@ -167,12 +168,17 @@ def _lengths(bases: list[Array], values: Array) -> Paired:
 
 
 def _level_weights(codes: NDArray[np.int64], axis: int) -> Array:
-    """Weights [levels, k] over the combinations of the other axes that every level has; no rows where these are fewer
-    than half."""
+    """Weights [levels, k] over the combinations of the other axes that every level has; where these are fewer than
+    half, of least-squares means over equally frequent levels; no rows where there are none."""
     own, group = codes[:, axis], _groups(np.delete(codes, axis, axis=1))
     there = np.zeros((own.max() + 1, group.max() + 1))
     np.add.at(there, (own, group), 1)
     common = np.asarray(there.all(axis=0))
-    if 2 * common.sum() < len(common):
-        return np.empty((0, len(codes)))
-    return np.stack([((own == level) & common[group]) / common.sum() for level in range(own.max() + 1)])
+    if 2 * common.sum() >= len(common):
+        return np.stack([((own == level) & common[group]) / common.sum() for level in range(own.max() + 1)])
+    columns = [_indicators(column[:, None]) for column in codes.T]
+    wanted = [np.full((columns[axis].shape[1], c.shape[1]), 1 / c.shape[1]) for c in columns]
+    wanted[axis] = np.eye(columns[axis].shape[1])
+    design, goal = np.hstack(columns), np.hstack(wanted)
+    weights: Array = goal @ np.linalg.pinv(design)
+    return weights if np.allclose(weights @ design, goal) else weights[:0]

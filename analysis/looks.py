@@ -211,12 +211,9 @@ def progress(folder: Path) -> dict[tuple[str, str], Progress]:
             states[pair].append(looked)
             if looked.open and all(measured[cell] for cell in pair):
                 open_pairs.add(pair)
-    return {pair: "open" if pair in open_pairs else _closed(looked) for pair, looked in states.items()}
-
-
-def _closed(states: Sequence[Looked]) -> Progress:
-    closed = [looked for looked in states if not looked.open]
-    return "settled" if closed and all(looked.settled for looked in closed) else "over"
+    told = {pair for pair, of in states.items() if any(one.settled for one in of)}
+    settled = {pair for pair in told if all(one.settled or one.open for one in states[pair])}
+    return {pair: "open" if pair in open_pairs else "settled" if pair in settled else "over" for pair in states}
 
 
 def rows_by_looks(

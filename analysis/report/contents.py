@@ -52,7 +52,12 @@ def _answer(analysis: Analysis, metric: MetricInfo) -> Markup:
     if not bests:
         return _take(analysis, metric, f"For {use}: nothing to choose between.")
     if analysis.meta.rows:
-        return _by_row(analysis, metric, pd.DataFrame(bests))
+        # Rows with a best cell of the same name stand together: β̃ at 10 and 25; analytic at 50.
+        named = pd.DataFrame(bests).groupby("name", sort=False)["row"]
+        choice = "; ".join(f"{name} at {listed(at.tolist())}" for name, at in named)
+        by, so_far = " · ".join(analysis.meta.row_labels), " so far" * analysis.meta.preliminary
+        told = [words.headline(analysis, metric, best["row"]) for best in bests]
+        return _take(analysis, metric, f"For {use}, by {by}, the best mean{so_far}:", choice, ".", told)
     best = bests[0]
     if analysis.meta.preliminary:
         return _take(analysis, metric, f"For {use} so far", best["name"], " leads.")
@@ -92,15 +97,6 @@ def _take(
     large = Markup('<p class="take">{} <strong>{}</strong>{}</p>').format(*map(prose, (take, choice, rest)))
     reasons = Markup("").join(Markup("<p>{}</p>").format(prose(line)) for line in (headline, *why) if line)
     return Markup('<div class="answer">{}{}{}</div>').format(limits, large, reasons)
-
-
-def _by_row(analysis: Analysis, metric: MetricInfo, bests: pd.DataFrame) -> Markup:
-    """The best mean of each row, those of the same name together (β̃ at 10 and 25; analytic at 50), and a sentence on
-    each row."""
-    choice = "; ".join(f"{name} at {listed(at.tolist())}" for name, at in bests.groupby("name", sort=False)["row"])
-    told = [words.headline(analysis, metric, row) for row in bests["row"]]
-    rows, so_far = " · ".join(analysis.meta.row_labels), " so far" if analysis.meta.preliminary else ""
-    return _take(analysis, metric, f"For {metric.decides}, by {rows}, the best mean{so_far}:", choice, ".", told)
 
 
 def _samples(analysis: Analysis, metric: MetricInfo) -> list[Markup]:

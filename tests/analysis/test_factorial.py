@@ -100,3 +100,12 @@ def test_averages_are_over_the_combinations_that_all_levels_have(tmp_path):
     half = stats.t.isf(0.025, 4) * stats.sem(common["d1"])
     assert found.loc[("A", "d1"), "half_width"] == pytest.approx(half)
     assert set(found["metric"]) == {NLL}
+
+
+def test_averages_where_levels_share_few_combinations_are_least_squares_means(tmp_path):
+    values, frame = drawn(A, B, without={("a1", "b2"), ("a2", "b3"), ("a3", "b4")})
+    grid = read(make_folder(tmp_path / "g", values))
+    found = averages_of(grid, grid.deciding).set_index(["axis", "level"])["mean"]
+    model = smf.ols("y ~ C(a) + C(b)", frame).fit()
+    for a in A:
+        assert found["A", a] == pytest.approx(model.predict(pd.DataFrame({"a": a, "b": B})).mean())

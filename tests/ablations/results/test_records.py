@@ -122,10 +122,10 @@ def test_curves_that_are_read_are_kept_and_those_that_a_formula_gives_once_a_cel
     assert len(curve_frame({("a", seed): curves(seed / 3, 8.0) for seed in (1, 2)})) == 2 + 2 + 2
 
 
-def test_a_folder_of_an_earlier_version_is_not_delivered(tmp_path):
-    folder = make_folder(tmp_path / "parameterization", {"mu": [2.5]}, command="python -m ablations.run grid=p")
-    (folder / CURVES_FILE).rename(folder / "curves.csv")
-    with pytest.raises(InputError, match=r"of an earlier version, .* run `python -m ablations.run grid=p`"):
+def test_a_folder_without_curves_is_not_delivered(tmp_path):
+    folder = make_folder(tmp_path / "parameterization", {"mu": [2.5]})
+    (folder / CURVES_FILE).unlink()
+    with pytest.raises(InputError, match=r"curves.parquet cannot be read .*: run the same command again"):
         tracked_runs(folder)
 
 
