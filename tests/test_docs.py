@@ -113,7 +113,7 @@ def test_the_notebook_runs(notebook_folder, monkeypatch, unregistered):
     grid, verdicts, _, own, search = printed_by(shown, monkeypatch)
     assert "first-hour" in grid
     assert re.search(r"nll/test: .*ε · unweighted MSE", verdicts)
-    assert re.search(r"cubic +\d", own)
+    assert "own-schedule: 2 cells" in own
     assert "own-search" in search
 
 

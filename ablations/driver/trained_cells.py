@@ -91,7 +91,9 @@ def write_samples(given: dict[str, Any]) -> Path:
     row = find(results := Path(given["results"]), given["cell"], given["seed"])
     name, cell, label = row["cell_id"], cell_in(row), given["label"] if given["label"] != "" else None
     if label is not None and not 0 <= label < cell.classes:
-        raise InputError(f"label={label} is none of the {cell.classes} classes that this cell's network knows")
+        raise InputError(
+            f"label={label} is none of the {cell.classes} classes that this cell's network knows: leave it out"
+        )
     if cell.guidance.scale == "auto":
         if not row.get(SCALE):
             raise InputError(f"cell {name} has no {SCALE} yet: run its grid again, which tunes it")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Annotated
@@ -28,6 +28,8 @@ from ablations.settings.request import Common, check_device
 from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
 
+Shares = Annotated[int, Field(ge=1, le=4096)]
+
 
 @dataclass(frozen=True)
 class Launcher(ABC):
@@ -35,7 +37,7 @@ class Launcher(ABC):
     samples are computed in so many `shares`, by a worker each: for large networks, of which there are few cells."""
 
     together = 1
-    shares: Annotated[int, Field(ge=1, le=4096)] = field(default=1, kw_only=True)
+    shares = 1
 
     @abstractmethod
     def devices(self, device: str, threads: int) -> list[str]:
@@ -81,6 +83,7 @@ class Local(Launcher):
     workers: Annotated[int, Field(ge=1, le=4096)] | None = None
     per_gpu: Annotated[int, Field(ge=1)] = 1
     together: Annotated[int, Field(ge=1, le=64)] = 8
+    shares: Shares = 1
 
     def devices(self, device: str, threads: int) -> list[str]:
         names = found_devices(device)

@@ -23,7 +23,7 @@ from pydantic import Field
 from ablations.engine.journal import Journal
 from ablations.engine.stage import PACKAGES, ROOT, Stage
 from ablations.engine.workers import DIED, Workers, perform
-from ablations.launchers.launcher import Launcher
+from ablations.launchers.launcher import Launcher, Shares
 from ablations.settings import plugins
 from ablations.settings.request import check_device
 from ablations.stages.stage import Stage as CellStage
@@ -38,6 +38,7 @@ class Ray(Launcher):
 
     address: str = "auto"
     gpus_per_cell: Annotated[float, Field(gt=0, le=1)] = 1.0
+    shares: Shares = 1
 
     def devices(self, device: str, threads: int) -> list[str]:
         check_device(device)

@@ -10,8 +10,8 @@ from ablations.metrics.metric import MEASURED
 from ablations.settings.arguments import parse_search
 from ablations.settings.grammar import listed
 from ablations.settings.plugins import unnamed, written_metrics
-from ablations.settings.request import SearchRequest
-from analysis.errors import unknown
+from ablations.settings.request import NOTHING, SearchRequest
+from analysis.errors import InputError, unknown
 from analysis.shell import exit_code
 
 
@@ -21,14 +21,16 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(arguments: list[str]) -> SearchRequest:
-    """The request of these words; InputError at one that is wrong, or at an objective that is none by the metrics'
-    source, which takes no seconds to read."""
+    """The request of these words; InputError at one that is wrong, at an objective that is none by the metrics'
+    source, which takes no seconds to read, or where nothing is searched."""
     request = parse_search(arguments)
     known = {metric.kind for metric in MEASURED if metric.sign and not metric.reads_held_out}
     known |= {name for name, text in written_metrics().items() if not re.search('"none"|pools=|reads_', text)}
     known |= unnamed("metric").keys()
     for objective in set(request.objective or ()) - known:
         raise unknown("study.objective", objective, known, ["nll"] * (objective == "loss"))
+    if not request.study and not request.ranges and all(len(values) == 1 for values in request.settings.values()):
+        raise InputError(NOTHING)
     return request
 
 

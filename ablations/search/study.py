@@ -25,7 +25,7 @@ from ablations.settings.grammar import choice_file, no_such
 from ablations.settings.layers import check_key, choices_first
 from ablations.settings.making import make_cell
 from ablations.settings.registry import all_fields, complaint, fields_of, is_whole
-from ablations.settings.request import SearchRequest
+from ablations.settings.request import NOTHING, SearchRequest
 from analysis.errors import InputError, unknown
 from diffusion_core.refusing import choice_name
 from diffusion_core.variances import Fitted
@@ -168,7 +168,7 @@ def make(request: SearchRequest) -> Study:
     asked = {*request.settings, *request.ranges}
     parameters = {key: file.parameters[key] for key in ordered if _possible(key, file, fixed, asked=key in asked)}
     if not parameters:
-        raise InputError("nothing is searched: give study=NAME, or a range, schedule.beta_T='interval(0.005,0.05)'")
+        raise InputError(NOTHING)
     seeds = list(range(request.first_seed, request.first_seed + file.seeds))
     study = Study(request.title, request.study or "", file, parameters, fixed, seeds, terms_footnote(list(terms)))
     _check(study)

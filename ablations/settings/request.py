@@ -111,12 +111,17 @@ OWN = rf"{COMMITTED}$|(mlflow|optuna)\.db"
 LONGEST = 100
 
 
+NOTHING = "nothing is searched: give study=NAME, or a range, schedule.beta_T='interval(0.005,0.05)'"
+
+
 def check(request: Common) -> None:
     """InputError unless results can have a folder with its title, and its other words make sense."""
     check_results(Path(request.results))
     check_device(request.device)
     check_store(request.tracking_uri or "sqlite:")
     title = request.title
+    if "," in str(getattr(request, "grid", "")):
+        raise InputError(f"grid takes one name, got {title}: run them one after the other")
     # Some file systems do not tell capitals apart.
     if re.fullmatch(rf"(?i)(?!{OWN})\w[\w.-]{{,{LONGEST - 1}}}", title) is None:
         raise InputError(

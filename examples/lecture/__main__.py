@@ -18,7 +18,6 @@ from torchvision.utils import make_grid
 
 from ablations.driver.trained_cells import cell_in
 from ablations.results.csv_text import rows_of
-from analysis.figures import write
 from analysis.figures.style import LINEAR, LOG, STYLE, WIDTH, Line, Panel, draw
 from analysis.shell import exit_code
 from examples.lecture import mixture
@@ -81,9 +80,11 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
 def main(arguments: list[str]) -> int:
     """Draw every picture into the grid's figures, and print its path."""
     folder = Path(arguments[0] if arguments else "results/deck")
+    (folder / "figures").mkdir(exist_ok=True)
     with matplotlib.style.context(STYLE):
         for name, figure in figures(folder):
-            print(write(figure, folder / "figures" / name), flush=True)
+            figure.savefig(path := folder / "figures" / f"{name}.png")
+            print(path, flush=True)
     return 0
 
 

@@ -11,7 +11,7 @@ from ablations.data.tensors import read_tensors
 from ablations.driver import run
 from ablations.engine.journal import Journal
 from ablations.engine.workers import Processes, perform, perform_all
-from ablations.stages.graph import training_of
+from tests.ablations.cells import training_of
 from tests.ablations.conftest import TINY, over, plan_of, reproducible
 from tests.ablations.search.conftest import POINTS
 

@@ -16,7 +16,7 @@ from ablations.settings.budget import fork_of, rungs
 from ablations.stages import bound as bounds
 from ablations.stages import samples as sampling
 from ablations.stages import training_loop
-from ablations.stages.graph import missing, needed_by, once, training_of
+from ablations.stages.graph import missing, needed_by, once
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from tests.ablations.cells import (
@@ -31,6 +31,7 @@ from tests.ablations.cells import (
     stages_in,
     stages_of_cell,
     training_in,
+    training_of,
     weights,
 )
 
