@@ -91,9 +91,8 @@ def write_samples(given: dict[str, Any]) -> Path:
     row = find(results := Path(given["results"]), given["cell"], given["seed"])
     name, cell, label = row["cell_id"], cell_in(row), given["label"] if given["label"] != "" else None
     if label is not None and not 0 <= label < cell.classes:
-        raise InputError(
-            f"label={label} is none of the {cell.classes} classes that this cell's network knows: leave it out"
-        )
+        advice = "give one of those, from 0" if cell.classes else "leave it out"
+        raise InputError(f"label={label}: this cell's network knows {cell.classes} classes: {advice}")
     if cell.guidance.scale == "auto":
         if not row.get(SCALE):
             raise InputError(f"cell {name} has no {SCALE} yet: run its grid again, which tunes it")
