@@ -87,7 +87,7 @@ def test_trainings_of_a_worker_come_to_the_same_alone_and_side_by_side(tmp_path)
     way = ["training.report_every=5", "training.steps=10,15"]
     grid = over(ON_POINTS, "schedule=log_snr_linear,learned", "timesteps=uniform,importance", *way)
     planned = plan_of(*grid).runs
-    stages = list({one.id: one for item in planned if (one := training_of(item.stages)) is not None}.values())
+    stages = list({one.id: one for item in planned if item.stages for one in [training_of(item.stages)]}.values())
     assert len(stages) == TRAINED
     assert len({stage.shape_key("cpu") for stage in stages}) == 1
     for stage in stages:

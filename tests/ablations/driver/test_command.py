@@ -14,7 +14,7 @@ from analysis.errors import InputError
 @pytest.mark.parametrize("command", [run.main, search.main])
 def test_a_journal_that_is_no_folder_is_refused_before_anything_is_planned(command, tmp_path):
     with pytest.raises(InputError, match="journal must be a folder, got s3://bucket"):
-        command(["journal=s3://bucket", "horizon=1", f"results={tmp_path / 'new'}"])
+        command(["journal=s3://bucket", "horizon=1,2", f"results={tmp_path / 'new'}"])
     assert not (tmp_path / "new").exists()
 
 
