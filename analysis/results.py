@@ -82,6 +82,9 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         # The copy has its columns in one block, which is read faster.
         texts = pd.read_csv(path, dtype=object, keep_default_na=False, index_col=False).copy()
         texts[list(needed)]
+        # Half of a number would be another number.
+        if not path.read_bytes().endswith(b"\n"):
+            raise ValueError("it is cut off in its last line")
         return texts
 
 

@@ -91,9 +91,10 @@ class BoundStage(InPieces):
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
-        cell, plan, name, began = self.cell, self.cell.evaluation, SHORT[self.held_out], time.monotonic()
-        pieces, seconds = self.pieces(bench)
-        model, images, scored = self.compute(bench, data, device, pieces)
+        cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.held_out]
+        model, images = loaded = self.loaded(bench, data, device)
+        (pieces, seconds), began = self.pieces(bench), time.monotonic()
+        scored = self.compute(loaded, bench, data, pieces)
         seconds += time.monotonic() - began
         metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": seconds}
         if not math.isfinite(metrics[f"nll/{name}"]):
@@ -109,17 +110,21 @@ class BoundStage(InPieces):
         curves: Curves = {"bound_per_t/test": (k, scored.per_step.tolist())} if k and name == "test" else {}
         return ended(metrics, remark=remark_on_fit(cell, bench.journal, self.parts), curves=curves)
 
-    def compute(self, bench: Bench, data: Data, device: torch.device, pieces: Pieces) -> tuple[Model, Tensor, Bound]:
-        """The model, the images, and their bound; pieces that are done by others count as 0."""
+    def loaded(self, bench: Bench, data: Data, device: torch.device) -> tuple[Model, Tensor]:
+        """The model, told the labels, and the images."""
         whole = load(self.cell, data, bench.journal, self.parts, device)
-        model = given(whole, labels_of(self.cell, data, self.held_out))
         images = data.images[self.held_out].to(whole.device)
+        return given(whole, labels_of(self.cell, data, self.held_out)), images
+
+    def compute(self, loaded: tuple[Model, Tensor], bench: Bench, data: Data, pieces: Pieces) -> Bound:
+        """The bound; pieces that are done by others count as 0."""
+        model, images = loaded
 
         def piece(number: int, make: Callable[[], Tensor]) -> Tensor:
             made = pieces(number, make)
             return torch.zeros(HALVES, len(images)).double() if made is None else made
 
-        return model, images, bound_of(self.cell, model, images, piece=piece)
+        return bound_of(self.cell, model, images, piece=piece)
 
     def _further(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         """The metrics of all likelihoods beyond the bound that are asked for."""

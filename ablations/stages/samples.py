@@ -77,9 +77,10 @@ class SamplesStage(InPieces):
         """Draw, judge and keep the sets."""
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
-        cell, n, began = self.cell, set_size(self.cell, self.held_out, data), time.monotonic()
-        pieces, seconds = self.pieces(bench)
-        model, samples = self.compute(bench, data, device, pieces)
+        cell, n = self.cell, set_size(self.cell, self.held_out, data)
+        loaded = self.loaded(bench, data, device)
+        (pieces, seconds), began = self.pieces(bench), time.monotonic()
+        samples = self.compute(loaded, bench, data, pieces)
         if samples is None:
             return ended({}, f"the {self.doing} are not finite")
         seconds += time.monotonic() - began
@@ -92,21 +93,22 @@ class SamplesStage(InPieces):
         labels = labels_of_samples(cell, data, n * self.sets)
         write_artifact(bench.folder, SAMPLES, {"samples": samples} | ({} if labels is None else {"labels": labels}))
         values = yardstick.values(yardstick.default, torch.split(samples, n))
-        costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
+        costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, loaded[0])}
         return scored(values, costs)
 
-    def compute(
-        self, bench: Bench, data: Data, device: torch.device, pieces: Pieces
-    ) -> tuple[Model | Guided, Tensor | None]:
-        """The network at the training's end, and the sets one after the other; None where they are not finite, or
-        others do some of their pieces."""
+    def loaded(self, bench: Bench, data: Data, device: torch.device) -> list[Model | Guided]:
+        """The network at the training's end, and at earlier checkpoints."""
         cell = settled(self.cell, bench.journal, self.parts)
         sources = [replace(self.parts, training=one) for one in (self.parts.training, *self.checkpoints)]
-        models = [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
+        return [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
+
+    def compute(self, loaded: list[Model | Guided], bench: Bench, data: Data, pieces: Pieces) -> Tensor | None:
+        """The sets one after the other; None where they are not finite, or others do some of their pieces."""
+        cell = settled(self.cell, bench.journal, self.parts)
         n, drawn = set_size(cell, self.held_out, data), list[Tensor | None]()
-        total, together = n * self.sets, n if len(models) > 1 else cell.network.at_once
+        total, together = n * self.sets, n if len(loaded) > 1 else cell.network.at_once
         for place, first in enumerate(range(0, total, together)):
-            count, of = min(together, total - first), models[place % len(models)]
+            count, of = min(together, total - first), loaded[place % len(loaded)]
 
             def progress(share: float, first: int = first, count: int = count) -> None:
                 bench.progress((first + share * count) / total)
@@ -114,8 +116,8 @@ class SamplesStage(InPieces):
             drawn.append(pieces(place, partial(draw_samples, cell, of, count, progress, first)))
             if drawn[-1] is None and pieces.count == 1:
                 break
-        whole = [each.to(device) for each in drawn if each is not None]
-        return models[0], torch.cat(whole) if len(whole) == len(drawn) else None
+        whole = [each.to(bench.device) for each in drawn if each is not None]
+        return torch.cat(whole) if len(whole) == len(drawn) else None
 
 
 @dataclass(frozen=True, kw_only=True)

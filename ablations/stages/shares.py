@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -29,7 +30,11 @@ class InPieces(Stage):
     shares: tuple[str, ...] = ()
 
     @abstractmethod
-    def compute(self, bench: Bench, data: Data, device: torch.device, pieces: Pieces) -> object:
+    def loaded(self, bench: Bench, data: Data, device: torch.device) -> Any:
+        """The networks that it asks, on this device."""
+
+    @abstractmethod
+    def compute(self, loaded: Any, bench: Bench, data: Data, pieces: Pieces) -> Any:
         """The work, each piece of it got through `pieces`."""
 
     def pieces(self, bench: Bench) -> tuple[Pieces, float]:
@@ -64,9 +69,9 @@ class ShareStage(Stage):
         return use, number / self.count
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        loaded, pieces = self.of.loaded(bench, data, device), Pieces(bench.folder, self.place, self.count)
         began = time.monotonic()
-        pieces = Pieces(bench.folder, self.place, self.count)
-        self.of.compute(bench, data, device, pieces)
+        self.of.compute(loaded, bench, data, pieces)
         write_artifact(bench.folder, PIECES, pieces.done)
         return ended({"seconds": time.monotonic() - began})
 

@@ -105,6 +105,7 @@ def test_a_field_that_cannot_be_is_refused_in_one_line(tmp_path, message):
 
 
 FAULTS = {
+    "runs.csv cannot be read (it is cut off in its last line": ("runs.csv", lambda content: content[:-3]),
     "runs.csv cannot be read (Error tokenizing data": ("runs.csv", lambda content: b'a,b\n"1,2\n'),
     "runs.csv cannot be read (\"['axis.a'] not in index": ("runs.csv", lambda text: text.replace(b"axis.a", b"x", 1)),
     "curves.parquet cannot be read": ("curves.parquet", lambda content: content[:-9]),
