@@ -36,8 +36,12 @@ def choice_name(choice: object) -> str:
     """
     cls = choice if isinstance(choice, type) else type(choice)
     axis = axis_of(cls)
-    own = cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__)
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
+    return snake(cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__))
+
+
+def snake(name: str) -> str:
+    """The name of a class in snake case: MinSnr → min_snr."""
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def line_in(error: BaseException, classes: Iterable[type]) -> str:

@@ -5,6 +5,7 @@ Nothing here imports torch, so that errors about names come at once.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
 from ablations.settings.grammar import Range, no_such
 from ablations.settings.layers import check_key, plain_value
-from ablations.settings.plugins import base_of, script_words, unnamed, written_metrics, written_numbers
+from ablations.settings.plugins import base_of, script_words, unnamed, written_fields, written_metrics
 from ablations.settings.registry import checked
 from ablations.settings.request import Common, Request, SearchRequest, check
 from analysis.errors import InputError, unknown
@@ -34,6 +35,14 @@ INNER = ("settings", "ranges", "launcher_fields", "command")
 LAUNCHER = "launcher."
 SECRET = ("tracking.uri=", "storage=")
 """Keys whose value may hold a password (a database's URL): commands are written down without them."""
+
+PLACES = (
+    ("data", "folder", "data.root"),
+    ("data", "arrow", "data.path"),
+    ("network", "published", "network.path"),
+    ("space", "latents", "space.path"),
+)
+"""Choices that read what somebody else wrote, each with the key of its place."""
 
 
 @cache
@@ -53,12 +62,12 @@ def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
     request = _request(Request, arguments, {"command": _command("run", arguments)})
     levels = axis_levels(request.grid)
-    for key, values in request.settings.items():
-        _check_setting(key, values, RUN, levels)
-    for data, key in (("folder", "data.root"), ("arrow", "data.path")):
-        for place in request.settings.get(key, []) if request.settings.get("data") == [data] else []:
-            if not Path(str(place)).expanduser().is_dir():
-                raise InputError(f"{data}: {key}={place} is no folder: name the one that holds your data")
+    for key in request.settings:
+        _check_setting(key, request.settings, RUN, levels)
+    for axis, option, key in PLACES:
+        for place in request.settings.get(key, []) if option in request.settings.get(axis, []) else []:
+            if not Path(str(place)).expanduser().exists():
+                raise InputError(f"{axis}={option}: {key}={place} is missing: name the folder or file that holds it")
     return request
 
 
@@ -67,8 +76,8 @@ def parse_search(arguments: list[str]) -> SearchRequest:
     request = _request(SearchRequest, arguments, {"command": _command("search", arguments), "ranges": {}})
     if request.study is not None:
         grammar.load("study", request.study)
-    for key, values in {**request.settings, **{key: [] for key in request.ranges}}.items():
-        _check_setting(key, values, SEARCH, {})
+    for key in (settings := request.settings | {key: [] for key in request.ranges}):
+        _check_setting(key, settings, SEARCH, {})
         if key in request.ranges and (key in AXES or key in WORDS):
             raise InputError(f"{key} takes names, not numbers: give those to choose from, {key}=A,B")
     return request
@@ -130,16 +139,21 @@ def axis_levels(grid: str | None) -> dict[str, set[str]]:
     return {}
 
 
-def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes: dict[str, set[str]]) -> None:
-    """InputError where a setting can be refused without torch: there is no such key, or no such value of an axis, of a
-    plain field or of an axis of one class."""
+def _check_setting(
+    key: str, settings: Mapping[str, list[Any]], options: Mapping[str, str], axes: dict[str, set[str]]
+) -> None:
+    """InputError where a setting can be refused without torch: there is no such key, no such field of these `settings`'
+    choices, or no such value of an axis, of a plain field or of an axis of one class."""
     axis, _, field = key.partition(".")
     if key in axes and key not in AXES:
         return
     if key in RUN or key in SEARCH or key.startswith(LAUNCHER):
         raise InputError(f"{key} is of another command: python -m ablations.{'search' if key in SEARCH else 'run'}")
     check_key(key, also=[*options, *axes])
-    for value in values:
+    if field and axis not in AT_ONCE and not unnamed(axis):
+        own = settings.get(axis, [])
+        _check_field(key, settings[key], [] if axes.get(axis, set()) & {*map(str, own)} else own)
+    for value in settings[key]:
         if key in PLAIN:
             plain_value(key, value)
         elif field and axis == "training":  # of which each value is good or bad by itself
@@ -150,7 +164,19 @@ def _check_setting(key: str, values: list[Any], options: Mapping[str, str], axes
             for name in value if key == "evaluation.metrics" else ():
                 if name not in known:
                     raise unknown("metric of samples", name, known)
-        elif field and not unnamed(axis) and field in written_numbers(axis):
-            checked(float | None, value, key)
         elif key in AXES and str(value) not in axes.get(key, ()):
             grammar.load(key, str(value))
+
+
+def _check_field(key: str, values: list[Any], options: list[Any]) -> None:
+    """InputError where no choice that ships, or none of these options of its axis, has such a field, or it is a number
+    in all of them and a value is none."""
+    axis, _, field = key.partition(".")
+    written = written_fields(axis)
+    names = [str(grammar.load(axis, str(option)).get("name", axis)) for option in options] or list(written)
+    kinds = [written[name][field] for name in names if field in written[name]]
+    if not kinds:
+        what = f"{axis}={names[0]}" if len(names) == 1 and names != [axis] else axis
+        raise no_such(f"field of {what}", field, {field for name in names for field in written[name]})
+    for value in values if all(re.fullmatch(r"(int|float)( \| None)?", kind) for kind in kinds) else ():
+        checked(float | None, value, key)

@@ -43,6 +43,8 @@ MEANT = {
     "ddpm": ["sampler=ancestral"],
     "cfg": ["guidance.scale"],
     "wandb": ["tracking.uri"],
+    "mlflow": ["tracking.uri"],
+    "config_name": ["grid"],
     "slurm": ["launcher=ray"],
     "gpu": ["device=cuda"],
     "seed": ["first_seed"],
@@ -153,7 +155,8 @@ def no_such(kind: str, given: str, allowed: Iterable[str], more: Iterable[str] =
     """The error that `given` is no `kind`, with what may be meant: one of those `allowed`, one of `more` names, which
     are not listed, or the choice of another group."""
     names = list(allowed)
-    known = MEANT.get(given.rpartition(".")[2], []) or nearest(given, [*names, *more])
+    first, _, last = given.rpartition(".")
+    known = MEANT.get(last) or MEANT.get(first) or nearest(given, [*names, *more])
     elsewhere = [f"{group.name}={given}" for group in sorted(SHIPPED.iterdir()) if given in files(group.name)]
     return unknown(kind, given, names, known or elsewhere)
 

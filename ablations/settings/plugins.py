@@ -11,6 +11,7 @@ metadata is read until a name is asked for. Files beside their code, in `configs
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import inspect
@@ -30,7 +31,7 @@ from typing import Any, TypeVar
 
 from ablations.settings.cell import BASES
 from analysis.errors import InputError
-from diffusion_core.refusing import choice_name
+from diffusion_core.refusing import choice_name, snake
 
 C = TypeVar("C", bound=type)
 
@@ -57,18 +58,30 @@ def base_of(axis: str) -> type:
     return cls
 
 
-def written_numbers(axis: str) -> set[str]:
-    """The fields that are numbers by the source of an axis's choices, which take seconds to import, with torch."""
-    beside = SHIPPED.parents[1].joinpath(*KINDS[axis].split(".")[:-2]).glob("*.py")
-    found = (re.findall(r"^    (\w+): (?:int|float)\b", path.read_text("utf-8"), re.M) for path in beside)
-    return set().union(*found)
+@cache
+def written_fields(axis: str) -> dict[str, dict[str, str]]:
+    """The choices of an axis that ship, each with its fields and their types, as their source has them: to import them,
+    with torch, takes seconds."""
+    *place, _, root = KINDS[axis].split(".")
+    files = SHIPPED.parents[1].joinpath(*place).glob("*.py")
+    bodies = [part for path in files for part in ast.parse(path.read_text("utf-8")).body]
+    classes = [part for part in bodies if isinstance(part, ast.ClassDef)]
+    found, todo = dict[str, dict[str, str]](), [(base, {}) for base in classes if base.name == root]
+    while todo:
+        cls, inherited = todo.pop()
+        parts = [part for part in cls.body if isinstance(part, ast.AnnAssign) and cls.decorator_list]
+        own = {ast.unparse(part.target): ast.unparse(part.annotation) for part in parts}
+        fields = inherited | {field: kind for field, kind in own.items() if not kind.startswith("ClassVar")}
+        found[snake(cls.name if cls.name == root else cls.name.removesuffix(root))] = fields
+        todo += [(below, fields) for below in classes if cls.name in map(ast.unparse, below.bases)]
+    return found
 
 
 def written_metrics() -> dict[str, str]:
     """The metrics of samples that ship, each name with the text of its class."""
     sources = (path.read_text("utf-8") for path in SHIPPED.parent.glob("metrics/*.py"))
     found = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)(.*?)^(?=\S|\Z)", "\n".join(sources), re.M | re.S)
-    return {re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): text for name, text in found}
+    return {snake(name): text for name, text in found}
 
 
 @cache

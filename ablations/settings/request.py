@@ -119,6 +119,7 @@ def check(request: Common) -> None:
     check_results(Path(request.results))
     check_device(request.device)
     check_store(request.tracking_uri or "sqlite:")
+    check_store(getattr(request, "storage", None) or "sqlite:", "storage")
     title = request.title
     if "," in str(getattr(request, "grid", "")):
         raise InputError(f"grid takes one name, got {title}: run them one after the other")
@@ -130,18 +131,20 @@ def check(request: Common) -> None:
         )
 
 
-def check_store(uri: str) -> None:
+def check_store(uri: str, key: str = "tracking.uri") -> None:
     """InputError where an address is clearly none of a store."""
     schemes = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
     if uri.partition(":")[0].partition("+")[0] not in schemes:
         from analysis.places import without_password
 
         forms = "give sqlite:///PATH, http://HOST:PORT, or a database's URL"
-        raise InputError(f"tracking.uri={without_password(uri)} is no store: {forms}")
+        raise InputError(f"{key}={without_password(uri)} is no store: {forms}")
 
 
 def check_results(results: Path) -> None:
-    """InputError for the folder of committed results, which only `evidence.promote` writes to."""
+    """InputError for a file, and for the folder of committed results, which only `evidence.promote` writes to."""
+    if results.exists() and not results.is_dir():
+        raise InputError(f"results={results} is no folder: give one, or one to be made")
     if results.resolve().name == COMMITTED:
         raise InputError(
             f"{results} is where committed results are: give results={results.parent}, where your own are, and promote "
