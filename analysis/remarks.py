@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -123,7 +124,8 @@ def go_on(analysis: Analysis) -> dict[str, str]:
         if len(own):
             best = {"cell": (metric.sign * own).idxmax(), "seed": meta.seeds[0], "results": results}
             commands["a picture of the best cell"] = changed("python -m ablations.sample", best)
-    where = f"grid={meta.name}" if results.name in ("results", COMMITTED) else f"runs={analysis.folder}"
+    found = results.name == COMMITTED or results.resolve() == Path("results").resolve()
+    where = f"grid={meta.name}" if found else f"runs={analysis.folder}"
     commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"
     return commands
 

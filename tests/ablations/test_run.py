@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import shutil
 import signal
 import time
@@ -27,8 +28,9 @@ from ablations.stages.bound import BoundStage
 from ablations.stages.training_loop import read_checkpoint
 from ablations.tracking.store import TrackingError
 from ablations.tracking.tracker import Tracker
-from analysis import shell
+from analysis import read, shell, tables
 from analysis.errors import InputError
+from analysis.pages import in_words
 from analysis.reading import read_results
 from analysis.results import read_curves
 from analysis.schema import NUMERICS
@@ -54,6 +56,23 @@ def test_a_grid_ends_with_its_files_its_table_and_the_link(tiny):
     assert "FID" in tiny.printed
     assert "#/experiments/1/runs?compareRunsMode=CHART&workflowType=machine_learning" in tiny.printed
     assert f"mlflow ui --backend-store-uri sqlite:///{tiny.results}/mlflow.db" in tiny.printed
+
+
+@pytest.mark.thorough
+def test_each_command_that_goes_on_works_as_it_is_shown(again, capsys):
+    assert run.main(again.arguments) == 0  # Its command is from now on that of the copy.
+    shown = in_words(read(again.folder)).partition("To go on:\n")[2].splitlines()
+    mains = {"ablations.run": run.main, "ablations.sample": sample.main, "analysis.tables": tables.main}
+    for line in shown:
+        _, _, module, *words = shlex.split(line.partition(": ")[2])
+        capsys.readouterr()
+        assert shell.outcome(mains[module], words) == 0, line
+        assert "tabular" in capsys.readouterr().out or module != "analysis.tables"
+    assert [line.partition(":")[0].strip() for line in shown] == [
+        "more seeds, for exploration", "training twice as long", "a picture of the best cell", "LaTeX",
+    ]  # fmt: skip
+    assert {row["seed"] for row in rows(again.folder)} == {"0", "1"}
+    assert {row["training.steps"] for row in rows(again.results / "tiny-longer")} == {"120"}
 
 
 def test_every_cell_is_finished_and_scored_and_those_that_differ_in_variance_alone_share_a_training(tiny):
