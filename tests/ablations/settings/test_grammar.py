@@ -109,7 +109,7 @@ LIGHT = (
     "grid=parametrization training.stepps=3 training.steps=0 training.precision=fp16 schedule.beta_1=abc",
     "network.channels=many sampler.steps=ten evaluation.sede=1 evaluation.n=many horizon=10k tracking.uri=htp://x",
     "evaluation.metrics=[fidd] network.chanels=8 results=/dev/null",
-    "schedule=linear+schedule.s=0.1 network=published+network.path=/nowhere study.objective=loss trials=1+storage=study.db",
+    "schedule=linear+schedule.s=0.1 network=published+network.path=/nowhere study.objective=loss trials=1+storage=x.db",
 )
 
 
