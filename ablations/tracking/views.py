@@ -1,9 +1,9 @@
 """The pages of MLflow's UI that links to a grid and a search open: charts and their metrics, as the UI keeps them.
 
 This is the one module that knows what MLflow does not document: the state of its page, as JSON in tags of an experiment
-(github.com/mlflow/mlflow, RunsChartsCardConfig). A grid has two pages. One charts the means of its cells; the other has
-a dot for each seed, by cell, and the samples, which MLflow shows for single runs only. MLflow's bars begin at 0, which
-hides the differences in a likelihood: of several metrics only those whose least value is 0 have bars, others have dots.
+(github.com/mlflow/mlflow, RunsChartsCardConfig). A grid has three pages: the means of its cells, a dot for each seed, by
+cell, and the samples of its first seed side by side, of which MLflow shows ten. MLflow's bars begin at 0, which hides the
+differences in a likelihood: of several metrics only those whose least value is 0 have bars, others have dots.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from analysis.schema import SEARCH
 
-MEANS, SEEDS = "grid", "seeds"
+MEANS, SEEDS, SAMPLES = "grid", "seeds", "samples"
 View = dict[str, Any]
 UNSMOOTHED = {"lineSmoothness": 0}
 """Lines go through their points: by default MLflow smooths them, so that a curve ends at none of its values."""
@@ -44,10 +44,12 @@ def view_in(head: Mapping[str, Any], lines: Collection[str] = (), last: int = 0)
     dots = [_scatter(name, ("cell", "PARAM"), f"{name} by cell") for name in names]
     # Else every choice of a run is listed above its image.
     samples = _chart("IMAGE", "samples") | {"imageKeys": ["samples"], "step": last, "showRunParams": False}
-    seeds = grouped | {"useGroupedValuesInCharts": False, "searchFilter": "tags.kind = 'cell'"}
+    single = grouped | {"useGroupedValuesInCharts": False, "searchFilter": "tags.kind = 'cell'"}
+    first = {"groupBy": None, "searchFilter": f"tags.kind = 'cell' and tags.seed = '{head['seeds'][0]}'"}
     return {
         MEANS: grouped | {"useGroupedValuesInCharts": True} | _page(head["name"], _of_means(head, names, lines)),
-        SEEDS: seeds | _page(head["name"], [samples, *dots], columns=2, cardHeight=480),
+        SEEDS: single | _page(head["name"], dots, columns=2, cardHeight=480),
+        SAMPLES: single | first | _page(head["name"], [samples], columns=1, cardHeight=900),
     }
 
 

@@ -168,7 +168,7 @@ def note_of(tracker):
 
 def test_the_experiment_says_its_question_and_later_the_answer_and_has_one_summary(tracker, folder):
     evil = Tracker(tracker.uri, "evil", tracker.artifacts)
-    head = {"question": "<img src=http://a.b> ![x](http://a.b) *bold*", "name": "tiny", "metrics": [{"name": NLL}]}
+    head = {"question": "<img src=http://a.b> ![x](http://a.b) *bold*", "name": "tiny", "seeds": [0], "metrics": [{"name": NLL}]}
     evil.introduce(head, 0)
     assert note_of(evil).startswith(r"**&lt;img src=http://a.b> !\[x\](http://a.b) \*bold\***")
     tracker.introduce(head | {"question": "Which?"}, 0)
