@@ -1,9 +1,9 @@
 """The pages of MLflow's UI that links to a grid and a search open: charts and their metrics, as the UI keeps them.
 
 This is the one module that knows what MLflow does not document: the state of its page, as JSON in tags of an experiment
-(github.com/mlflow/mlflow, RunsChartsCardConfig). A grid has three pages: the means of its cells, a dot for each seed, by
-cell, and the samples of its first seed side by side, of which MLflow shows ten. MLflow's bars begin at 0, which hides the
-differences in a likelihood: of several metrics only those whose least value is 0 have bars, others have dots.
+(github.com/mlflow/mlflow, RunsChartsCardConfig). A grid has three pages: the means of its cells, a dot for each seed by
+cell, and the samples of its first seed side by side, of which MLflow shows ten. MLflow's bars begin at 0, which hides
+the differences in a likelihood: of several metrics only those whose least value is 0 have bars, others have dots.
 """
 
 from __future__ import annotations

@@ -168,8 +168,8 @@ def note_of(tracker):
 
 def test_the_experiment_says_its_question_and_later_the_answer_and_has_one_summary(tracker, folder):
     evil = Tracker(tracker.uri, "evil", tracker.artifacts)
-    head = {"question": "<img src=http://a.b> ![x](http://a.b) *bold*", "name": "tiny", "seeds": [0], "metrics": [{"name": NLL}]}
-    evil.introduce(head, 0)
+    head = {"name": "tiny", "seeds": [0], "metrics": [{"name": NLL}]}
+    evil.introduce({"question": "<img src=http://a.b> ![x](http://a.b) *bold*", **head}, 0)
     assert note_of(evil).startswith(r"**&lt;img src=http://a.b> !\[x\](http://a.b) \*bold\***")
     tracker.introduce(head | {"question": "Which?"}, 0)
     assert note_of(tracker).startswith(f"**Which?**\n\n[grid](#{tracker.summarise(folder).partition('#')[2]})")
