@@ -31,9 +31,9 @@ from ablations.results.grid_json import head_of
 from ablations.results.records import record
 from ablations.settings.cell import Cell
 from ablations.settings.registry import cell_id
-from ablations.stages.graph import Run, missing, once, stages_of
+from ablations.stages.graph import once, stages_of
 from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors, metric_stages
-from ablations.stages.stage import Stage
+from ablations.stages.stage import Run, Stage, missing
 from analysis.errors import InputError
 from analysis.grid_json import Meta, parse_meta
 from analysis.labels import some

@@ -14,7 +14,7 @@ from ablations.metrics.metric import SCALE, MetricInfo
 from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.registry import parameters
-from ablations.stages.graph import Run
+from ablations.stages.stage import Run
 from diffusion_core.encodings import GreyLevels
 
 

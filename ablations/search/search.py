@@ -28,8 +28,7 @@ from ablations.search.optimizer import Optimizer
 from ablations.search.study import said
 from ablations.search.trial import Course, SearchPlan
 from ablations.settings.registry import is_whole, parameters
-from ablations.stages.graph import Run
-from ablations.stages.stage import Stage
+from ablations.stages.stage import Run, Stage
 from ablations.tracking.tracker import Tracker
 from analysis.files import write_json, write_text
 from analysis.results import write_curves

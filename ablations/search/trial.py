@@ -31,8 +31,8 @@ from ablations.settings.evaluation import SHORT
 from ablations.settings.making import refusal
 from ablations.settings.registry import content_hash
 from ablations.settings.request import SearchRequest
-from ablations.stages.graph import Run, missing, needed_by, once
-from ablations.stages.stage import Stage
+from ablations.stages.graph import once
+from ablations.stages.stage import Run, Stage, missing, needed_by
 from analysis.errors import InputError
 from analysis.schema import SEARCH, TRIALS
 

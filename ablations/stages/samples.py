@@ -38,9 +38,9 @@ from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, run
 from ablations.settings.registry import average_read, content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, write_artifact
 from ablations.stages.bound import chain_content
-from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
+from ablations.stages.restore import Model, averaged_weights, diverged_before, given, labels_of, load, restore
 from ablations.stages.shares import InPieces
-from ablations.stages.stage import Passes, Stage, ended, scored
+from ablations.stages.stage import Parts, Passes, Stage, ended, scored
 from analysis.schema import MOST_SETS, RUNG_SECONDS
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
@@ -62,7 +62,6 @@ class SamplesStage(InPieces):
     sets however many are drawn. They are drawn in turn from the training's end and from earlier `checkpoints`, which
     are segments of it. At a rung one set is judged by the metrics that decide."""
 
-    parts: Parts
     held_out: HeldOut
     sets: int
     checkpoints: tuple[str, ...] = ()
@@ -124,7 +123,6 @@ class SamplesStage(InPieces):
 class GuidanceStage(Stage):
     """A trained network whose samples are guided by each candidate scale in turn, and judged on validation."""
 
-    parts: Parts
     kind = "guidance"
     work = "tuning its guidance"
 

@@ -12,8 +12,9 @@ from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import Pieces
-from ablations.stages.restore import Parts, load
+from ablations.stages.restore import load
 from ablations.stages.shares import shared
+from ablations.stages.stage import Parts
 from diffusion_core.fitting import with_fitted_variance
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound
