@@ -51,7 +51,7 @@ class FitStage(Stage):
     kind = "fit"
     work = "fitting its variance"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         return "scoring", float(self.cell.horizon * self.cell.evaluation.fit)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
@@ -82,9 +82,10 @@ class BoundStage(InPieces):
     kind = "bound"
     work = "bound"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         bound, *further = bound_passes(self.cell, self.held_out)
-        return "scoring", float(len(data.images[self.held_out]) * (sum(further) + bound * (not self.shares)))
+        images = self.cell.data.load().images[self.held_out]
+        return "scoring", float(len(images) * (sum(further) + bound * (not self.shares)))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         if reason := diverged_before(bench.journal, self.parts):

@@ -68,15 +68,15 @@ class SamplesStage(InPieces):
     kind = "samples"
     work = "samples"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
-        own = 0 if self.shares else self.sets * set_size(self.cell, self.held_out, data)
+    def passes(self) -> tuple[Passes, float]:
+        own = 0 if self.shares else self.sets * set_size(self.cell, self.held_out)
         return "sampling", float(own * passes_of_sample(self.cell))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """Draw, judge and keep the sets."""
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
-        cell, n = self.cell, set_size(self.cell, self.held_out, data)
+        cell, n = self.cell, set_size(self.cell, self.held_out)
         loaded = self.loaded(bench, data, device)
         (pieces, seconds), began = self.pieces(bench), time.monotonic()
         samples = self.compute(loaded, bench, data, pieces)
@@ -104,7 +104,7 @@ class SamplesStage(InPieces):
     def compute(self, loaded: list[Model | Guided], bench: Bench, data: Data, pieces: Pieces) -> Tensor | None:
         """The sets one after the other; None where they are not finite, or others do some of their pieces."""
         cell = settled(self.cell, bench.journal, self.parts)
-        n, drawn = set_size(cell, self.held_out, data), list[Tensor | None]()
+        n, drawn = set_size(cell, self.held_out), list[Tensor | None]()
         total, together = n * self.sets, n if len(loaded) > 1 else cell.network.at_once
         for place, first in enumerate(range(0, total, together)):
             count, of = min(together, total - first), loaded[place % len(loaded)]
@@ -126,16 +126,16 @@ class GuidanceStage(Stage):
     kind = "guidance"
     work = "tuning its guidance"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         each = sum(passes_of_sample(at_scale(self.cell, scale)) for scale in self.cell.guidance.scales)
-        return "sampling", float(set_size(self.cell, "validation", data) * each)
+        return "sampling", float(set_size(self.cell, "validation") * each)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """The best scale, of equal ones the first."""
         cell, scales = self.cell, self.cell.guidance.scales
         model = load_guided(cell, data, bench.journal, self.parts, device)
-        n = set_size(cell, "validation", data)
-        first = noise_after(cell) * max(set_size(cell, split, data) for split in HELD_OUT)
+        n = set_size(cell, "validation")
+        first = noise_after(cell) * max(set_size(cell, split) for split in HELD_OUT)
         yardstick = yardstick_of(cell, "validation", data, device)
         name = "energy_distance" if cell.data.extractor is None else "fid"
         scores, began = dict[float, float](), time.monotonic()

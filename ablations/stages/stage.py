@@ -90,7 +90,7 @@ class Stage(engine.Stage):
         """The work that it does, and at which step."""
         return f"{self.work} at step {self.rung}" if self.rung else self.work
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         """Forward passes of one example that it takes, and their use; a backward pass counts as two."""
         return "scoring", 0.0
 
