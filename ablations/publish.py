@@ -26,11 +26,11 @@ def publish(given: dict[str, Any]) -> None:
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     check_results(folders[0].parent)
-    from ablations.driver.pages import write_pages
     from ablations.engine.journal import results_lock
     from ablations.tracking.runs import head_in
     from ablations.tracking.store import TrackingError
     from ablations.tracking.tracker import open_tracker
+    from analysis import pages
     from analysis.files import read_json
 
     for folder in folders:
@@ -40,7 +40,7 @@ def publish(given: dict[str, Any]) -> None:
             try:
                 before, new = read_json(folder / "tracking.json"), tracker.publish(folder)
                 if before != read_json(folder / "tracking.json") and (folder / "report.html").exists():
-                    write_pages(folder)
+                    pages.write_pages(folder)
                 print(f"{folder.name}: {new} runs published  {tracker.summarise(folder)}")
             except TrackingError as error:
                 raise InputError(str(error)) from error

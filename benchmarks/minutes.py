@@ -51,9 +51,10 @@ def names() -> list[str]:
 
 def row_of(name: str, workers: int) -> tuple[str, int, int, int, int]:
     """A grid that ships, with its size and the minutes it takes where nothing of it has been run."""
-    grid = plan_of_grid(make(parse_run([f"grid={name}"])), Local(workers=workers), ["cpu"] * workers)
+    launcher, devices = Local(workers=workers), ["cpu"] * workers
+    grid = plan_of_grid(make(parse_run([f"grid={name}"])), launcher, devices)
     with TemporaryDirectory() as empty:
-        minutes = math.ceil(estimated(grid, Journal(Path(empty))) / 60)
+        minutes = math.ceil(estimated(grid.runs, grid.missing(Journal(Path(empty))), devices, launcher.together) / 60)
     trainings = sum(stage.kind == "training" and not stage.rung for stage in grid.stages())
     return name, len({item.cell_id for item in grid.runs}), len(grid.grid.seeds), trainings, minutes
 

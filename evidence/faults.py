@@ -49,7 +49,7 @@ HASTENED: dict[str, dict[str, Any]] = {
     "ablations.driver.run": {"warm_up": lambda: None},
     "ablations.driver.execute": {"WRITE_SECONDS": 0.5, "REST": 3, "DRAWN": 0.02},
     "ablations.search.search": {"WRITE_SECONDS": 0.5, "REST": 3},
-    "ablations.driver.pages": {"write_pages": lambda folder: ""},
+    "analysis.pages": {"write_pages": lambda folder: ""},
 }
 """What a command's process has otherwise: it reports and checkpoints at each chance, and draws no pages."""
 

@@ -25,12 +25,12 @@ from typing import Any
 from unittest.mock import patch
 
 import ablations
-from ablations.driver import execute, pages, run
+from ablations.driver import execute, run
 from ablations.engine.journal import STAGE, Journal, kept
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.tracking.store import default_uri
-from ablations.tracking.tracker import open_tracker
+from ablations.tracking.tracker import deliver, open_tracker
 from analysis.shell import Option, exit_code
 from evidence.page_command import page_command, table
 
@@ -85,8 +85,8 @@ def seconds_of(words: list[str]) -> list[float]:
     journal, provenance = Journal(results / ".stages"), {"command": request.command, "code": ""}
     (plan, _), plan_seconds = timed(lambda: execute.planned(request))
     ended, run_seconds = timed(lambda: execute.execute(iter([plan]), journal, folder, None, provenance))
-    _, deliver_seconds = timed(lambda: pages.deliver(tracker, folder))
-    _, page_seconds = timed(lambda: pages.finish(folder, replace(ended, tracker=tracker)))
+    _, deliver_seconds = timed(lambda: deliver(tracker, folder))
+    _, page_seconds = timed(lambda: execute.finish(folder, replace(ended, tracker=tracker)))
     code, again_seconds = timed(lambda: run.main(words))
     assert code == 0, "the stages have finished"
     return [plan_seconds, run_seconds, deliver_seconds, page_seconds, again_seconds]

@@ -23,11 +23,11 @@ import pytest
 from PIL import Image
 
 import ablations
-from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.making import refusal
 from ablations.settings.plugins import REGISTERED
+from analysis import pages
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -18,14 +18,12 @@ import torch
 from torch.utils.benchmark import Timer, timer
 
 from ablations.data.base import Data
-from ablations.driver.plan import Plan
-from ablations.engine.journal import Journal
 from ablations.engine.stage import size_of_next
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
 from ablations.stages.restore import autoencoder_of, build
-from ablations.stages.stage import Stage
+from ablations.stages.stage import Run, Stage
 from diffusion_core.encodings import Encoding
 from diffusion_core.latents import LatentCode
 from diffusion_core.precision import exact, resolve_precision
@@ -47,17 +45,17 @@ Timed = tuple[Callable[[], object], float]
 """An action, and the forward passes of one example that it takes; a backward pass counts as two."""
 
 
-def estimated(plan: Plan, journal: Journal) -> float:
-    """The seconds that the missing stages of a plan will take; 0 where there are none."""
-    missing, data, devices = plan.missing(journal), plan.here.data, plan.here.devices
+def estimated(runs: Sequence[Run], missing: Sequence[Stage], devices: Sequence[str], together: int) -> float:
+    """The seconds that these missing stages of runs will take, on workers that each train so many networks together; 0
+    where there are none."""
     if not missing:
         return 0.0
-    each = measured(missing, devices, plan.here.launcher.together)
+    each = measured(missing, devices, together)
     took = {
-        stage.id: STAGE + stage.sets * each[JUDGE] + stage.passes(data)[1] * each.get(key_of(stage), 0.0)
+        stage.id: STAGE + stage.sets * each[JUDGE] + stage.passes()[1] * each.get(key_of(stage), 0.0)
         for stage in missing
     }
-    longest = max(sum(took.get(stage.id, 0.0) for stage in item.stages) for item in plan.runs)
+    longest = max(sum(took.get(stage.id, 0.0) for stage in item.stages) for item in runs)
     return COMMAND + max(sum(took.values()) / len(devices), longest)
 
 
@@ -65,7 +63,7 @@ def key_of(stage: Stage) -> Hashable:
     """A key of the passes of a stage: two stages whose keys are equal have passes that take the same time."""
     cell, plan = stage.cell, stage.cell.training
     network = (cell.space, cell.network, cell.schedule.learned, cell.conditioning, cell.coupling)
-    return stage.passes(cell.data.load())[0], *network, plan.batch, plan.micro_batch, plan.optimizer, plan.precision
+    return stage.passes()[0], *network, plan.batch, plan.micro_batch, plan.optimizer, plan.precision
 
 
 def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict[Hashable, float]:
@@ -74,15 +72,15 @@ def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict
     marks = Counter((key_of(stage), stage.shape_key(devices[0])) for stage in stages)
     sizes = {key: size_of_next(count, len(devices), most) for (key, mark), count in marks.items() if mark}
     each: dict[Hashable, float] = {JUDGE: 0.0}
-    for key, stage in {key_of(stage): stage for stage in stages if stage.passes(stage.cell.data.load())[1]}.items():
-        kind = stage.passes(stage.cell.data.load())[0]
+    for key, stage in {key_of(stage): stage for stage in stages if stage.passes()[1]}.items():
+        kind = stage.passes()[0]
         action, passes = (_training if stage.trains else _evaluation)(kind, stage.cell, device)
         shared = TOGETHER if sizes.get(key, 1) > 1 else 1.0
         each[key] = slower * shared * _seconds(action, device, stage.threads) / passes
     judged = next((stage.cell for stage in stages if stage.sets), None)
     if judged is not None:
         data = judged.data.load()
-        images = data.images["test"][torch.arange(set_size(judged, "test", data)) % len(data.images["test"])].to(device)
+        images = data.images["test"][torch.arange(set_size(judged, "test")) % len(data.images["test"])].to(device)
         yardstick = yardstick_of(judged, "test", data, device)
         each[JUDGE] = slower * _seconds(lambda: yardstick.values(yardstick.default, [images]), device, judged.threads)
     return each

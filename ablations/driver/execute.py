@@ -18,10 +18,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ablations.driver import pages
+from rich.console import Console
+
 from ablations.driver.estimate import estimated
 from ablations.driver.live import Live, watching
-from ablations.driver.pages import NAMED, REST, WRITE_SECONDS, Ended, finish, where
 from ablations.driver.plan import Looks, Plan, check_same_request, looks_of, plan_of_grid
 from ablations.driver.progress import Following, bar, minutes
 from ablations.driver.trained_cells import forgetting_damaged
@@ -31,14 +31,18 @@ from ablations.engine.stage import code_version
 from ablations.grids.grid import Grid, make, words
 from ablations.launchers.launcher import launcher_of
 from ablations.results.folder import write_results
-from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
 from ablations.settings.request import Request
 from ablations.stages.stage import Stage
-from ablations.tracking.tracker import Tracker, open_tracker
+from ablations.tracking.tracker import Tracker, deliver, open_tracker, sent, where
+from analysis import pages
 from analysis.errors import line
-from analysis.labels import counted, listed
+from analysis.labels import listed
 
+NAMED = 5
+"""The number of cells, or of reasons, that are named in lines of their own."""
+WRITE_SECONDS, REST = 15.0, 20
+"""The least seconds between two writings of results, and the least multiple of what the last one took."""
 DRAWN, SHARE = 8.0, 10
 """The seconds that drawing pages takes, until that is known; before the end they are drawn again once SHARE times as
 long has passed."""
@@ -74,7 +78,7 @@ def beginning(plan: Plan, declared: Looks | None, journal: Journal) -> list[str]
     reasons = {item.cell_id: item for item in plan.runs if item.refusal is not None}
     refused = [line(f"incompatible: {item.name}: {item.refusal}") for item in reasons.values()]
     more = [f"incompatible: {len(refused) - NAMED} more, in the table"] if len(refused) > NAMED else []
-    return [f"{plan.grid.name}: {size(first, journal)}", *refused[:NAMED], *more]
+    return [f"{plan.grid.name}: {first.size(journal)}", *refused[:NAMED], *more]
 
 
 def dry_run(planned: tuple[Plan, Looks | None], journal: Journal) -> str:
@@ -91,18 +95,49 @@ def dry_run(planned: tuple[Plan, Looks | None], journal: Journal) -> str:
         looks = listed(list(map(str, declared.looks)), "or")
         lines.append(f"{len(declared.pairs)} comparisons, looked at with {looks} seeds")
         parts = {"at least ": declared.least(), "at most ": plan}
+    here = plan.here
     for words_before, part in parts.items():
-        lines.append(f"{words_before}{size(part, journal)}")
-        lines.append(f"about {minutes(estimated(part, journal))} on {part.here.devices[0]}, measured just now")
+        lines.append(f"{words_before}{part.size(journal)}")
+        seconds = estimated(part.runs, part.missing(journal), here.devices, here.launcher.together)
+        lines.append(f"about {minutes(seconds)} on {here.devices[0]}, measured just now")
     return "\n".join(lines)
 
 
-def size(plan: Plan, journal: Journal) -> str:
-    """A line on the cells and trainings of a plan, the new ones among them, and the workers."""
-    trainings, new = plan.trainings, plan.trainings & {stage.id for stage in plan.missing(journal)}
-    cells, seeds = counted(plan.sensible, "cell"), counted(len(plan.grid.seeds), "seed")
-    workers = counted(len(plan.here.devices), "worker")
-    return f"{cells} × {seeds}: {counted(len(trainings), 'training')}, {len(new)} of them new, on {workers}"
+def finish(folder: Path, ended: Ended) -> int:
+    """Write tables, figures and summary, and say what there is, or how to continue; the exit code."""
+    if ended.stopped:
+        # Nothing is drawn or delivered, which takes long.
+        over = sum(item.status == "finished" for item in ended.records)
+        print(f"\n{over} of {len(ended.records)} runs finished")
+        print("interrupted: finished stages are kept, the same command continues")
+        return 130
+    show(folder, ended.tracker)
+    failed = [item for item in ended.records if item.status in ("failed", "interrupted")]
+    lines = [f"{item.status}: {item.run.name}, seed {item.run.cell.seed}: {item.reason}" for item in failed]
+    unmeasured = list(dict.fromkeys(text for item in ended.records for text in item.unmeasured))
+    for text in [*lines[:NAMED], *unmeasured[:NAMED]]:
+        print(text)
+    return 1 if failed or unmeasured else 0
+
+
+def show(folder: Path, tracker: Tracker | None) -> None:
+    """Draw the pages, which link to delivered runs, and give the store its summary, which carries them; print what
+    there is."""
+    with Console(stderr=True).status("drawing the report"):
+        text = pages.write_pages(folder)
+    print(f"{text}\n\nfiles    {folder}/  (report.html, table.md, runs.csv, …)")
+    if link := sent(Tracker.summarise, tracker, folder):
+        print("\n".join(where(tracker, link)))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a command: its records; its tracker, None once it has failed; and whether it was stopped before its
+    end."""
+
+    records: list[Record]
+    tracker: Tracker | None
+    stopped: bool
 
 
 def execute(
@@ -151,7 +186,7 @@ class Execution:
                 self.run(missing)
         except KeyboardInterrupt:
             stopped = True
-        return Ended(self.publish(over=not stopped, deliver=not stopped), self.tracker, stopped)
+        return Ended(self.publish(over=not stopped, to_store=not stopped), self.tracker, stopped)
 
     @cached_property
     def scheduler(self) -> Scheduler[Stage]:
@@ -191,7 +226,7 @@ class Execution:
             self.waiting = {stage.id: stage.cell.seed for stage in missing}
             self._reach()
             if missing:
-                self.publish(deliver=False)
+                self.publish(to_store=False)
                 # A first table comes soon, and trainings of further seeds are many enough to run side by side.
                 alone = plan.grid.seeds[:1] if plan.sensible > 1 else []
                 for first in (True, False):
@@ -215,21 +250,21 @@ class Execution:
         if self.whole > self.drawn and self.waiting and now > self.next_pages:
             self.publish()
             print(pages.write_pages(self.folder), flush=True)
-            pages.sent(Tracker.summarise, self.tracker, self.folder)
+            sent(Tracker.summarise, self.tracker, self.folder)
             self.drawn, drew = self.whole, time.monotonic()
             self.next_pages = drew + SHARE * (drew - now)
         elif now > self.next_writing:
             self.publish()
 
-    def publish(self, *, over: bool = False, deliver: bool = True) -> list[Record]:
+    def publish(self, *, over: bool = False, to_store: bool = True) -> list[Record]:
         """Write the results of the look that was reached, and deliver them; `over` if no look follows. Damaged where a
         file of a stage is."""
         began, plan = time.monotonic(), self.reached
         records = [record(item, self.journal) for item in plan.runs]
         with forgetting_damaged(self.journal):
             write_results(self.folder, self._head(records, over), records, self.journal, plan.here.data)
-        if deliver:
-            self.tracker = pages.deliver(self.tracker, self.folder)
+        if to_store:
+            self.tracker = deliver(self.tracker, self.folder)
         wrote = time.monotonic()
         self.next_writing = wrote + max(WRITE_SECONDS, REST * (wrote - began))
         return records
@@ -258,7 +293,7 @@ class Execution:
             "continued": bool(before) and (before.get("continued", False) or planned_anew(before, plan.grid)),
             "device": next((item.metadata["device"] for item in records if "device" in item.metadata), ""),
         }
-        return head_of(plan.grid, plan.runs, plan.here.data, floor, provenance)
+        return plan.head(floor, provenance)
 
 
 def planned_anew(before: dict[str, Any], grid: Grid) -> bool:

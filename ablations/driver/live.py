@@ -23,8 +23,7 @@ from ablations.engine.stage import Event
 from ablations.results.records import record, rung_curves
 from ablations.results.sample_sheets import write_sheet
 from ablations.stages.artifacts import SAMPLES, read_history
-from ablations.stages.graph import Run
-from ablations.stages.stage import Stage
+from ablations.stages.stage import Run, Stage
 from ablations.stages.training import TrainingStage
 from ablations.tracking.runs import RUNNING, Key, cell_run, head_in, key_of
 from ablations.tracking.store import TrackingError

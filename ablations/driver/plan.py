@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from ablations.data.base import Data
-from ablations.engine.journal import Journal
+from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import Grid, Point, words
 from ablations.launchers.launcher import Launcher
 from ablations.metrics.judging import extractor_identity
@@ -31,12 +31,12 @@ from ablations.results.grid_json import head_of
 from ablations.results.records import record
 from ablations.settings.cell import Cell
 from ablations.settings.registry import cell_id
-from ablations.stages.graph import Run, missing, once, stages_of
+from ablations.stages.graph import once, stages_of
 from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors, metric_stages
-from ablations.stages.stage import Stage
+from ablations.stages.stage import Run, Stage, missing
 from analysis.errors import InputError
 from analysis.grid_json import Meta, parse_meta
-from analysis.labels import some
+from analysis.labels import counted, some
 from analysis.looks import Progress, progress
 from diffusion_core.precision import Precision, resolve_compile
 
@@ -115,6 +115,17 @@ class Plan:
         kept = [item for item in self.runs if item.cell.seed in first_seeds[: seeds[item.cell_id]]]
         return replace(self, grid=replace(self.grid, seeds=first_seeds), runs=kept)
 
+    def head(self, floor: Result | None, provenance: dict[str, Any]) -> dict[str, Any]:
+        """Its grid.json, with the scores of real images, once there are some, and where it comes from."""
+        return head_of(self.grid.name, self.grid.file, self.runs, self.here.data, floor, provenance)
+
+    def size(self, journal: Journal) -> str:
+        """A line on its cells and trainings, the new ones among them, and the workers."""
+        trainings, new = self.trainings, self.trainings & {stage.id for stage in self.missing(journal)}
+        cells, seeds = counted(self.sensible, "cell"), counted(len(self.grid.seeds), "seed")
+        workers = counted(len(self.here.devices), "worker")
+        return f"{cells} × {seeds}: {counted(len(trainings), 'training')}, {len(new)} of them new, on {workers}"
+
     def stages(self) -> list[Stage]:
         return once([*self.floors, *(stage for run in self.runs for stage in run.stages)])
 
@@ -172,7 +183,7 @@ class Looks:
     def of(plan: Plan) -> Looks:
         """The declarations of a grid; InputError where there is nothing to decide."""
         assert plan.grid.looks is not None, "its seeds are not added by looks"
-        head = head_of(plan.grid, plan.runs, plan.here.data, None, {})
+        head = plan.head(None, {})
         meta = parse_meta(json.dumps(head), f"grid {plan.grid.name}")
         refused = {item.cell_id: f" ({item.refusal})" for item in plan.runs if item.refusal is not None}
         pairs = [pair for pair in meta.declared if not refused.keys() & set(pair)]
@@ -195,7 +206,7 @@ class Looks:
             yield part
             with TemporaryDirectory() as place:
                 # What a results folder of this look would hold.
-                head = head_of(part.grid, part.runs, part.here.data, None, looks_of(part))
+                head = part.head(None, looks_of(part))
                 write_frames(Path(place), head, [record(item, journal) for item in part.runs], journal)
                 found = progress(Path(place))
             now = {pair: "over" if found[pair] == "open" and pair not in left else found[pair] for pair in self.pairs}

@@ -82,7 +82,7 @@ class Following:
     def add(self, stages: Iterable[Stage]) -> None:
         """Follow these stages as well. What an earlier command had done of them is no part of the rate."""
         for stage in stages:
-            self.passes[stage.id] = stage.passes(stage.cell.data.load())[1]
+            self.passes[stage.id] = stage.passes()[1]
             self.shares[stage.id] = self.journal.progress(stage.id)
 
     def note(self, event: Event[Stage]) -> None:

@@ -82,9 +82,9 @@ def against(cell: Cell, split: HeldOut) -> str:
     return "train" if real == "train" else SHORT[real]
 
 
-def set_size(cell: Cell, split: HeldOut, data: Data) -> int:
+def set_size(cell: Cell, split: HeldOut) -> int:
     """The number of images or points in a generated set."""
-    return cell.evaluation.n or len(data.images[split])
+    return cell.evaluation.n or len(cell.data.load().images[split])
 
 
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:

@@ -7,14 +7,14 @@ from typing import Any
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result
-from ablations.grids.grid import Grid
+from ablations.grids.file import GridFile
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import set_size
 from ablations.metrics.metric import SCALE, MetricInfo
 from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.registry import parameters
-from ablations.stages.graph import Run
+from ablations.stages.stage import Run
 from diffusion_core.encodings import GreyLevels
 
 
@@ -36,7 +36,7 @@ def bins_of(data: Data, runs: list[Run]) -> list[str]:
     ]
 
 
-def metrics_of(grid: Grid, runs: list[Run], n: int) -> list[MetricInfo]:
+def metrics_of(file: GridFile, runs: list[Run], n: int) -> list[MetricInfo]:
     """The metrics that tables show: those that cells or claims ask for, then the columns that the grid's file names.
 
     `n` is the number of generated images or points of a cell and seed that are judged.
@@ -49,36 +49,36 @@ def metrics_of(grid: Grid, runs: list[Run], n: int) -> list[MetricInfo]:
         extractor,
         likelihoods=asking,
         asked=[name for plan in plans for name in plan.metrics],
-        claimed=[claim.metric for claim in grid.file.expects if is_default(claim.metric, extractor)],
+        claimed=[claim.metric for claim in file.expects if is_default(claim.metric, extractor)],
         reference=plans[0].reference,
         n=n,
     )
     tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in runs) else []
-    shown += [column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns])]
+    shown += [column_of(name, extractor) for name in dict.fromkeys([*tuned, *file.columns])]
     # A grid's file may declare a scale.
-    return [replace(one, scale=grid.file.scale.get(one.kind, one.scale)) if one.sign else one for one in shown]
+    return [replace(one, scale=file.scale.get(one.kind, one.scale)) if one.sign else one for one in shown]
 
 
 def head_of(
-    grid: Grid, runs: list[Run], data: Data, floor: Result | None, provenance: dict[str, Any]
+    name: str, file: GridFile, runs: list[Run], data: Data, floor: Result | None, provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """The content of a grid's grid.json, with where it comes from."""
+    """The content of the grid.json of a grid with this name and file, with where it comes from."""
     cell = runs[0].cell
     extractor = cell.data.extractor
-    n = set_size(cell, "test", data)
+    n = set_size(cell, "test")
     sets = max(item.sets for item in runs) or cell.evaluation.drawn_sets
     kind = "images" if len(data.shape) == 3 else "points"
     judged = any(item.cell.evaluation.quality for item in runs)
-    metrics = metrics_of(grid, runs, n * sets if judged else 0)
+    metrics = metrics_of(file, runs, n * sets if judged else 0)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     known = floor.metrics if floor else {}
     warned = [*bins_of(data, runs), *(cautions(extractor, n) if extractor and judged else [])]
     if judged and floor and not known:
         warned.append(f"No floor is shown: no held-out split has n = {n}, and what fewer score is another value.")
     return {
-        "name": grid.name,
-        "question": grid.file.question,
-        "layout": grid.file.layout,
+        "name": name,
+        "question": file.question,
+        "layout": file.layout,
         "data": runs[0].levels.get("data", parameters(cell)["data"]),
         "shape": list(data.shape),
         "trained_on": len(data.images["train"]),
@@ -88,11 +88,11 @@ def head_of(
                 "label": axis.title,
                 "levels": [{"name": x.name, "label": x.title} for x in axis.levels],
             }
-            for axis in grid.file.axes
+            for axis in file.axes
         ],
-        "baseline": grid.file.baseline,
-        "primary": [asdict(pair.meant) for pair in grid.file.primary],
-        "relevant": grid.file.relevant,
+        "baseline": file.baseline,
+        "primary": [asdict(pair.meant) for pair in file.primary],
+        "relevant": file.relevant,
         "metrics": [metric.shown(counts=n * sets) for metric in metrics],
         "floors": {name: {"label": f"held-out {kind}, n = {n}", "value": value} for name, value in known.items()},
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
@@ -101,11 +101,11 @@ def head_of(
         "extractor_accuracy": float(floor.metadata["accuracy"]) if floor and "accuracy" in floor.metadata else None,
         "quality_n": n,
         "quality_sets": sets,
-        "seeds": grid.seeds,
+        "seeds": sorted({item.cell.seed for item in runs}),
         "horizon": cell.horizon,
         "rungs": max(item.cell.evaluation.rungs for item in runs),
-        "footnotes": [*grid.file.footnotes, *warned],
-        "expects": [claim.model_dump() for claim in grid.file.expects],
+        "footnotes": [*file.footnotes, *warned],
+        "expects": [claim.model_dump() for claim in file.expects],
         "cells": {p.cell_id: p.levels for p in runs},
         "stages": list(dict.fromkeys(stage.id for item in runs for stage in item.stages)),
         **provenance,

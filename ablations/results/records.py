@@ -12,8 +12,7 @@ from typing import Any
 
 from ablations.engine.journal import Curves, Failure, Journal, Result
 from ablations.settings.registry import parameters
-from ablations.stages.graph import Run, needed_by
-from ablations.stages.stage import FINISHED_AT, Stage
+from ablations.stages.stage import FINISHED_AT, Run, Stage, needed_by
 from analysis.schema import (
     FIRST_RESULT,
     MACHINE,

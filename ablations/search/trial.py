@@ -8,7 +8,7 @@ trial asks for depends on the journal alone, so one that begins again after a ki
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -24,17 +24,20 @@ from ablations.metrics.registry import facts, metric_of, names
 from ablations.results.csv_text import union
 from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.results.records import failure_of, own_metrics, record
-from ablations.search.optimizer import Optimizer
 from ablations.search.study import FIXED, Study, make
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT
 from ablations.settings.making import refusal
 from ablations.settings.registry import content_hash
 from ablations.settings.request import SearchRequest
-from ablations.stages.graph import Run, missing, needed_by, once
-from ablations.stages.stage import Stage
+from ablations.stages.graph import once
+from ablations.stages.stage import Run, Stage, missing, needed_by
 from analysis.errors import InputError
 from analysis.schema import SEARCH, TRIALS
+
+Prunes = Callable[[int, int, float], bool]
+Tell = Callable[[int, TrialState, list[float] | None, dict[str, Any]], None]
+"""Optuna's say on a trial by its number (`optimizer`): to end it at this step, with this value; and its end."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,9 @@ class Course:
     """A trial under way, at all its seeds; `pending` are the ids of the stages that it waits for. It has no outcome
     where an `accident` lost one of its stages."""
 
-    def __init__(self, trial: FrozenTrial, plan: SearchPlan, journal: Journal, optimizer: Optimizer) -> None:
-        self.number, self.plan, self.journal, self.optimizer = trial.number, plan, journal, optimizer
+    def __init__(self, trial: FrozenTrial, plan: SearchPlan, journal: Journal, prunes: Prunes, tell: Tell) -> None:
+        self.number, self.plan, self.journal = trial.number, plan, journal
+        self.prunes, self.tell = prunes, tell
         self.runs, self.reason = plan.runs(trial.params)
         self.stages = once(stage for run in self.runs for stage in run.stages)
         self.way, self.pending, self.accident = self._run(), set[str](), ""
@@ -125,7 +129,7 @@ class Course:
                 return
             value = self._metrics(ends).get(self.plan.objectives[0])
             # Where it has diverged it has none, and its end says so.
-            if step and value is not None and self.optimizer.prunes(self.number, step, value):
+            if step and value is not None and self.prunes(self.number, step, value):
                 self._tell(TrialState.PRUNED, f"{value:.4g} at step {step} of {self.stages[0].cell.training.steps}")
                 return
         self._tell(TrialState.COMPLETE)
@@ -169,4 +173,4 @@ class Course:
             seconds += sum(value for name, value in self._metrics(run.stages).items() if name.endswith("_seconds"))
         values = [means[name] for name in self.plan.objectives] if state is TrialState.COMPLETE else None
         metrics = {**means, "cost/steps": steps, "cost/seconds": seconds}
-        self.optimizer.tell(self.number, state, values, {"reason": reason, "metrics": metrics if self.runs else {}})
+        self.tell(self.number, state, values, {"reason": reason, "metrics": metrics if self.runs else {}})

@@ -54,7 +54,7 @@ class AutoencoderStage(Stage):
     trains = True
     work = "training its autoencoder"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         assert isinstance(self.cell.space, Latents), "the data themselves need no autoencoder"
         return "autoencoder", float(3 * self.cell.space.steps * self.cell.space.batch)
 
@@ -92,7 +92,7 @@ class AutoencoderImport(AutoencoderStage):
     trains = False
     work = "reading a published autoencoder"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         return "scoring", 0.0
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:

@@ -30,9 +30,9 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.registry import average_read, content_hash, describe, described
 from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, write_artifact
-from ablations.stages.restore import Model, Parts, diverged_before, given, labels_of, load, load_learner, remark_on_fit
+from ablations.stages.restore import Model, diverged_before, given, labels_of, load, load_learner, remark_on_fit
 from ablations.stages.shares import InPieces
-from ablations.stages.stage import Passes, Stage, ended
+from ablations.stages.stage import Parts, Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.fitting import bound_terms, noise_moments
@@ -48,11 +48,10 @@ from diffusion_core.variances import Fitted
 class FitStage(Stage):
     """A trained network that is measured on training images, for a fitted variance or spacing."""
 
-    parts: Parts
     kind = "fit"
     work = "fitting its variance"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         return "scoring", float(self.cell.horizon * self.cell.evaluation.fit)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
@@ -79,14 +78,14 @@ class BoundStage(InPieces):
     """The bound of a trained network on a held-out split, and further likelihoods if they are asked for; values per
     image are kept. At a rung it is one number."""
 
-    parts: Parts
     held_out: HeldOut
     kind = "bound"
     work = "bound"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         bound, *further = bound_passes(self.cell, self.held_out)
-        return "scoring", float(len(data.images[self.held_out]) * (sum(further) + bound * (not self.shares)))
+        images = self.cell.data.load().images[self.held_out]
+        return "scoring", float(len(images) * (sum(further) + bound * (not self.shares)))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         if reason := diverged_before(bench.journal, self.parts):

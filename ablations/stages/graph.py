@@ -1,4 +1,4 @@
-"""The run of a cell at one seed: the cell's stages, in order, each run once however many cells need it.
+"""The stages of a cell at one seed, in order, each run once however many cells need it.
 
 A training that diverged on validation never reads test data. An autoencoder is judged on test images unless it has
 diverged itself. A rung is scored once its segment has ended, and reads no test data.
@@ -6,11 +6,10 @@ diverged itself. A rung is scored once its segment has ended, and reads no test 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ablations.engine.journal import Journal
 from ablations.settings import budget
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT
@@ -18,42 +17,12 @@ from ablations.settings.guiding import guiding_cell, rung_step
 from ablations.settings.registry import content_hash
 from ablations.stages.autoencoder import AutoencoderImport, AutoencoderStage, autoencoder_content, reconstruction_of
 from ablations.stages.bound import BoundStage, FitStage, bound_content, fit_of, parts_read
-from ablations.stages.restore import Parts
 from ablations.stages.samples import SamplesStage, guidance_of, samples_content
 from ablations.stages.shares import shared
-from ablations.stages.stage import Stage
+from ablations.stages.stage import Parts, Stage, in_order
 from ablations.stages.training import GuideStage, TrainingStage, cut, linked, segment_of
 from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
-
-
-@dataclass(frozen=True)
-class Run:
-    """A cell at the crossing of these levels (axis → level's name), and what readers call it; `digest` is of its data.
-    It has no stages where it makes no sense, and `refusal` says why."""
-
-    levels: dict[str, str]
-    cell: Cell
-    cell_id: str
-    digest: str
-    stages: list[Stage]
-    refusal: str | None = None
-    name: str = ""
-
-    @property
-    def sets(self) -> int:
-        """The number of generated sets that are judged on test data; 0 where none is."""
-        return sum(stage.sets for stage in self.stages if stage.held_out == "test" and not stage.optional)
-
-    @property
-    def parts(self) -> Parts | None:
-        """The stages that hold what it learns; None where it makes no sense."""
-        ids = {stage.kind: stage.id for stage in self.stages if not stage.optional}
-        learned = ids.get("training", ids.get("autoencoder"))
-        if learned is None:
-            return None
-        guides = (stage.parts.guide for stage in self.stages if isinstance(stage, SamplesStage) and stage.parts.guide)
-        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), next(guides, None), ids.get("guidance"))
 
 
 def parts_of(cell: Cell, digest: str, precision: Precision) -> Parts:
@@ -168,33 +137,4 @@ def once(stages: Iterable[Stage]) -> list[Stage]:
         by_id[stage.id] = replace(earlier, needs=needs, rung=min(earlier.rung, stage.rung))
     trainings = [stage for stage in by_id.values() if isinstance(stage, TrainingStage)]
     by_id |= {stage.id: stage for stage in linked(trainings)}
-    return _in_order(by_id.values(), by_id.values())
-
-
-def needed_by(stage: Stage, stages: Iterable[Stage]) -> list[Stage]:
-    """The stages that lead to one of them, in order, itself last."""
-    return _in_order([stage], stages)
-
-
-def missing(stages: Iterable[Stage], journal: Journal) -> list[Stage]:
-    """The stages that have no result yet, in order. One on the way is only missing for another that needs it."""
-    stages = list(stages)
-    asked = (stage for stage in stages if not stage.on_the_way)
-    done = {stage.id for stage in stages if journal.result(stage.id) is not None}
-    return _in_order(asked, stages, done)
-
-
-def _in_order(asked: Iterable[Stage], stages: Iterable[Stage], done: Container[str] = ()) -> list[Stage]:
-    """The stages asked for, and all that these need, each after what it needs; without those that are done, and what
-    only these need."""
-    by_id, found = {stage.id: stage for stage in stages}, dict[str, Stage]()
-
-    def visit(stage: Stage) -> None:
-        if stage.id not in found and stage.id not in done:
-            for need in (by_id[name] for name in stage.needs if name in by_id):
-                visit(need)
-            found[stage.id] = stage
-
-    for stage in asked:
-        visit(stage)
-    return list(found.values())
+    return in_order(by_id.values(), by_id.values())

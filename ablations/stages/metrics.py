@@ -43,7 +43,7 @@ class MetricStage(Stage):
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         tensors, _ = read_artifact(bench.journal.folder(self.samples), SAMPLES)
-        size, metric = set_size(self.cell, self.held_out, data), metric_of(self.metric)
+        size, metric = set_size(self.cell, self.held_out), metric_of(self.metric)
         sets = torch.split(tensors["samples"].to(device), size)
         labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
         yardstick = yardstick_of(self.cell, self.held_out, data, device)
@@ -109,7 +109,7 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
             if split == "test" or not metric.info.reads_held_out:
                 # The extractor is part of the samples' id.
                 own = content_hash({"stage": "metric", "samples": samples.id, "metric": describe(metric)})
-                n = samples.sets * set_size(cell, split, cell.data.load())
+                n = samples.sets * set_size(cell, split)
                 fills = metric.column(against(cell, split), extractor, n).name
                 found.append(MetricStage(own, cell, needs, samples=needs[-1], metric=name, held_out=split, fills=fills))
     return found

@@ -3,7 +3,6 @@ variational autoencoders; and the labels that a network is told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +14,7 @@ from ablations.data.base import Data, Split
 from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
+from ablations.stages.stage import Parts
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
@@ -26,19 +26,6 @@ from diffusion_core.variances import Fitted, Moments
 
 Model = Diffusion | Vae
 M = TypeVar("M", Diffusion, Vae, Model)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps. For its
-    samples there may also be the training of a `guide`, or a segment of its own, and the stage that `tuned` the
-    guidance scale."""
-
-    training: str
-    fit: str | None = None
-    autoencoder: str | None = None
-    guide: str | None = None
-    tuned: str | None = None
 
 
 def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:

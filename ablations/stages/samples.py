@@ -38,9 +38,9 @@ from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, run
 from ablations.settings.registry import average_read, content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, write_artifact
 from ablations.stages.bound import chain_content
-from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
+from ablations.stages.restore import Model, averaged_weights, diverged_before, given, labels_of, load, restore
 from ablations.stages.shares import InPieces
-from ablations.stages.stage import Passes, Stage, ended, scored
+from ablations.stages.stage import Parts, Passes, Stage, ended, scored
 from analysis.schema import MOST_SETS, RUNG_SECONDS
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
@@ -62,22 +62,21 @@ class SamplesStage(InPieces):
     sets however many are drawn. They are drawn in turn from the training's end and from earlier `checkpoints`, which
     are segments of it. At a rung one set is judged by the metrics that decide."""
 
-    parts: Parts
     held_out: HeldOut
     sets: int
     checkpoints: tuple[str, ...] = ()
     kind = "samples"
     work = "samples"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
-        own = 0 if self.shares else self.sets * set_size(self.cell, self.held_out, data)
+    def passes(self) -> tuple[Passes, float]:
+        own = 0 if self.shares else self.sets * set_size(self.cell, self.held_out)
         return "sampling", float(own * passes_of_sample(self.cell))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """Draw, judge and keep the sets."""
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
-        cell, n = self.cell, set_size(self.cell, self.held_out, data)
+        cell, n = self.cell, set_size(self.cell, self.held_out)
         loaded = self.loaded(bench, data, device)
         (pieces, seconds), began = self.pieces(bench), time.monotonic()
         samples = self.compute(loaded, bench, data, pieces)
@@ -105,7 +104,7 @@ class SamplesStage(InPieces):
     def compute(self, loaded: list[Model | Guided], bench: Bench, data: Data, pieces: Pieces) -> Tensor | None:
         """The sets one after the other; None where they are not finite, or others do some of their pieces."""
         cell = settled(self.cell, bench.journal, self.parts)
-        n, drawn = set_size(cell, self.held_out, data), list[Tensor | None]()
+        n, drawn = set_size(cell, self.held_out), list[Tensor | None]()
         total, together = n * self.sets, n if len(loaded) > 1 else cell.network.at_once
         for place, first in enumerate(range(0, total, together)):
             count, of = min(together, total - first), loaded[place % len(loaded)]
@@ -124,20 +123,19 @@ class SamplesStage(InPieces):
 class GuidanceStage(Stage):
     """A trained network whose samples are guided by each candidate scale in turn, and judged on validation."""
 
-    parts: Parts
     kind = "guidance"
     work = "tuning its guidance"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         each = sum(passes_of_sample(at_scale(self.cell, scale)) for scale in self.cell.guidance.scales)
-        return "sampling", float(set_size(self.cell, "validation", data) * each)
+        return "sampling", float(set_size(self.cell, "validation") * each)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """The best scale, of equal ones the first."""
         cell, scales = self.cell, self.cell.guidance.scales
         model = load_guided(cell, data, bench.journal, self.parts, device)
-        n = set_size(cell, "validation", data)
-        first = noise_after(cell) * max(set_size(cell, split, data) for split in HELD_OUT)
+        n = set_size(cell, "validation")
+        first = noise_after(cell) * max(set_size(cell, split) for split in HELD_OUT)
         yardstick = yardstick_of(cell, "validation", data, device)
         name = "energy_distance" if cell.data.extractor is None else "fid"
         scores, began = dict[float, float](), time.monotonic()

@@ -64,8 +64,8 @@ class ShareStage(Stage):
     def doing(self) -> str:
         return f"share {self.place + 1} of {self.count} of the {self.of.doing}"
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
-        use, number = self.of.passes(data)
+    def passes(self) -> tuple[Passes, float]:
+        use, number = self.of.passes()
         return use, number / self.count
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:

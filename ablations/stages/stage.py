@@ -1,5 +1,5 @@
-"""The part that all stages of a cell have in common. Each kind has a class that says what it reads, how it is run and
-what it leaves:
+"""The part that all stages of a cell have in common, and the run of a cell at one seed, which is its stages. Each kind
+has a class that says what it reads, how it is run and what it leaves:
 
     [autoencoder] ▸ training ▸ [fit] ▸ bound on validation ▸ [samples] ▸ bound on test ▸ [samples] ▸ [reconstruction]
     [guide] ▸ [guidance] ▸ samples ▸ [metric]        segment of a training ▸ [bound, samples at a rung]
@@ -15,7 +15,7 @@ import math
 import platform
 import statistics
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -23,7 +23,7 @@ import torch
 
 from ablations.data.base import Data
 from ablations.engine import stage as engine
-from ablations.engine.journal import Curves, Result, with_notes
+from ablations.engine.journal import Curves, Journal, Result, with_notes
 from ablations.engine.stage import Bench, code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
@@ -38,15 +38,29 @@ FINISHED_AT = "finished_at"
 
 
 @dataclass(frozen=True)
+class Parts:
+    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps. For its
+    samples there may also be the training of a `guide`, or a segment of its own, and the stage that `tuned` the
+    guidance scale."""
+
+    training: str
+    fit: str | None = None
+    autoencoder: str | None = None
+    guide: str | None = None
+    tuned: str | None = None
+
+
+@dataclass(frozen=True)
 class Stage(engine.Stage):
     """A stage of a cell. At a `rung` it is for that step of a training, else for its end; where it is about `held_out`
-    images, it says of which split."""
+    images, it says of which split; where it reads what was learned, `parts` say in which stages that is."""
 
     id: str
     cell: Cell
     needs: tuple[str, ...] = ()
     held_out: HeldOut | None = field(default=None, kw_only=True)
     rung: int = field(default=0, kw_only=True)
+    parts: Parts = field(default=Parts(""), kw_only=True)
     work: ClassVar[str]  # that it does, in words
     trains: ClassVar[bool] = False
     sets = 0  # of samples that it draws
@@ -76,7 +90,7 @@ class Stage(engine.Stage):
         """The work that it does, and at which step."""
         return f"{self.work} at step {self.rung}" if self.rung else self.work
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         """Forward passes of one example that it takes, and their use; a backward pass counts as two."""
         return "scoring", 0.0
 
@@ -90,6 +104,35 @@ class Stage(engine.Stage):
     @abstractmethod
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """The result of running it on this device, once all its files are written."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell at the crossing of these levels (axis → level's name), and what readers call it; `digest` is of its data.
+    It has no stages where it makes no sense, and `refusal` says why."""
+
+    levels: dict[str, str]
+    cell: Cell
+    cell_id: str
+    digest: str
+    stages: list[Stage]
+    refusal: str | None = None
+    name: str = ""
+
+    @property
+    def sets(self) -> int:
+        """The number of generated sets that are judged on test data; 0 where none is."""
+        return sum(stage.sets for stage in self.stages if stage.held_out == "test" and not stage.optional)
+
+    @property
+    def parts(self) -> Parts | None:
+        """The stages that hold what it learns; None where it makes no sense."""
+        ids = {stage.kind: stage.id for stage in self.stages if not stage.optional}
+        learned = ids.get("training", ids.get("autoencoder"))
+        if learned is None:
+            return None
+        guides = (stage.parts.guide for stage in self.stages if stage.sets and stage.parts.guide)
+        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), next(guides, None), ids.get("guidance"))
 
 
 def scored(
@@ -117,3 +160,32 @@ def ended(
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
     status = "diverged" if reason else "finished"
     return Result(status, reason, finite, curves or {}, {**(metadata or {}), **with_notes(metrics, remark)})
+
+
+def needed_by(stage: Stage, stages: Iterable[Stage]) -> list[Stage]:
+    """The stages that lead to one of them, in order, itself last."""
+    return in_order([stage], stages)
+
+
+def missing(stages: Iterable[Stage], journal: Journal) -> list[Stage]:
+    """The stages that have no result yet, in order. One on the way is only missing for another that needs it."""
+    stages = list(stages)
+    asked = (stage for stage in stages if not stage.on_the_way)
+    done = {stage.id for stage in stages if journal.result(stage.id) is not None}
+    return in_order(asked, stages, done)
+
+
+def in_order(asked: Iterable[Stage], stages: Iterable[Stage], done: Container[str] = ()) -> list[Stage]:
+    """The stages asked for, and all that these need, each after what it needs; without those that are done, and what
+    only these need."""
+    by_id, found = {stage.id: stage for stage in stages}, dict[str, Stage]()
+
+    def visit(stage: Stage) -> None:
+        if stage.id not in found and stage.id not in done:
+            for need in (by_id[name] for name in stage.needs if name in by_id):
+                visit(need)
+            found[stage.id] = stage
+
+    for stage in asked:
+        visit(stage)
+    return list(found.values())

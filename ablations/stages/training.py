@@ -77,7 +77,7 @@ class TrainingStage(Stage):
         network = cell.network, shape, self.autoencoder, cell.variance.learned, *asked
         return repr((*network, plan.batch, plan.micro_batch, plan.precision, plan.optimizer))
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         return "training", float(training_passes(self.cell) * (self.until - self.begins) * self.cell.training.batch)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
@@ -116,7 +116,7 @@ class ImportStage(TrainingStage):
     def shape_key(self, device: str) -> str:
         return ""
 
-    def passes(self, data: Data) -> tuple[Passes, float]:
+    def passes(self) -> tuple[Passes, float]:
         return "scoring", 0.0
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:

@@ -13,31 +13,32 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image, ImageOps
 
 from ablations.engine.journal import Curves
 from ablations.results.csv_text import number
 from ablations.tracking.runs import CELL, INTERRUPTED, SUMMARY, Key, Points, Tracked, head_in, key_of, tracked_runs
-from ablations.tracking.store import check_uri, default_uri, mlflow, opened, reachable
+from ablations.tracking.store import TrackingError, check_uri, default_uri, mlflow, opened, reachable, rescue
 from ablations.tracking.views import View, tags_of, view_in
 from analysis import read
 from analysis.errors import InputError
 from analysis.files import whole_files, write_json
 from analysis.labels import in_markdown
-from analysis.places import page, tracking_of
+from analysis.places import page, tracking_of, without_password
 from analysis.schema import RUNG
 from analysis.words import answers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+T = TypeVar("T")
 CONTENT = "content"
 """The tag of a complete run with the digest of all that was logged."""
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
@@ -226,3 +227,28 @@ def open_tracker(uri: str | None, experiment: str, results: Path) -> Tracker:
     be used."""
     check_uri(uri := uri or default_uri(results))
     return Tracker(uri, experiment, results / ".artifacts")
+
+
+def where(tracker: Tracker | None, link: str = "") -> list[str]:
+    """Lines on how to see the experiment, by a link once there is one, made without opening the store."""
+    if tracker is None:
+        return []
+    uri = without_password(tracker.uri)
+    opening = f"         opens once this runs: mlflow ui --backend-store-uri {uri}"
+    place = link or f"experiment {tracker.experiment} in {uri}"
+    return [f"MLflow   {place}", *([] if uri.startswith("http") else [opening])]
+
+
+def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
+    return None if sent(Tracker.publish, tracker, folder) is None else tracker
+
+
+def sent(act: Callable[[Tracker, Path], T], tracker: Tracker | None, folder: Path) -> T | None:
+    """The answer of the store to an act on a results folder; None where it fails, after a warning."""
+    if tracker is None:
+        return None
+    try:
+        return act(tracker, folder)
+    except TrackingError as error:
+        print(f"warning: {error}. Results are safe in {folder}; deliver later: {rescue(folder, tracker.uri)}")
+        return None

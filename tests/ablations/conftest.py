@@ -15,7 +15,7 @@ from mlflow.tracking._tracking_service import utils
 
 from ablations.data import base
 from ablations.data.shipped import Digits
-from ablations.driver import pages, run
+from ablations.driver import run
 from ablations.driver.plan import Plan, plan_of_grid
 from ablations.grids.grid import make
 from ablations.launchers.launcher import Local
@@ -23,7 +23,7 @@ from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.tracking.tracker import Tracker
-from analysis import read
+from analysis import pages, read
 from analysis.pages import in_words
 from analysis.places import search_alone
 from analysis.search import read_search, terminal_search
@@ -103,7 +103,7 @@ def without_pictures(monkeypatch):
 @pytest.fixture
 def alone(monkeypatch, without_pictures):
     """Nothing is drawn or delivered."""
-    for command in ("driver.execute", "search.carry_out"):
+    for command in ("driver.execute", "search.search"):
         monkeypatch.setattr(f"ablations.{command}.open_tracker", lambda *place: None)
 
 

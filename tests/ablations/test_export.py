@@ -9,11 +9,12 @@ import torch
 
 from ablations import export
 from ablations.data.tensors import read_tensors
-from ablations.driver import pages, run, trained_cells
+from ablations.driver import run, trained_cells
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.making import cell_of as made_of
 from ablations.settings.registry import parameters
+from analysis import pages
 from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, cell_of, head, rows, said
 from tests.ablations.settings.test_grammar import one_line_error

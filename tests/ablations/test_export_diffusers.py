@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from ablations import export
-from ablations.driver import pages, run
+from ablations.driver import run
 from ablations.driver.diffusers_folder import network_config, words_of, write_pipeline
 from ablations.settings.published import chain_of
 from ablations.stages.restore import build
+from analysis import pages
 from diffusion_core.networks.published import Published
 from tests.ablations.cells import cell_of, over
 from tests.ablations.conftest import TINY, rows, said

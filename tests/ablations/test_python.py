@@ -13,8 +13,8 @@ from contextlib import nullcontext
 import pytest
 
 import ablations
-from ablations.driver import pages
 from ablations.settings.plugins import REGISTERED
+from analysis import pages
 from analysis.errors import InputError
 from tests.ablations.conftest import TINY
 from tests.ablations.settings.outside import STEEP, module
@@ -42,7 +42,7 @@ def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
     words = ["schedule=steep,log_snr_linear", "name=mine", "launcher.workers=1", *SMALL[:1], *SMALL[2:]]
     # Without a guard: a worker reads the script for its classes, and must not run the grid again.
     script = tmp_path / "mine.py"
-    plain = "from ablations.driver import pages\npages.write_pages = lambda folder: ''\n"
+    plain = "from analysis import pages\npages.write_pages = lambda folder: ''\n"
     script.write_text(f"import ablations\n{plain}{text}\ncode = ablations.main({words!r})\nprint('code', code)\n")
     command = [sys.executable, "mine.py", "name=other"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

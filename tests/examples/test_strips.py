@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ablations.data.shipped import Digits
-from ablations.driver import pages
 from ablations.driver.run import main
+from analysis import pages
 from examples.lecture import __main__ as lecture
 from examples.lecture import mixture
 from examples.lecture.formulas import SCHEDULES

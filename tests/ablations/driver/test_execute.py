@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 
-from ablations.driver import execute, pages, run
+from ablations.driver import execute, run
 from ablations.engine.workers import ThisProcess
 from ablations.stages.training import TrainingStage
+from analysis import pages
 from tests.ablations.conftest import head, over, rows, said, tracker_in
 from tests.ablations.driver.conftest import NLL, WORDS
 

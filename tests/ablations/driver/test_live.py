@@ -13,7 +13,6 @@ from ablations.driver import live
 from ablations.driver.live import Live
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Event
-from ablations.results.grid_json import head_of
 from ablations.stages.artifacts import SAMPLES, write_history
 from analysis.files import write_json
 from tests.ablations.cells import training_of
@@ -38,7 +37,7 @@ def steps(tracker, found, name=LOSS):
 def watched(tracker, journal, tmp_path):
     """A plan whose trainings are under way, and what watches them."""
     made = plan_of(*WORDS, *RUNGS)
-    write_json(tmp_path / "seen" / "grid.json", head_of(made.grid, made.runs, made.here.data, None, {}))
+    write_json(tmp_path / "seen" / "grid.json", made.head(None, {}))
     watch = Live(tracker, journal, tmp_path / "seen", made.here.data, made.runs)
     watch.next_look = math.inf  # but when a test looks
     for item in made.runs:

@@ -6,11 +6,10 @@ import pytest
 
 from ablations.driver import estimate
 from ablations.driver.estimate import JUDGE, estimated, key_of
-from ablations.driver.execute import beginning
-from ablations.driver.pages import NAMED, where
+from ablations.driver.execute import NAMED, beginning
 from ablations.driver.plan import Looks
 from ablations.engine.journal import Journal
-from ablations.tracking.tracker import Tracker
+from ablations.tracking.tracker import Tracker, where
 from tests.ablations.conftest import TINY, over, plan_of
 
 
@@ -59,7 +58,7 @@ def test_every_kind_of_pass_is_timed_and_so_is_judging(words):
     tiny = TINY if "network=mlp" not in words else [word for word in TINY if not word.startswith("network.")]
     stages = plan_of(*tiny, *words).stages()
     each = estimate.measured(stages, ["cpu"], 1)
-    assert each.keys() == {JUDGE, *(key_of(stage) for stage in stages if stage.passes(stage.cell.data.load())[1])}
+    assert each.keys() == {JUDGE, *(key_of(stage) for stage in stages if stage.passes()[1])}
     assert all(seconds > 0 for seconds in each.values())
 
 
@@ -68,7 +67,7 @@ def test_passes_count_at_the_seconds_of_their_own_kind_and_are_shared_by_workers
     times = {}
 
     def timed(stages, devices, most):
-        times.update({key_of(stage): seconds[stage.passes(stage.cell.data.load())[0]] for stage in stages})
+        times.update({key_of(stage): seconds[stage.passes()[0]] for stage in stages})
         return {JUDGE: 0.25, **times}
 
     monkeypatch.setattr(estimate, "measured", timed)
@@ -76,10 +75,8 @@ def test_passes_count_at_the_seconds_of_their_own_kind_and_are_shared_by_workers
     # 4 trainings of 60 steps of 16 images at 3 passes each, and 4 cells' draws and samples.
     trained = 4 * 60 * 16 * 3
     stages = found.stages()
-    rest = sum(
-        times_of * seconds[kind] for kind, times_of in (s.passes(found.here.data) for s in stages) if kind in seconds
-    )
-    whole = estimated(found, Journal(tmp_path))
+    rest = sum(times_of * seconds[kind] for kind, times_of in (s.passes() for s in stages) if kind in seconds)
+    whole = estimated(found.runs, stages, ["cpu"], 1)
     assert whole > trained
     expected = rest + sum(estimate.STAGE + 0.25 * stage.sets for stage in stages)
     assert whole == pytest.approx(expected + estimate.COMMAND)

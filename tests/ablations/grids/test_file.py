@@ -7,7 +7,6 @@ import yaml
 
 from ablations.grids.file import read
 from ablations.grids.grid import make
-from ablations.results.grid_json import head_of
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from analysis.errors import InputError
@@ -138,6 +137,6 @@ def test_a_setting_that_has_no_meaning_is_placed(said):
 def test_a_scale_that_a_file_declares_reaches_grid_json_with_what_matters_on_it(said):
     said(AXIS, scale={"nll": "log"}, relevant={"nll": 0.005})
     planned = plan_of("grid=mine")
-    head = head_of(planned.grid, planned.runs, planned.here.data, None, {})
+    head = planned.head(None, {})
     scales = {metric["name"]: metric.get("scale", "linear") for metric in head["metrics"]}
     assert (scales["nll/test"], scales["is/digits-cnn"], head["relevant"]) == ("log", "linear", {"nll": 0.005})

@@ -11,7 +11,6 @@ from ablations.engine.journal import Failure, Journal, Result
 from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import curve_frame, drawn
 from ablations.results.folder import runs_csv
-from ablations.results.grid_json import head_of
 from ablations.results.records import Record, metadata_of, record
 from ablations.tracking.runs import tracked_runs
 from analysis.errors import InputError
@@ -60,7 +59,7 @@ def test_further_likelihoods_stand_beside_nll_where_asked_for(asked, expected):
 def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, codes):
     words = [word, "horizon=25", "network=mlp"] if "mixture" in word else [word, "horizon=25"]
     planned = plan_of(*words)
-    head = head_of(planned.grid, planned.runs, planned.here.data, None, {})
+    head = planned.head(None, {})
     assert head["decoder"] == decoder
     assert list(head["baselines"]) == ["nll/test"]
     assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
@@ -68,7 +67,7 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
 
 def test_a_share_is_counted_over_all_sets_of_a_cell():
     planned = plan_of("data=digits", "horizon=25", "evaluation.n=100", "evaluation.sets=4")
-    metrics = head_of(planned.grid, planned.runs, planned.here.data, None, {})["metrics"]
+    metrics = planned.head(None, {})["metrics"]
     resolutions = {metric["name"]: metric.get("resolution") for metric in metrics}
     assert resolutions["memorisation/train"] == 1 / 400
     assert resolutions["fid/train/digits-cnn"] is None

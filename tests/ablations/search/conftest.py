@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.driver import pages
 from ablations.search import __main__ as search
+from analysis import pages
 from tests.ablations.conftest import Done, said
 from tests.made_once import made_once
 

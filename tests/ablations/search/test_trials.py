@@ -36,7 +36,7 @@ class Papers:
 
 
 class Judge:
-    """An optimizer that notes what it is asked and told; `prunes` may be replaced."""
+    """An optimizer that notes what it is asked and told."""
 
     def __init__(self):
         self.seen, self.told = [], SimpleNamespace(state=None, values=None, reason="", metrics={})
@@ -54,7 +54,10 @@ def course(papers, *words, objective="nll/val", params=POINT):
     study = make(parse_search(["study=schedule", "training.steps=400", *words]))
     data = study.cell(POINT, 0).data.load()
     plan = SearchPlan(study, Conditions(data, "digits-cnn", Serial(), ["cpu"]), [objective])
-    return Course(SimpleNamespace(number=3, params=params), plan, papers, Judge())
+    judge = Judge()
+    trial = Course(SimpleNamespace(number=3, params=params), plan, papers, judge.prunes, judge.tell)
+    trial.judge = judge
+    return trial
 
 
 def answered(trial, answer):
@@ -64,7 +67,7 @@ def answered(trial, answer):
         asked.append([(stage.kind, stage.rung, stage.cell.seed) for stage in stages])
         for stage in stages:
             answer(stage)
-    return asked, trial.optimizer.told
+    return asked, trial.judge.told
 
 
 def good(papers, nll=2.0, rungs=None):
@@ -100,7 +103,7 @@ def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
     """The next segment is not asked for."""
     papers = Papers()
     trial = course(papers, "seeds=2")
-    trial.optimizer.prunes = lambda number, step, value: (number, step, value) == (3, 200, 3.5)
+    trial.prunes = lambda number, step, value: (number, step, value) == (3, 200, 3.5)
     asked, told = answered(trial, good(papers, rungs={100: 4.0, 200: 3.5}))
     assert asked == [[("training", step, 0), ("bound", step, 0)] for step in (100, 200)]
     assert (told.state, told.values, told.reason) == (PRUNED, None, "3.5 at step 200 of 400")
@@ -112,7 +115,7 @@ def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
         ("training", 0, 1),
         ("bound", 0, 1),
     ]
-    assert further.optimizer.seen == [(100, 4.0), (200, 3.5)]
+    assert further.judge.seen == [(100, 4.0), (200, 3.5)]
 
 
 def test_what_the_journal_knows_is_not_asked_for_again():
@@ -123,7 +126,7 @@ def test_what_the_journal_knows_is_not_asked_for_again():
         if not stage.rung:
             good(papers)(stage)
     asked, told = answered(trial, good(papers))
-    assert (asked, told.values, trial.optimizer.seen) == ([], [2.0], [])
+    assert (asked, told.values, trial.judge.seen) == ([], [2.0], [])
 
 
 def test_divergence_is_a_failed_trial_with_its_reason():
@@ -137,7 +140,7 @@ def test_divergence_is_a_failed_trial_with_its_reason():
 
     trial = course(papers)
     told = answered(trial, answer)[1]
-    assert (told.state, told.reason, trial.accident, trial.optimizer.seen) == (FAIL, reason, "", [])
+    assert (told.state, told.reason, trial.accident, trial.judge.seen) == (FAIL, reason, "", [])
 
 
 @pytest.mark.parametrize("kind", ["training", "bound"])

@@ -12,8 +12,9 @@ from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import Pieces
-from ablations.stages.restore import Parts, load
+from ablations.stages.restore import load
 from ablations.stages.shares import shared
+from ablations.stages.stage import Parts
 from diffusion_core.fitting import with_fitted_variance
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound
@@ -143,7 +144,6 @@ def test_a_learned_schedule_is_logged_as_it_trains_and_drawn_as_it_is_evaluated(
 
 
 def test_work_counts_forward_passes():
-    data = stages()[0].cell.data.load()
     counted = {
         ("training", ""): 3 * 40 * 32,
         ("training", "schedule=learned"): 5 * 40 * 32,
@@ -163,7 +163,7 @@ def test_work_counts_forward_passes():
         ("samples", "sampler=ddim sampler.steps=10 sampler.skip=0.2"): 64 * 8,
     }
     for (kind, words), expected in counted.items():
-        found = [stage.passes(data)[1] for stage in stages(*words.split()) if stage.kind == kind]
+        found = [stage.passes()[1] for stage in stages(*words.split()) if stage.kind == kind]
         assert set(found) == {expected}, (kind, words)
 
 

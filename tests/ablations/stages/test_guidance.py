@@ -18,9 +18,10 @@ from ablations.engine.workers import perform
 from ablations.metrics.judging import yardstick_of
 from ablations.stages import samples as sampling
 from ablations.stages.artifacts import SAMPLES
-from ablations.stages.graph import missing, needed_by, once
-from ablations.stages.restore import Parts, load_learner
+from ablations.stages.graph import once
+from ablations.stages.restore import load_learner
 from ablations.stages.samples import GuidanceStage, draw_samples, load_guided
+from ablations.stages.stage import Parts, missing, needed_by
 from tests.ablations.cells import TINY, over, result_of, results_of, stages_of_cell, training_of
 
 CPU = torch.device("cpu")

@@ -16,7 +16,8 @@ from ablations.settings.budget import fork_of, rungs
 from ablations.stages import bound as bounds
 from ablations.stages import samples as sampling
 from ablations.stages import training_loop
-from ablations.stages.graph import missing, needed_by, once
+from ablations.stages.graph import once
+from ablations.stages.stage import missing, needed_by
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from tests.ablations.cells import (

@@ -9,8 +9,8 @@ import mlflow
 import pytest
 
 from ablations import publish
-from ablations.driver import pages
 from ablations.tracking.store import TrackingError, default_uri, make_whole, opened, rescue
+from analysis import pages
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.analysis.folders import make_folder
 
