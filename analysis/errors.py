@@ -6,8 +6,6 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from analysis.labels import listed
-
 
 class InputError(ValueError):
     """A wrong call, or runs that are missing, corrupt or mixed."""
@@ -26,7 +24,7 @@ def unknown(kind: str, given: str, allowed: Iterable[str], meant: Sequence[str] 
     all names if they are few, or none is near."""
     names = sorted(set(allowed))
     near = meant or nearest(given, names)
-    hint = [f"did you mean {listed([repr(name) for name in near], 'or')}?"] if near else []
+    hint = [f"did you mean {' or '.join(map(repr, near))}?"] if near else []
     every = [] if near and len(names) > FEW else [f"there are {', '.join(names) or 'none'}"]
     return InputError(" ".join([f"no {kind} called {given!r}: {'; '.join([*every, *hint])}", *notes]))
 

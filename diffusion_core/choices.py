@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -56,6 +56,11 @@ class Choices:
     spacing: Spacing = field(default_factory=UniformSpacing)
     coupling: Coupling = field(default_factory=Independent)
     conditioning: Conditioning = field(default_factory=Unconditional)
+
+    @classmethod
+    def of(cls, whole: Any) -> Choices:
+        """The choices among the fields of something larger, by their names."""
+        return cls(**{choice.name: getattr(whole, choice.name) for choice in fields(cls)})
 
     @property
     def in_continuous_time(self) -> bool:

@@ -22,13 +22,13 @@ from rich.console import Console
 
 from ablations.driver.estimate import estimated
 from ablations.driver.live import Live, watching
-from ablations.driver.plan import Looks, Plan, check_same_request, looks_of, plan_of_grid
+from ablations.driver.plan import Looks, Plan, check_same_request, looks_of, plan_of_grid, planned_anew
 from ablations.driver.progress import Following, bar, minutes
 from ablations.driver.trained_cells import forgetting_damaged
 from ablations.engine.journal import Journal, results_lock
 from ablations.engine.scheduler import Scheduler
 from ablations.engine.stage import code_version
-from ablations.grids.grid import Grid, make, words
+from ablations.grids.grid import make, words
 from ablations.launchers.launcher import launcher_of
 from ablations.results.folder import write_results
 from ablations.results.records import Record, record
@@ -294,11 +294,3 @@ class Execution:
             "device": next((item.metadata["device"] for item in records if "device" in item.metadata), ""),
         }
         return plan.head(floor, provenance)
-
-
-def planned_anew(before: dict[str, Any], grid: Grid) -> bool:
-    """True where other seeds, or looks, are planned than a grid.json says that stood `before`."""
-    looks = (before.get("auto") or {}).get("looks")
-    if looks is None and grid.looks is None:
-        return not set(grid.seeds) <= set(before["seeds"])
-    return looks != list(grid.looks or ()) or before["seeds"][:1] != grid.seeds[:1]

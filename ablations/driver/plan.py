@@ -231,3 +231,11 @@ def looks_of(plan: Plan) -> dict[str, Any]:
         return {}
     stopped = Counter(item.cell_id for item in plan.runs if item.refusal is None)
     return {"auto": {"looks": list(plan.grid.looks), "most": plan.grid.looks[-1], "stopped": dict(stopped)}}
+
+
+def planned_anew(before: dict[str, Any], grid: Grid) -> bool:
+    """True where other seeds, or looks, are planned than a grid.json says that stood `before`."""
+    looks = (before.get("auto") or {}).get("looks")
+    if looks is None and grid.looks is None:
+        return not set(grid.seeds) <= set(before["seeds"])
+    return looks != list(grid.looks or ()) or before["seeds"][:1] != grid.seeds[:1]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def training_passes(cell: Cell) -> int:
     """Passes of one example in a training step: a learned schedule adds backward passes of its own, and
     self-conditioning adds a forward pass."""
-    groups = 1 if not cell.schedule.learned else 3 if cell.choices.in_continuous_time else 2
+    groups = 1 if not cell.schedule.learned else 3 if Choices.of(cell).in_continuous_time else 2
     return cell.conditioning.passes + 2 * groups
 
 
@@ -150,8 +150,9 @@ def matched_steps(cell: Cell) -> int:
     assert isinstance(data.encoding, GreyLevels), "images have grey levels"
 
     code = space.shape_of(data.shape)
+    choices = Choices.of(cell)
     in_pixels, in_codes = (
-        train_flops(cell, _forward_at(cell.choices, shape, cell.classes), plan.batch) for shape in (data.shape, code)
+        train_flops(cell, _forward_at(choices, shape, cell.classes), plan.batch) for shape in (data.shape, code)
     )
     encode, decode = _coding(space, data.encoding, data.shape)
     seen = 0 if space.pretrained else space.steps * space.batch

@@ -110,13 +110,6 @@ class Cell:
         and σ² is not fitted to its errors with labels, which are smaller."""
         return self.told_labels and getattr(self.conditioning, "dropout", 0) > 0 and not self.variance.fitted
 
-    @property
-    def choices(self) -> diffusion_core.choices.Choices:
-        """The choices that a `Diffusion` is built from."""
-        from diffusion_core.choices import Choices
-
-        return Choices(**{choice.name: getattr(self, choice.name) for choice in fields(Choices)})
-
 
 def _fields(kind: str) -> dict[str, Field[Any]]:
     return {item.name: item for item in fields(Cell) if kind in item.metadata}

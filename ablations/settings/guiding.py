@@ -21,6 +21,7 @@ from ablations.settings.layers import check_key, fields_set, plain_value, values
 from ablations.settings.registry import build, field_names
 from analysis.errors import InputError
 from diffusion_core.averages import Tracked
+from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class
 from diffusion_core.refusing import choice_name
 
@@ -149,8 +150,8 @@ def _rung_refusal(cell: Cell) -> str | None:
 
 def _guide_refusal(cell: Cell) -> str | None:
     guide, times = guiding_cell(cell), _times(cell)
-    between = times is not None and times.is_floating_point() and cell.choices.knows_between
-    if between and not guide.choices.knows_between:
+    between = times is not None and times.is_floating_point() and Choices.of(cell).knows_between
+    if between and not Choices.of(guide).knows_between:
         return (
             f"guidance.guide={list(cell.guidance.guide)} makes a guide that knows the times 1..T alone, and spacing="
             f"{choice_name(cell.spacing)} asks it between them: take spacing=uniform, or leave the guide its times"

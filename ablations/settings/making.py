@@ -22,7 +22,7 @@ from ablations.settings.plugins import origin_of
 from ablations.settings.registry import ORIGIN, build, field_names
 from analysis.errors import InputError
 from diffusion_core.averages import Power, Tracked
-from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
+from diffusion_core.choices import Choices, chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class
 from diffusion_core.networks.network import Network
@@ -91,10 +91,11 @@ def refusal(cell: Cell) -> str | None:
 
 def _reasons(cell: Cell) -> Iterator[str | None]:
     """The reasons why a cell with a chain makes no sense; those that read data or build a network come last."""
-    yield choices_refusal(cell.choices)
-    yield chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
-    yield chain_refusal(cell.choices, cell.evaluation.horizon)
-    if cell.sampler.between_times and (reason := level_refusal(cell.choices)):
+    choices = Choices.of(cell)
+    yield choices_refusal(choices)
+    yield chain_refusal(choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+    yield chain_refusal(choices, cell.evaluation.horizon)
+    if cell.sampler.between_times and (reason := level_refusal(choices)):
         yield f"sampler={choice_name(cell.sampler)} with these fields asks the network between two times, and {reason}"
     if cell.coupling.permutes and cell.training.batch == 1:
         yield f"coupling={choice_name(cell.coupling)} pairs noise within a batch: take training.batch=2 or more"
@@ -204,5 +205,5 @@ def continuous_refusal(cell: Cell) -> str | None:
             "space.regularization=kl, or leave it out"
         )
     in_time = [asked[name] for name in ("continuous", "ode") if name in asked]
-    reason = flow_refusal(cell.choices) if in_time else None
+    reason = flow_refusal(Choices.of(cell)) if in_time else None
     return f"{in_time[0]} scores the cell in continuous time, and {reason}" if reason else None

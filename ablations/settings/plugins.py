@@ -66,7 +66,8 @@ def written_fields(axis: str) -> dict[str, dict[str, str]]:
     files = SHIPPED.parents[1].joinpath(*place).glob("*.py")
     bodies = [part for path in files for part in ast.parse(path.read_text("utf-8")).body]
     classes = [part for part in bodies if isinstance(part, ast.ClassDef)]
-    found, todo = dict[str, dict[str, str]](), [(base, {}) for base in classes if base.name == root]
+    found = dict[str, dict[str, str]]()
+    todo = [(base, dict[str, str]()) for base in classes if base.name == root]
     while todo:
         cls, inherited = todo.pop()
         parts = [part for part in cls.body if isinstance(part, ast.AnnAssign) and cls.decorator_list]

@@ -16,6 +16,7 @@ from ablations.settings.cell import Cell
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
 from ablations.stages.stage import Parts
 from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.latents import LatentCode, Vae
@@ -48,7 +49,7 @@ def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> A
 
 def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion with the initial weights of its seed, ready for training."""
-    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape), cell.classes)
+    learner = DiffusionLearner.of(Choices.of(cell), encoding, encoding.shape_of(data.shape), cell.classes)
     learner.diffusion.clip = cell.evaluation.clip
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)

@@ -42,6 +42,7 @@ from ablations.stages.restore import Model, averaged_weights, diverged_before, g
 from ablations.stages.shares import InPieces
 from ablations.stages.stage import Parts, Passes, Stage, ended, scored
 from analysis.schema import MOST_SETS, RUNG_SECONDS
+from diffusion_core.choices import Choices
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.latents import Vae
@@ -235,7 +236,7 @@ def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | N
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}
-    if cell.sampler.between_times and not cell.choices.knows_between:
+    if cell.sampler.between_times and not Choices.of(cell).knows_between:
         # Before, its network was asked at times that it does not know.
         content["asked"] = "at known times"
     content |= guidance_content(cell, parts)

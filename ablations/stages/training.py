@@ -35,6 +35,7 @@ from ablations.stages.devices import placed
 from ablations.stages.restore import build, labels_of, load_encoding, restore
 from ablations.stages.stage import Passes, Stage, ended
 from ablations.stages.training_loop import Segment, Trained, finite, learn, write_checkpoint
+from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Labelled
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
@@ -226,7 +227,7 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
     """Everything that a training reads, the content of its autoencoder included."""
     unread = ("sampler", "spacing", "average", "guidance", "evaluation", "variance", "budget")
     read = {axis: value for axis, value in read_by_id(cell).items() if axis not in unread}
-    learns_from_bound = cell.schedule.learned and not cell.choices.in_continuous_time
+    learns_from_bound = cell.schedule.learned and not Choices.of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
     content = {"stage": "training", **read, **labels_read(cell), "digest": digest}

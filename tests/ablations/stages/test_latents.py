@@ -18,6 +18,7 @@ from ablations.stages.autoencoder import collapse
 from ablations.stages.graph import once
 from ablations.stages.restore import autoencoder_of, load
 from analysis.errors import InputError
+from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.latents import LatentCode, Standard, Vae, standard
@@ -213,8 +214,8 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
     autoencoder = autoencoder_of(plain, data)
     encode, decode = autoencoder_flops(autoencoder, (1, 8, 8), (4, 4, 4))
     spent = 3 * (encode + decode) * 40 * 32 + encode * len(data.images["train"])
-    small = forward_flops(Diffusion(plain.choices, Continuous(), (4, 4, 4)))
-    large = forward_flops(Diffusion(plain.choices, Continuous(), (1, 8, 8)))
+    small = forward_flops(Diffusion(Choices.of(plain), Continuous(), (4, 4, 4)))
+    large = forward_flops(Diffusion(Choices.of(plain), Continuous(), (1, 8, 8)))
     budget = 400 * 64 * 3 * large
     step = 64 * 3 * small
     assert budget - step < spent + matched.training.steps * step <= budget
