@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -114,8 +115,9 @@ class Pictures(DataSet):
                 if home.setdefault(key, split) == split:
                     parts[split].append((key, picture.label, square(picture.content, self.size, self.mode)))
             except Exception as error:
-                # A damaged file fails in any way.
-                unreadable.append(f"{picture.name} ({' '.join(str(error).split()) or type(error).__name__})")
+                # A damaged file fails in any way; Pillow names the object that it reads from.
+                said = re.sub(" <.*?>|\n", "", str(error)) or type(error).__name__
+                unreadable.append(f"{picture.name} ({said})")
         if unreadable:
             first = ", ".join(unreadable[:NAMED])
             raise InputError(f"{choice_name(self)}: {len(unreadable)} cannot be read: mend or take away {first} …")

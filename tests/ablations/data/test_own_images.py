@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import shutil
 from dataclasses import replace
 from io import BytesIO
@@ -144,7 +145,7 @@ def test_unreadable_files_are_named_in_one_line(tmp_path, cache):
         (tmp_path / "set" / f"bad {number}.jpg").write_bytes(content)
         with pytest.raises(InputError, match=rf"folder: {number + 1} cannot be read: .*bad \d.jpg \(") as caught:
             load(tmp_path / "set")
-        assert "\n" not in str(caught.value)
+        assert not re.search(r"\n|0x", str(caught.value))
     assert not list(cache.rglob("*.*"))
 
 
