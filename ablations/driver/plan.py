@@ -127,7 +127,7 @@ class Plan:
         return f"{cells} × {seeds}: {counted(len(trainings), 'training')}, {len(new)} of them new, on {workers}"
 
     def stages(self) -> list[Stage]:
-        return once([*self.floors, *(stage for run in self.runs for stage in run.stages)])
+        return once([*(stage for run in self.runs for stage in run.stages), *self.floors])
 
     @property
     def sensible(self) -> int:
