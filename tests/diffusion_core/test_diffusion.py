@@ -96,7 +96,7 @@ def test_the_mean_of_a_batchs_losses_is_what_the_expected_weight_says(timesteps)
     learner = dc.DiffusionLearner.of(choices, dc.Continuous(), (2,))
     for _ in range(12):
         learner.timesteps.record(torch.arange(1, 51), torch.arange(1, 51).double() ** -0.5)
-    t, weight = learner.domain.draw(learner.timesteps, (torch.arange(40_960).double() + 0.5) / 40_960)
+    t, weight = learner.times((torch.arange(40_960).double() + 0.5) / 40_960)
     eps = torch.ones(40_960, 2, dtype=torch.float64)
     losses = weight * learner.losses(0 * eps, t, eps)["network"]
     curves = learner.curves()

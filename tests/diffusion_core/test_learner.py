@@ -42,7 +42,7 @@ def expected_loss(objective: Objective, schedule: Schedule, horizon: int, time: 
         (2,),
     )
     u = (torch.arange(horizon, dtype=torch.float64) + 0.5) / horizon
-    t, weight = learner.domain.draw(learner.timesteps, u)
+    t, weight = learner.times(u)
     loss = DATA.expected(lambda x0, eps: learner.losses(x0.expand(horizon, 2), t, eps.expand(horizon, 2))["network"])
     skipped = 1 if objective.reads_decoder else 0  # L_0, which continuous time has apart.
     return float((weight * loss)[skipped:].sum() / horizon)
