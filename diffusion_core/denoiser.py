@@ -118,7 +118,7 @@ class Denoiser(nn.Module):
     def called(self, values: Values) -> Tensor:
         """The network's output for these inputs, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
-            out: Tensor = self.network(*values.values())
+            out = self.network(*values.values())
         return out.clone() if is_compiled(self.network) else out
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:

@@ -175,8 +175,7 @@ class Diffusion(nn.Module):
             raise ValueError(
                 f"labels of {given} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
             )
-        output: tuple[Tensor, Tensor] = self.denoiser(x_t, t, step, self.labels)
-        return output
+        return self.denoiser(x_t, t, step, self.labels)
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""

@@ -184,11 +184,6 @@ class FlowLikelihood:
     total: Tensor
     probe_error: float
 
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean of `total`, from images, dequantisation and probes together."""
-        return float(self.total.std() / len(self.total) ** 0.5)
-
 
 def flow_likelihood(
     diffusion: Diffusion, data: Data, *, steps: int, probes: int, seed: int, progress: Progress = silent

@@ -220,8 +220,7 @@ class LearnedGamma(GammaCurve):
         if self.shape is None:
             return u
         first, last = self.shape(torch.arange(2, dtype=torch.float64, device=self.shift.device))
-        share: Tensor = (self.shape(u) - first) / (last - first)
-        return share
+        return (self.shape(u) - first) / (last - first)
 
     @property
     def end_parameters(self) -> list[nn.Parameter]:

@@ -28,7 +28,7 @@ from diffusion_core.denoiser import PLACES, at_once
 from diffusion_core.encodings import Code, Density
 from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
 from diffusion_core.randomness import BLOCK, normal, normal_blocks
-from diffusion_core.terms import bits_per_dim, mean_dims
+from diffusion_core.terms import bits_per_nat, mean_dims
 
 CHUNK = 512
 """The images that go through an autoencoder at once, fewer if they are large (`denoiser.PLACES`)."""
@@ -166,7 +166,7 @@ class Vae:
         nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
         terms = []
         for code in codes_of(self.encoding, raw, seed):
-            prior = bits_per_dim(mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))))
+            prior = mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))) * bits_per_nat()
             terms.append(stored_terms(nothing, nothing, prior, code, self.encoding, raw))
         none = torch.zeros(0, dtype=torch.float64)
         return bound_of_halves(terms, none, none)

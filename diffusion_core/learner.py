@@ -33,7 +33,7 @@ from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous, per_example
 from diffusion_core.precision import compile_network
 from diffusion_core.randomness import Values, normal, uniform
-from diffusion_core.terms import Reverse, bits_per_dim, bound_term, mean_dims
+from diffusion_core.terms import Reverse, bits_per_nat, bound_term, mean_dims
 from diffusion_core.trainable import Learner, Question
 
 HOST = torch.device("cpu")
@@ -110,16 +110,15 @@ class DiffusionLearner(Learner):
         diffusion, variance = self.diffusion, self.choices.variance.trained_as
         estimate = self.choices.parameterization.x0(output, x_t, step)
         p = Reverse(step, x_t, estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
-        return bits_per_dim(bound_term(x0, p, diffusion.encoding.decoder_term), x0[0].numel())
+        return bound_term(x0, p, diffusion.encoding.decoder_term) * bits_per_nat(x0[0].numel())
 
     def _schedule_losses(self, example: Example, x0: Tensor, eps: Tensor) -> Values:
         """The losses [B] of a learned schedule's groups of parameters, in bits/dim or their square."""
-        diffusion, dims = self.diffusion, x0[0].numel()
+        diffusion, per_nat = self.diffusion, bits_per_nat(x0[0].numel())
         if not self.continuous:
-            prior = bits_per_dim(diffusion.prior(x0), dims)
-            return {"schedule": self.choices.horizon * example.term() + prior}
+            return {"schedule": self.choices.horizon * example.term() + diffusion.prior(x0) * per_nat}
         estimate = VlbContinuous().loss(example)
-        ends = bits_per_dim(diffusion.direct(x0, eps) + diffusion.prior(x0), dims)
+        ends = (diffusion.direct(x0, eps) + diffusion.prior(x0)) * per_nat
         return {"schedule_ends": estimate + ends, "schedule_shape": estimate**2}
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:

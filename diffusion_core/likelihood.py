@@ -49,7 +49,7 @@ from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.refusing import refuse, require
 from diffusion_core.stratified import HALVES, USUAL, Draw, Stratification, draws, with_less_variance
-from diffusion_core.terms import bits_per_dim, bits_per_nat, sum_dims
+from diffusion_core.terms import bits_per_nat, sum_dims
 from diffusion_core.timesteps import TimestepSampler
 
 
@@ -77,11 +77,6 @@ class Terms:
     def total(self) -> Tensor:
         """The bound per image [N]."""
         return torch.stack(list(self.parts.values())).sum(0)
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean of `total`, from images and draws together."""
-        return float(self.total.std() / len(self.total) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -183,7 +178,7 @@ def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
     """Reconstruction and entropy of a code that has them, in bits/dim of the stored data [N, …]."""
     nats = {"reconstruction": code.reconstruction, "entropy": code.entropy}
     dims = math.prod(raw.shape[1:])
-    return {name: bits_per_dim(term, dims) for name, term in nats.items() if term is not None}
+    return {name: term * bits_per_nat(dims) for name, term in nats.items() if term is not None}
 
 
 @torch.no_grad()

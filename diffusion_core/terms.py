@@ -180,8 +180,3 @@ def level_distances(x0: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
 def bits_per_nat(dims: int = 1) -> float:
     """1/(D ln 2), the bits/dim of one nat per example; D = 1 for what is per dimension already."""
     return 1 / (dims * math.log(2))
-
-
-def bits_per_dim(nats: Tensor, dims: int = 1) -> Tensor:
-    """Nats per example of D = `dims` dimensions, in bits/dim."""
-    return nats * bits_per_nat(dims)

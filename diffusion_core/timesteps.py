@@ -182,8 +182,7 @@ class LogitNormalSampler(TimestepSampler):
 
     def density(self) -> Tensor:
         s = torch.arange(self.horizon + 1, dtype=torch.float64) / self.horizon
-        density: Tensor = self.horizon * torch.special.ndtr((torch.logit(s) - self.mean) / self.deviation).diff()
-        return density
+        return self.horizon * torch.special.ndtr((torch.logit(s) - self.mean) / self.deviation).diff()
 
 
 class Normal(Timesteps):
@@ -245,8 +244,7 @@ class LevelSampler(TimestepSampler):
         return self.horizon * self.mass.diff()
 
     def _cell(self, u: Tensor) -> Tensor:
-        cell: Tensor = torch.searchsorted(self.mass, u, right=True) - 1
-        return cell.clamp(0, self.horizon - 1)
+        return (torch.searchsorted(self.mass, u, right=True) - 1).clamp(0, self.horizon - 1)
 
 
 @dataclass(frozen=True)

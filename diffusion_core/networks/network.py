@@ -107,8 +107,7 @@ def angles(time: Tensor, channels: int) -> Tensor:
 def in_float32(layer: nn.Linear | nn.Conv2d, h: Tensor) -> Tensor:
     """The layer's output in the precision of its weights, also under autocast."""
     with torch.autocast(h.device.type, enabled=False):
-        out: Tensor = layer(h.to(layer.weight.dtype))
-    return out
+        return layer(h.to(layer.weight.dtype))
 
 
 class TimeEmbedding(nn.Module):
@@ -124,7 +123,7 @@ class TimeEmbedding(nn.Module):
         self.label = LabelEmbedding(classes, channels) if classes else None
 
     def forward(self, time: Tensor, label: Tensor | None = None) -> Tensor:
-        out: Tensor = self.second(self.act(self.first(self.waves(time))))
+        out = self.second(self.act(self.first(self.waves(time))))
         if self.label is not None:
             out = out + self.label(self.label.none(time) if label is None else label)
         return out
@@ -190,8 +189,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         """The block of x [B, C, H, W]."""
         h = self.norm_out(self.conv_in(self.norm_in(x)), modulation)
-        out: Tensor = self.skip(x) + self.conv_out(self.dropout(h))
-        return out
+        return self.skip(x) + self.conv_out(self.dropout(h))
 
 
 class Attention(nn.Module):
@@ -206,8 +204,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).unflatten(1, (3, self.heads, -1)).flatten(4).mT.unbind(1)
-        out: Tensor = x + self.out(scaled_dot_product_attention(q, k, v).mT.reshape(x.shape))
-        return out
+        return x + self.out(scaled_dot_product_attention(q, k, v).mT.reshape(x.shape))
 
 
 @dataclass(frozen=True)
@@ -250,8 +247,7 @@ class ResidualLayer(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.time(self.act(embedding)).chunk(2, dim=-1)
         h = self.norm(self.first(self.act(x)))
-        out: Tensor = x + self.second(self.act(h * (1 + scale) + shift))
-        return out
+        return x + self.second(self.act(h * (1 + scale) + shift))
 
 
 class MlpModule(nn.Module):

@@ -108,7 +108,7 @@ class Adapted(nn.Module):
                 says = "this published network has a table of whole times, and is asked between two of them"
                 raise ValueError(f"{says}: take a sampler, an objective and likelihoods of the steps of its chain")
         if isinstance(self.network, OpenAIUNet):
-            out: Tensor = self.network(x, index, label)
+            out = self.network(x, index, label)
         else:
             out = self.network(x, index, class_labels=label, **self.told, return_dict=False)[0]
         return out[:, : self.channels_out]

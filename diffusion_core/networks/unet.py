@@ -121,10 +121,8 @@ class UNetBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         # Transforms of `torch.func` refuse to recompute.
         if not self.recompute or not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
-            out: Tensor = self.within(x, modulation)
-        else:
-            out = checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
-        return out
+            return self.within(x, modulation)
+        return checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
 
     def within(self, x: Tensor, modulation: Tensor) -> Any:
         """The block's function of x and what time says to it."""
@@ -233,8 +231,7 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for i, level in enumerate(self.levels):
             h = level(avg_pool2d(h, 2) if i else h)
-        out: Tensor = self.head(h)
-        return out
+        return self.head(h)
 
 
 class Decoder(nn.Module):
@@ -255,5 +252,4 @@ class Decoder(nn.Module):
         h = self.conv_in(z)
         for i, level in enumerate(self.levels):
             h = level(interpolate(h, scale_factor=2.0) if i else h)
-        out: Tensor = self.head(h)
-        return out
+        return self.head(h)
