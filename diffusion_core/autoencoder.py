@@ -54,10 +54,6 @@ class Autoencoder(Learner):
         return HASTE * self.decoder_scale
 
     @property
-    def dtype(self) -> torch.dtype:
-        return self.decoder_scale.dtype
-
-    @property
     def device(self) -> torch.device:
         return self.decoder_scale.device
 
@@ -67,23 +63,11 @@ class Autoencoder(Learner):
 
     def moments(self, raw: Tensor) -> Tensor:
         """The parameters [B, …, h, w] of the distribution of z, from stored images [B, C, H, W]."""
-        return self.encoder(self.levels.centre(raw, self.dtype))
+        return self.encoder(self.levels.centre(raw, self.decoder_scale.dtype))
 
     @abstractmethod
     def posterior(self, moments: Tensor) -> Gaussian:
         """q(z | x) [B, c, h, w], whose variance is 0 where z is no random one."""
-
-    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
-        """z [B, c, h, w] from its moments, and from noise ~ N(0, I) of its shape."""
-        return self.posterior(moments).sample(noise)
-
-    def mean(self, moments: Tensor) -> Tensor:
-        """The mean of z given the image [B, c, h, w]."""
-        return self.posterior(moments).mean
-
-    def variance(self, moments: Tensor) -> Tensor:
-        """The variance of z given the image [B, c, h, w]."""
-        return self.posterior(moments).log_variance.exp()
 
     def quantise(self, z: Tensor) -> Tensor:
         """The code [B, c, h, w] that is decoded in place of z."""
@@ -137,7 +121,9 @@ class KlAutoencoder(Autoencoder):
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         moments = self.moments(raw)
-        nats = self.reconstruction_term(raw, self.draw(moments, draws["z"])) + self.weight * self.kl(moments)
+        nats = self.reconstruction_term(raw, self.posterior(moments).sample(draws["z"])) + self.weight * self.kl(
+            moments
+        )
         return {"autoencoder": nats * bits_per_nat(math.prod(raw.shape[1:]))}
 
 

@@ -59,7 +59,7 @@ class Function(Network):
     real: bool = False
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
-        return FunctionModule(self.output, self.horizon, self.real)
+        return FunctionModule(self)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
         return self.build(shape, channels_out)
@@ -68,16 +68,14 @@ class Function(Network):
 class FunctionModule(nn.Module):
     """The module of `Function`; its one parameter is never used."""
 
-    def __init__(self, output: Output, horizon: int, real: bool) -> None:
+    def __init__(self, function: Function) -> None:
         super().__init__()
-        self.output = output
-        self.horizon = horizon
-        self.real = real
+        self.function = function
         self.unused = nn.Parameter(torch.zeros(1, dtype=torch.float64))
 
     def forward(self, x_t: Tensor, time: Tensor, *label: Tensor) -> Tensor:
-        t = time * self.horizon / 1000
-        return self.output(x_t, t.clamp(1, self.horizon) if self.real else t.round().long(), *label)
+        horizon, t = self.function.horizon, time * self.function.horizon / 1000
+        return self.function.output(x_t, t.clamp(1, horizon) if self.function.real else t.round().long(), *label)
 
 
 def column(value: Tensor, like: Tensor) -> Tensor:

@@ -203,7 +203,7 @@ class LearnedGamma(GammaCurve):
     γ(0) = start + S a and γ(1) = γ(0) + S e^b, in units of the initial span S, so that one learning rate suits both.
     """
 
-    def __init__(self, horizon: int, start: float, end: float, shape: MonotoneNet | None) -> None:
+    def __init__(self, horizon: int, start: float, end: float, shape: nn.Module) -> None:
         super().__init__(horizon)
         self.input_ends = (start, end)
         self.shift = nn.Parameter(torch.zeros((), dtype=torch.float64))
@@ -217,18 +217,8 @@ class LearnedGamma(GammaCurve):
 
     def _share(self, u: Tensor) -> Tensor:
         """(g(u) − g(0))/(g(1) − g(0)), which rises from 0 to 1."""
-        if self.shape is None:
-            return u
         first, last = self.shape(torch.arange(2, dtype=torch.float64, device=self.shift.device))
         return (self.shape(u) - first) / (last - first)
-
-    @property
-    def end_parameters(self) -> list[nn.Parameter]:
-        return [self.shift, self.log_stretch]
-
-    @property
-    def shape_parameters(self) -> list[nn.Parameter]:
-        return [] if self.shape is None else list(self.shape.parameters())
 
 
 class Moved(Gamma):

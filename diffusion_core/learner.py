@@ -188,7 +188,8 @@ class DiffusionLearner(Learner):
         network, gamma = self.diffusion.network, self.diffusion.gamma
         groups = {"network": [parameter for parameter in network.parameters() if parameter.requires_grad]}
         if isinstance(gamma, LearnedGamma) and self.continuous:
-            groups |= {"schedule_ends": gamma.end_parameters, "schedule_shape": gamma.shape_parameters}
+            groups["schedule_ends"] = [gamma.shift, gamma.log_stretch]
+            groups["schedule_shape"] = list(gamma.shape.parameters())
         elif isinstance(gamma, LearnedGamma):
             groups["schedule"] = list(gamma.parameters())
         return {group: parameters for group, parameters in groups.items() if parameters}

@@ -1,4 +1,4 @@
-"""The bound in bits/dim of held-out data, split and with its standard error.
+"""The bound in bits/dim of held-out data, split and with its own error.
 
     −log2 p(x_0)/D ≤ L_0 + Σ_{k=2..K} L_{k−1} + L_T
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion_core.chain import FirstStep
 from diffusion_core.gamma import (
@@ -202,7 +202,7 @@ class LearnedLinear(BetweenEnds):
     learned = True
 
     def build(self, horizon: int) -> LearnedGamma:
-        return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
+        return LearnedGamma(horizon, self.gamma_min, self.gamma_max, nn.Identity())
 
 
 @dataclass(frozen=True)

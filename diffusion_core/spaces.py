@@ -41,9 +41,9 @@ class Space(ABC):
         return ()
 
     @property
-    @abstractmethod
     def likelihood(self) -> bool:
         """True where a bound on the likelihood of x_0 makes one on that of the data."""
+        return True
 
     @abstractmethod
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -55,10 +55,6 @@ class Pixels(Space):
     """The data as they are stored: pixels, or the coordinates of points."""
 
     encoded = False
-
-    @property
-    def likelihood(self) -> bool:
-        return True
 
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape

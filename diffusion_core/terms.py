@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from diffusion_core.forward import Gaussian, Step, expand, posterior_mean
+from diffusion_core.forward import Step, expand, posterior_mean
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,6 @@ class Reverse:
     @property
     def mean(self) -> Tensor:
         return posterior_mean(self.x0, self.x_t, self.step)
-
-    @property
-    def gaussian(self) -> Gaussian:
-        return Gaussian(self.mean, self.log_variance)
 
 
 def noise_of(x0: Tensor, x_t: Tensor, step: Step) -> Tensor:
