@@ -121,9 +121,8 @@ class KlAutoencoder(Autoencoder):
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         moments = self.moments(raw)
-        nats = self.reconstruction_term(raw, self.posterior(moments).sample(draws["z"])) + self.weight * self.kl(
-            moments
-        )
+        z = self.posterior(moments).sample(draws["z"])
+        nats = self.reconstruction_term(raw, z) + self.weight * self.kl(moments)
         return {"autoencoder": nats * bits_per_nat(math.prod(raw.shape[1:]))}
 
 

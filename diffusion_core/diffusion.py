@@ -70,16 +70,8 @@ class Diffusion(nn.Module):
         self.register_buffer("terms", unknown[:0, None], persistent=False)
         self._full: Chain | None = None
         self.register_load_state_dict_post_hook(Diffusion._forget)  # type: ignore[no-untyped-call]
-        self.denoiser = Denoiser(
-            accelerated(built(self._network)),
-            choices.schedule.gamma(choices.horizon),
-            choices.parameterization,
-            choices.time_input,
-            choices.variance.learned,
-        )
-        self.denoiser.classes = self.classes
-        self.denoiser.own = choices.conditioning.self_conditioning
-        self.denoiser.bounded = encoding.bounded
+        network, gamma = accelerated(built(self._network)), choices.schedule.gamma(choices.horizon)
+        self.denoiser = Denoiser(network, gamma, choices, self.classes, encoding.bounded)
 
     @property
     def gamma(self) -> Gamma:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
-from diffusion_core.conditioning import TOLD
+from diffusion_core.conditioning import HOST, TOLD
 from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
@@ -35,8 +35,6 @@ from diffusion_core.precision import compile_network
 from diffusion_core.randomness import Values, normal, uniform
 from diffusion_core.terms import Reverse, bits_per_nat, bound_term, mean_dims
 from diffusion_core.trainable import Learner, Question
-
-HOST = torch.device("cpu")
 
 QUANTILES = (0, 25, 50, 75, 100)
 """Places on the time axis, in percent, at which a learned γ is logged while it trains."""

@@ -47,8 +47,7 @@ class Network(ABC):
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
         """The same for data of K `classes`, (x, time, label [B]) → output; ValueError where it takes no labels.
 
-        Labels are 0..K − 1, and K for none; without `label`, no example of the batch has one. The module starts with
-        the weights of `build`, and further ones for labels.
+        Labels are 0..K − 1, and K for none. The module starts with the weights of `build`, and further ones for labels.
         """
         name = type(self).__name__.lower()
         raise ValueError(f"network={name} takes no labels: give it a method `labelled`, or take another network")
@@ -125,7 +124,7 @@ class TimeEmbedding(nn.Module):
     def forward(self, time: Tensor, label: Tensor | None = None) -> Tensor:
         out = self.second(self.act(self.first(self.waves(time))))
         if self.label is not None:
-            out = out + self.label(self.label.none(time) if label is None else label)
+            out = out + self.label(label)
         return out
 
     def waves(self, time: Tensor) -> Tensor:
@@ -144,10 +143,6 @@ class LabelEmbedding(nn.Embedding):
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=0.02)
-
-    def none(self, time: Tensor) -> Tensor:
-        """No label for each time."""
-        return torch.full_like(time, self.num_embeddings - 1, dtype=torch.int64)
 
 
 class Modulations(nn.Module):

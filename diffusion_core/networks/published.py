@@ -79,25 +79,23 @@ class Published(Network):
         widen(network, channels_out)
         # A `.pt` file's index of time is spread over 0 to 1000, whatever its T.
         scale = TIME_SCALE / self.horizon if files.config is None else 1.0
-        return Adapted(network.eval(), self.horizon, scale, channels_out, (classes, rows), self.whole_times)
+        return Adapted(network.eval(), self.horizon, scale, channels_out, rows, self.whole_times)
 
 
 class Adapted(nn.Module):
-    """A network of others under our calls: its index of time from ours, and the channels that are asked for. Of its
-    `labels` (classes, rows) a last row may be for none. It may know `whole` indices alone, the rows of a table."""
+    """A network of others under our calls: its index of time from ours, and the channels that are asked for. Of the
+    `rows` of its table of labels the last may be for none. It may know `whole` indices alone, the rows of a table."""
 
     def __init__(
-        self, network: nn.Module, horizon: int, scale: float, channels_out: int, labels: tuple[int, int], whole: bool
+        self, network: nn.Module, horizon: int, scale: float, channels_out: int, rows: int, whole: bool
     ) -> None:
         super().__init__()
         self.network = network
         self.horizon, self.scale, self.channels_out = horizon, scale, channels_out
-        (self.classes, self.rows), self.whole = labels, whole
+        self.rows, self.whole = rows, whole
         self.told = {"encoder_hidden_states": None} if type(network).__name__ == TEXTLESS else {}
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        if label is None and self.rows:
-            label = torch.full_like(time, self.classes, dtype=torch.int64)
         if label is not None and (label >= self.rows).any():
             says = "this published network has no row for no label"
             raise ValueError(f"{says}: take data that are all labelled, conditioning.dropout=0, and no guidance")
