@@ -131,9 +131,6 @@ class GaussianData:
         return torch.stack(values).mean(0)
 
 
-DATA = GaussianData((0.3, 1.7))
-
-
 def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = None) -> Tensor:
     """E L_0, E L_1, … E L_{K−1} in bits/dim [K]."""
     chain = model.chain(steps)

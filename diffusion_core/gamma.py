@@ -105,9 +105,10 @@ class GammaTable(Gamma):
 
     gamma: Tensor
 
-    def __init__(self, log_alpha_bar: Tensor) -> None:
-        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
-        super().__init__(len(log_alpha_bar))
+    def __init__(self, beta: Tensor) -> None:
+        """The table for β_1..β_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
+        super().__init__(len(beta))
+        log_alpha_bar = torch.log1p(-beta).cumsum(0)
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
         last, says = float(gamma[-1]), f"at T={self.horizon} this schedule"
         if last == math.inf:
@@ -126,11 +127,6 @@ class GammaTable(Gamma):
                 "take a smaller horizon, or schedule fields that add less noise"
             )
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
-
-    @classmethod
-    def of_beta(cls, beta: Tensor) -> GammaTable:
-        """The table for β_1..β_T, float64 [T]."""
-        return cls(torch.log1p(-beta).cumsum(0))
 
     def at(self, t: Tensor) -> Tensor:
         return interpolated(self.gamma, t, 1)

@@ -91,7 +91,7 @@ def importance_weighted(
     for draw in range(HALVES * draws):
         code = model.encoding.code(raw, seed, f"iwae/code/{draw}")
         noise = partial(normal, seed, purpose=f"iwae/eps/{draw}", shape=tuple(code.x0.shape), device=raw.device)
-        made = [term.double() for term in (code.reconstruction, code.entropy) if term is not None]
+        made = [term.double() for term in code.nats.values()]
         nats.append(sum(made, path(code.x0, noise)).cpu())
         progress((draw + 1) / (HALVES * draws))
     weights = torch.stack(nats).view(HALVES, draws, -1)

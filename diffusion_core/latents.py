@@ -141,7 +141,7 @@ class LatentCode(Density):
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)
         reconstruction = self._chunked(self.autoencoder.reconstruction_term, raw, z)
-        return Code(x0, reconstruction, self.autoencoder.log_density(stored, z))
+        return Code(x0, {"reconstruction": reconstruction, "entropy": self.autoencoder.log_density(stored, z)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -176,9 +176,7 @@ def stored_terms(L0: Tensor, Lt: Tensor, LT: Tensor, code: Code, encoding: Encod
 
 def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
     """Reconstruction and entropy of a code that has them, in bits/dim of the stored data [N, …]."""
-    nats = {"reconstruction": code.reconstruction, "entropy": code.entropy}
-    dims = math.prod(raw.shape[1:])
-    return {name: term * bits_per_nat(dims) for name, term in nats.items() if term is not None}
+    return {name: term * bits_per_nat(math.prod(raw.shape[1:])) for name, term in code.nats.items()}
 
 
 @torch.no_grad()

@@ -100,7 +100,7 @@ class Linear(Schedule):
             f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false",
         )
         first, last = ((scale * beta) ** (1 / self.root) for beta in (self.beta_1, self.beta_T))
-        return GammaTable.of_beta(torch.linspace(first, last, horizon, dtype=torch.float64) ** self.root)
+        return GammaTable(torch.linspace(first, last, horizon, dtype=torch.float64) ** self.root)
 
 
 class Capped(Schedule):
@@ -119,7 +119,7 @@ class Capped(Schedule):
 
     def build(self, horizon: int) -> GammaTable:
         alpha_bar = self.alpha_bar(torch.arange(horizon + 1, dtype=torch.float64) / horizon)
-        return GammaTable.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=self.beta_max))
+        return GammaTable((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=self.beta_max))
 
 
 @dataclass(frozen=True)

@@ -166,10 +166,9 @@ def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
         return scores | {"codes_used/val": float(autoencoder.used(stored))}
     assert isinstance(autoencoder, KlAutoencoder)
     coded = code.code(images, 0, "bound/dequantise")
-    assert coded.reconstruction is not None
     per_nat = bits_per_nat(math.prod(images.shape[1:]))
     kl = (autoencoder.kl(stored) * per_nat).mean()
-    reconstruction = (coded.reconstruction * per_nat).mean()
+    reconstruction = (coded.nats["reconstruction"] * per_nat).mean()
     return scores | {
         "elbo/val": float(reconstruction + kl),
         "elbo/val_reconstruction": float(reconstruction),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, scaled_dot_product_attention
+from torch.nn.functional import layer_norm, pixel_unshuffle, scaled_dot_product_attention
 
 from diffusion_core.networks.network import (
     MOST_BESIDE,
@@ -147,9 +147,7 @@ def normed(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def patches(x: Tensor, side: int) -> Tensor:
     """The patches [B, N, C side²] of images [B, C, H, W], row by row."""
-    *batch, height, width = x.shape
-    cut = x.reshape(*batch, height // side, side, width // side, side)
-    return cut.movedim((-4, -2), (-5, -4)).flatten(-3).flatten(-3, -2)
+    return pixel_unshuffle(x, side).flatten(-2).mT.contiguous()
 
 
 def images(patches: Tensor, side: int, height: int, width: int) -> Tensor:

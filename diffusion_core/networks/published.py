@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -68,7 +68,7 @@ class Published(Network):
             side = files.config.get("sample_size")
             if files.config["_class_name"] == TRANSFORMER and shape[1:] != (side, side):
                 raise ValueError(f"{where} takes maps of {side}×{side}, and these data have {shape[-2]}×{shape[-1]}")
-            network = of_diffusers(files.config, files, where)
+            network = of_diffusers(files, where)
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         if shape[0] != first.in_channels:
             raise ValueError(f"{where} takes {first.in_channels} channels, and these data have {shape[0]}")
@@ -112,13 +112,15 @@ class Adapted(nn.Module):
         return out[:, : self.channels_out]
 
 
-def of_diffusers(config: Mapping[str, Any], files: Files, where: str) -> Any:
+def of_diffusers(files: Files, where: str) -> Any:
     """The network or the autoencoder of a folder of diffusers."""
     try:
         import diffusers
     except ImportError as error:
         advice = "pip install 'diffusion-ablations[published]'"
         raise ValueError(f"{where} is read by diffusers: {advice}") from error
+
+    config = files.config or {}
 
     def of_state(state: dict[str, Tensor]) -> Any:
         # A config that asks for more than its tensors takes no time and no memory.
@@ -144,7 +146,7 @@ def autoencoder_at(path: str, digest: str) -> tuple[nn.Sequential, nn.Sequential
     """The encoder (images to μ and log σ², or to z) and decoder of the autoencoder at a path, and its codes if it is
     vector-quantised."""
     files, where = files_at(path, "space", digest), f"space.path={path}"
-    whole = of_diffusers(files.config or {}, files, where)
+    whole = of_diffusers(files, where)
     if getattr(whole.config, "norm_type", "group") != "group":
         raise ValueError(f"{where} holds a VQModel with norm_type={whole.config.norm_type}: it must be group")
     encoder = [layer for layer in (whole.encoder, whole.quant_conv) if layer is not None]
