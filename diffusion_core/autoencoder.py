@@ -133,10 +133,10 @@ class VqAutoencoder(Autoencoder):
     """
 
     def __init__(
-        self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, channels: int, codes: int, commitment: float
+        self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, codebook: Tensor, commitment: float
     ) -> None:
-        super().__init__(levels, encoder, decoder, channels)
-        self.codebook = nn.Parameter(torch.zeros(codes, channels))
+        super().__init__(levels, encoder, decoder, codebook.shape[1])
+        self.codebook = nn.Parameter(codebook)
         self.commitment = commitment
 
     def posterior(self, moments: Tensor) -> Gaussian:

@@ -172,7 +172,7 @@ def check(choice: Any) -> None:
             _variance_unread(choices, sampler, axis)
     except Exception as error:
         line = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        where = line_in(error, [type(choice)])
+        where = line_in(error, type(choice))
         raise AssertionError(" ".join(f"{axis}={choice_name(choice)}: {line}".split()) + where) from error
 
 

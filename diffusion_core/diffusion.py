@@ -24,7 +24,7 @@ from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Step, diffuse
-from diffusion_core.gamma import Gamma
+from diffusion_core.gamma import Gamma, interpolated
 from diffusion_core.precision import Compile, Precision, compile_network, resolve_compile
 from diffusion_core.randomness import built, initialise
 from diffusion_core.refusing import refuse, require
@@ -241,13 +241,8 @@ class Diffusion(nn.Module):
         t = chain.times[k]
         output, raw = self.denoised(x_t, t, trained)
         x0 = self.estimate(output, x_t, trained, lambda guide: guide.reverse(x_t, chain, k).x0)
-        return Reverse(step, x_t, x0, self.choices.variance.log_variance(step, raw, x_t, self._fitted(t)))
-
-    def _fitted(self, t: Tensor) -> Tensor:
-        """Var(x_0 | x_t) at times t [B], linear between whole times."""
-        low = t.long()
-        high = (low + 1).clamp(max=self.choices.horizon)
-        return torch.lerp(self.x0_variance[low], self.x0_variance[high], t.double() - low)
+        fitted = interpolated(self.x0_variance, t.double(), 1)
+        return Reverse(step, x_t, x0, self.choices.variance.log_variance(step, raw, x_t, fitted))
 
     def estimate(
         self, output: Tensor, x_t: Tensor, trained: Step, of_guide: Callable[[Diffusion], Tensor] | None = None

@@ -64,13 +64,13 @@ class DiffusionLearner(Learner):
     def classes(self) -> int:
         return self.diffusion.classes
 
-    def losses(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values | None = None) -> dict[str, Tensor]:
-        """The loss per example [B] of each group of parameters, from one answer of the network, at t [B].
+    def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
+        """The loss per example [B] of each group of parameters, from one answer of the network without a label, at t
+        [B].
 
-        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim. `told` is what the
-        network is told besides, as in `Denoiser.asked`.
+        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim.
         """
-        return self._answered(self._question(x0, t, eps, told or {}))
+        return self._answered(self._question(x0, t, eps, {}))
 
     def _answered(self, question: Question) -> Values:
         return question.losses(self.diffusion.denoiser.answer(question.asked))

@@ -124,12 +124,9 @@ def bound(
     Lt = torch.zeros_like(L0)
     per_nat = bits_per_nat(math.prod(diffusion.shape))
 
-    def term_at(x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
-        nats = _by_batches(diffusion, batch, lambda view, *rows: view.term(*rows[:2], chain, rows[2]), x0, eps, k)
-        return (nats * per_nat).double()
-
     def terms_of(draw: Draw) -> Tensor:
-        return torch.stack(list(map(term_at, draw.x0, draw.eps, draw.k)))
+        term = partial(_by_batches, diffusion, batch, lambda view, x0, eps, k: view.term(x0, eps, chain, k))
+        return (torch.stack(list(map(term, draw.x0, draw.eps, draw.k))) * per_nat).double()
 
     strata = stratification.strata_of(chain.steps)
     for j, draw in enumerate(draws(diffusion.encoding, raw, codes, strata, seed)):

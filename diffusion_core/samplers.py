@@ -146,10 +146,9 @@ class Ancestral(Sampler):
 
 def ddim(x0: Tensor, eps: Tensor, step: Step, eta: float, noise: Noise) -> Tensor:
     """x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε̂ + σ z with σ² = η² β̃ (Song et al. 2021, eq. 12)."""
-    alpha_bar_s = torch.sigmoid(-step.gamma_s)
     variance = eta**2 * step.beta_tilde
     direction = (torch.sigmoid(step.gamma_s) - variance).clamp(min=0).sqrt()
-    x_s = expand(alpha_bar_s.sqrt(), x0) * x0 + expand(direction, x0) * eps
+    x_s = expand(torch.sigmoid(-step.gamma_s).sqrt(), x0) * x0 + expand(direction, x0) * eps
     return x_s + expand(variance.sqrt(), x0) * noise() if eta else x_s
 
 

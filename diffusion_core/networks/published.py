@@ -142,16 +142,16 @@ def of_diffusers(files: Files, where: str) -> Any:
     return with_tensors(of_state, files, where)
 
 
-def autoencoder_at(path: str, digest: str) -> tuple[nn.Sequential, nn.Sequential, Tensor | None]:
-    """The encoder (images to μ and log σ², or to z) and decoder of the autoencoder at a path, and its codes if it is
-    vector-quantised."""
+def autoencoder_at(path: str, digest: str) -> tuple[nn.Sequential, nn.Sequential, Tensor]:
+    """The encoder (images to μ and log σ², or to z) and decoder of the autoencoder at a path, and its codes, none
+    unless it is vector-quantised."""
     files, where = files_at(path, "space", digest), f"space.path={path}"
     whole = of_diffusers(files, where)
     if getattr(whole.config, "norm_type", "group") != "group":
         raise ValueError(f"{where} holds a VQModel with norm_type={whole.config.norm_type}: it must be group")
     encoder = [layer for layer in (whole.encoder, whole.quant_conv) if layer is not None]
     decoder = [layer for layer in (whole.post_quant_conv, whole.decoder) if layer is not None]
-    codes = whole.quantize.embedding.weight.detach() if hasattr(whole, "quantize") else None
+    codes = whole.quantize.embedding.weight.detach() if hasattr(whole, "quantize") else torch.empty(0, 0)
     return nn.Sequential(*encoder), nn.Sequential(*decoder), codes
 
 
