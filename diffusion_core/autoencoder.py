@@ -22,7 +22,7 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
 from diffusion_core.networks.unet import Encoder
 from diffusion_core.randomness import Values, draw, initialise, normal, send
-from diffusion_core.terms import bits_per_dim, kl_normal, mean_dims, normal_nats, sum_dims
+from diffusion_core.terms import bits_per_nat, kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.trainable import Learner
 
 HASTE = 10.0
@@ -39,9 +39,6 @@ LOG_VARIANCES = (-30.0, 20.0)
 class Autoencoder(Learner):
     """An encoder, a decoder and log s². The encoder turns an image into `moments`, from which its code z is drawn."""
 
-    likelihood: bool
-    """True where q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
-
     def __init__(self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, channels: int) -> None:
         """An autoencoder of images of these grey levels, whose code z has `channels` channels."""
         super().__init__()
@@ -57,10 +54,6 @@ class Autoencoder(Learner):
         return HASTE * self.decoder_scale
 
     @property
-    def dtype(self) -> torch.dtype:
-        return self.decoder_scale.dtype
-
-    @property
     def device(self) -> torch.device:
         return self.decoder_scale.device
 
@@ -70,24 +63,11 @@ class Autoencoder(Learner):
 
     def moments(self, raw: Tensor) -> Tensor:
         """The parameters [B, …, h, w] of the distribution of z, from stored images [B, C, H, W]."""
-        out: Tensor = self.encoder(self.levels.centre(raw, self.dtype))
-        return out
+        return self.encoder(self.levels.centre(raw, self.decoder_scale.dtype))
 
     @abstractmethod
     def posterior(self, moments: Tensor) -> Gaussian:
         """q(z | x) [B, c, h, w], whose variance is 0 where z is no random one."""
-
-    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
-        """z [B, c, h, w] from its moments, and from noise ~ N(0, I) of its shape."""
-        return self.posterior(moments).sample(noise)
-
-    def mean(self, moments: Tensor) -> Tensor:
-        """The mean of z given the image [B, c, h, w]."""
-        return self.posterior(moments).mean
-
-    def variance(self, moments: Tensor) -> Tensor:
-        """The variance of z given the image [B, c, h, w]."""
-        return self.posterior(moments).log_variance.exp()
 
     def quantise(self, z: Tensor) -> Tensor:
         """The code [B, c, h, w] that is decoded in place of z."""
@@ -95,8 +75,7 @@ class Autoencoder(Learner):
 
     def decode(self, z: Tensor) -> Tensor:
         """x̂ [B, C, H, W] on the scale of x_0."""
-        out: Tensor = self.decoder(self.quantise(z))
-        return out
+        return self.decoder(self.quantise(z))
 
     def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
         """log q(z | x) in nats [B]; ValueError where it is no density."""
@@ -118,8 +97,6 @@ class Autoencoder(Learner):
 
 class KlAutoencoder(Autoencoder):
     """The autoencoder of kl: its moments are μ and log σ² [B, 2c, h, w], its `weight` is w."""
-
-    likelihood = True
 
     def __init__(
         self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, channels: int, weight: float
@@ -144,8 +121,9 @@ class KlAutoencoder(Autoencoder):
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         moments = self.moments(raw)
-        nats = self.reconstruction_term(raw, self.draw(moments, draws["z"])) + self.weight * self.kl(moments)
-        return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:]))}
+        z = self.posterior(moments).sample(draws["z"])
+        nats = self.reconstruction_term(raw, z) + self.weight * self.kl(moments)
+        return {"autoencoder": nats * bits_per_nat(math.prod(raw.shape[1:]))}
 
 
 class VqAutoencoder(Autoencoder):
@@ -154,13 +132,11 @@ class VqAutoencoder(Autoencoder):
     The K codes of the codebook start as z at places of the first batch.
     """
 
-    likelihood = False
-
     def __init__(
-        self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, channels: int, codes: int, commitment: float
+        self, levels: GreyLevels, encoder: nn.Module, decoder: nn.Module, codebook: Tensor, commitment: float
     ) -> None:
-        super().__init__(levels, encoder, decoder, channels)
-        self.codebook = nn.Parameter(torch.zeros(codes, channels))
+        super().__init__(levels, encoder, decoder, codebook.shape[1])
+        self.codebook = nn.Parameter(codebook)
         self.commitment = commitment
 
     def posterior(self, moments: Tensor) -> Gaussian:
@@ -197,7 +173,7 @@ class VqAutoencoder(Autoencoder):
         # Straight through: the decoder reads z_q, and its gradient goes to z.
         nats = self.levels.level_term(raw, self.decoder(z + (z_q - z).detach()), self.log_variance)
         distances = mean_dims((z.detach() - z_q) ** 2) + self.commitment * mean_dims((z - z_q.detach()) ** 2)
-        return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:])) + distances}
+        return {"autoencoder": nats * bits_per_nat(math.prod(raw.shape[1:])) + distances}
 
     @torch.no_grad()
     def begin(self, raw: Tensor, seed: int) -> None:

@@ -70,13 +70,13 @@ def products(times: Sequence[float], stds: Sequence[float], time: Sequence[float
     g_a, g_b = (torch.tensor([exponent(s) for s in values], dtype=torch.float64) for values in (stds, std))
     t_a, g_a = t_a[:, None], g_a[:, None]
     later, power = torch.maximum(t_a, t_b), torch.where(t_a < t_b, g_b, g_a)
-    ratio: Tensor = torch.minimum(t_a, t_b) / later
+    ratio = torch.minimum(t_a, t_b) / later
     return (g_a + 1) * (g_b + 1) / (g_a + g_b + 1) * ratio**power / later
 
 
 def coefficients(times: Sequence[float], stds: Sequence[float], time: float, std: float) -> Tensor:
     """x_i, float64: the weights of averages kept at these times in the combination for another one at `time`."""
-    x: Tensor = torch.linalg.solve(products(times, stds, times, stds), products(times, stds, [time], [std])[:, 0])
+    x = torch.linalg.solve(products(times, stds, times, stds), products(times, stds, [time], [std])[:, 0])
     return x / x.sum()
 
 

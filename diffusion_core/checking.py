@@ -59,7 +59,7 @@ class Function(Network):
     real: bool = False
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
-        return FunctionModule(self.output, self.horizon, self.real)
+        return FunctionModule(self)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
         return self.build(shape, channels_out)
@@ -68,16 +68,14 @@ class Function(Network):
 class FunctionModule(nn.Module):
     """The module of `Function`; its one parameter is never used."""
 
-    def __init__(self, output: Output, horizon: int, real: bool) -> None:
+    def __init__(self, function: Function) -> None:
         super().__init__()
-        self.output = output
-        self.horizon = horizon
-        self.real = real
+        self.function = function
         self.unused = nn.Parameter(torch.zeros(1, dtype=torch.float64))
 
     def forward(self, x_t: Tensor, time: Tensor, *label: Tensor) -> Tensor:
-        t = time * self.horizon / 1000
-        return self.output(x_t, t.clamp(1, self.horizon) if self.real else t.round().long(), *label)
+        horizon, t = self.function.horizon, time * self.function.horizon / 1000
+        return self.function.output(x_t, t.clamp(1, horizon) if self.function.real else t.round().long(), *label)
 
 
 def column(value: Tensor, like: Tensor) -> Tensor:
@@ -133,9 +131,6 @@ class GaussianData:
         return torch.stack(values).mean(0)
 
 
-DATA = GaussianData((0.3, 1.7))
-
-
 def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = None) -> Tensor:
     """E L_0, E L_1, … E L_{K−1} in bits/dim [K]."""
     chain = model.chain(steps)
@@ -177,7 +172,7 @@ def check(choice: Any) -> None:
             _variance_unread(choices, sampler, axis)
     except Exception as error:
         line = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        where = line_in(error, [type(choice)])
+        where = line_in(error, type(choice))
         raise AssertionError(" ".join(f"{axis}={choice_name(choice)}: {line}".split()) + where) from error
 
 

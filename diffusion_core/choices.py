@@ -16,7 +16,6 @@ import torch
 from diffusion_core.chain import Spacing, UniformSpacing
 from diffusion_core.conditioning import Conditioning, Unconditional
 from diffusion_core.couplings import Coupling, Independent
-from diffusion_core.denoiser import TimeInput
 from diffusion_core.forward import Step
 from diffusion_core.networks.network import TIME_SCALE, Network
 from diffusion_core.networks.unet import UNet
@@ -27,6 +26,7 @@ from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.timesteps import Timesteps, Uniform
 from diffusion_core.variances import Beta, Variance
 
+TimeInput = Literal["t", "log_snr"]
 FirstStepRule = Literal["schedule", "beta_1"]
 Time = Literal["auto", "continuous"]
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.choices import Choices
 from diffusion_core.forward import Step
 from diffusion_core.gamma import Gamma
 from diffusion_core.networks.network import TIME_SCALE
-from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, is_compiled, network_call
 from diffusion_core.randomness import Values
-
-TimeInput = Literal["t", "log_snr"]
 
 PLACES = 2**21
 """The most pixels, of all examples together, in a call of a network without a gradient.
@@ -43,26 +40,20 @@ def at_once(shape: tuple[int, ...], places: int) -> int:
 
 
 class Denoiser(nn.Module):
-    """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
+    """A network with the `choices` that give its output a meaning, for the noise levels of `gamma`.
 
-    `halves` says that the output's channels are two halves, the second for a learned variance. `precision` is that of
-    the network alone, which may be compiled (`precision.py`). `classes` is K if the network is told labels, else 0.
-    `own` says that it is shown its own estimate of x_0, as that of `bounded` data or of others.
+    If σ² is learned, the output's channels are two halves, the second for it. `classes` is K if the network is told
+    labels, else 0. With self-conditioning it is shown its own estimate of x_0, as that of `bounded` data or of others.
+    `precision` is that of the network alone, which may be compiled (`precision.py`).
     """
 
-    classes: int = 0
-    own: bool = False
-    bounded: bool = False
-
-    def __init__(
-        self, network: nn.Module, gamma: Gamma, parameterization: Parameterization, time_input: TimeInput, halves: bool
-    ) -> None:
+    def __init__(self, network: nn.Module, gamma: Gamma, choices: Choices, classes: int, bounded: bool) -> None:
         super().__init__()
         self.network = network
         self.gamma = gamma
-        self.parameterization = parameterization
-        self.time_input = time_input
-        self.halves = halves
+        self.choices = choices
+        self.classes = classes
+        self.bounded = bounded
         self.precision: Precision = "float32"
 
     def forward(self, x_t: Tensor, t: Tensor, step: Step, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -81,12 +72,12 @@ class Denoiser(nn.Module):
         If it is shown its own estimate, `own` [B] says which examples of a training are, without a gradient; the others
         are shown zeros.
         """
-        shown = self.parameterization.network_input(x_t, step)
+        shown = self.choices.parameterization.network_input(x_t, step)
         asked = {"x": shown, "time": self.time(t, step.gamma_t).to(x_t.dtype)}
         if self.classes:
             nothing = torch.full_like(t, self.classes, dtype=torch.int64)
             asked["label"] = nothing if label is None else label
-        if not self.own:
+        if not self.choices.conditioning.self_conditioning:
             return asked
         with nullcontext() if own is None else torch.no_grad():
             estimate = self.first_estimate(asked, x_t, step)
@@ -98,7 +89,7 @@ class Denoiser(nn.Module):
         """The network's own estimate in the form that it is shown, made with zeros in its place."""
         blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
         output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
-        x0 = self.parameterization.x0(output, x_t, step)
+        x0 = self.choices.parameterization.x0(output, x_t, step)
         return clipped(x0) if self.bounded else step.signal(x0)
 
     def answer(self, asked: Values) -> Tensor:
@@ -112,18 +103,18 @@ class Denoiser(nn.Module):
     def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """(output, raw) of a network's output at x_t."""
         out = out.to(x_t.dtype)
-        output, raw = out.chunk(2, dim=1) if self.halves else (out, out[:, :0])
+        output, raw = out.chunk(2, dim=1) if self.choices.variance.learned else (out, out[:, :0])
         return output, raw
 
     def called(self, values: Values) -> Tensor:
         """The network's output for these inputs, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
-            out: Tensor = self.network(*values.values())
+            out = self.network(*values.values())
         return out.clone() if is_compiled(self.network) else out
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
         """The network's second input, for the time t [B] with the noise level γ_t [B], float64."""
-        if self.time_input == "t":
+        if self.choices.time_input == "t":
             return t.double() * (TIME_SCALE / self.gamma.horizon)
         start, end = self.gamma.input_ends
         return (gamma_t - start) * (TIME_SCALE / (end - start))

@@ -24,7 +24,7 @@ from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Step, diffuse
-from diffusion_core.gamma import Gamma
+from diffusion_core.gamma import Gamma, interpolated
 from diffusion_core.precision import Compile, Precision, compile_network, resolve_compile
 from diffusion_core.randomness import built, initialise
 from diffusion_core.refusing import refuse, require
@@ -70,16 +70,8 @@ class Diffusion(nn.Module):
         self.register_buffer("terms", unknown[:0, None], persistent=False)
         self._full: Chain | None = None
         self.register_load_state_dict_post_hook(Diffusion._forget)  # type: ignore[no-untyped-call]
-        self.denoiser = Denoiser(
-            accelerated(built(self._network)),
-            choices.schedule.gamma(choices.horizon),
-            choices.parameterization,
-            choices.time_input,
-            choices.variance.learned,
-        )
-        self.denoiser.classes = self.classes
-        self.denoiser.own = choices.conditioning.self_conditioning
-        self.denoiser.bounded = encoding.bounded
+        network, gamma = accelerated(built(self._network)), choices.schedule.gamma(choices.horizon)
+        self.denoiser = Denoiser(network, gamma, choices, self.classes, encoding.bounded)
 
     @property
     def gamma(self) -> Gamma:
@@ -175,8 +167,7 @@ class Diffusion(nn.Module):
             raise ValueError(
                 f"labels of {given} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
             )
-        output: tuple[Tensor, Tensor] = self.denoiser(x_t, t, step, self.labels)
-        return output
+        return self.denoiser(x_t, t, step, self.labels)
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""
@@ -250,13 +241,8 @@ class Diffusion(nn.Module):
         t = chain.times[k]
         output, raw = self.denoised(x_t, t, trained)
         x0 = self.estimate(output, x_t, trained, lambda guide: guide.reverse(x_t, chain, k).x0)
-        return Reverse(step, x_t, x0, self.choices.variance.log_variance(step, raw, x_t, self._fitted(t)))
-
-    def _fitted(self, t: Tensor) -> Tensor:
-        """Var(x_0 | x_t) at times t [B], linear between whole times."""
-        low = t.long()
-        high = (low + 1).clamp(max=self.choices.horizon)
-        return torch.lerp(self.x0_variance[low], self.x0_variance[high], t.double() - low)
+        fitted = interpolated(self.x0_variance, t.double(), 1)
+        return Reverse(step, x_t, x0, self.choices.variance.log_variance(step, raw, x_t, fitted))
 
     def estimate(
         self, output: Tensor, x_t: Tensor, trained: Step, of_guide: Callable[[Diffusion], Tensor] | None = None

@@ -21,7 +21,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ from diffusion_core.terms import log_bin_probability, normal_nats, softmax_decod
 
 @dataclass(frozen=True)
 class Code:
-    """`x0` [B, …] of stored data and, where an autoencoder made it, `reconstruction` and `entropy` in nats [B].
+    """`x0` [B, …] of stored data and, where an autoencoder made it, the `nats` [B] of "reconstruction" and "entropy".
 
         −log P(data) ≤ reconstruction + entropy + (bound on −log p(x_0)) + offset
 
@@ -42,8 +42,7 @@ class Code:
     """
 
     x0: Tensor
-    reconstruction: Tensor | None = None
-    entropy: Tensor | None = None
+    nats: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Encoding(ABC):

@@ -80,7 +80,7 @@ class Heun(Sampler):
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         step = chain.step(torch.full((1,), k, device=x_t.device))
         level, last = chain.gammas[k], chain.gammas[-1]
-        if self._stirs(level) and level < last:
+        if self.churn > 0 and self.churn_min <= math.exp(0.5 * level) <= self.churn_max and level < last:
             raised = (step.gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
             time = diffusion.gamma.inverse(raised)
             if not diffusion.choices.knows_between:
@@ -99,10 +99,6 @@ class Heun(Sampler):
         alpha_s = torch.sigmoid(-step.gamma_s).sqrt()
         length = torch.sigmoid(step.gamma_s).sqrt() - alpha_s * torch.exp(0.5 * step.gamma_t)
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
-
-    def _stirs(self, level: float) -> bool:
-        """True where a step from the noise level γ starts from a higher one, if the schedule has one."""
-        return self.churn > 0 and self.churn_min <= math.exp(0.5 * level) <= self.churn_max
 
 
 def churned(x_t: Tensor, gamma_t: Tensor, raised: Tensor, noise: Tensor) -> Tensor:
@@ -183,11 +179,6 @@ class FlowLikelihood:
 
     total: Tensor
     probe_error: float
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean of `total`, from images, dequantisation and probes together."""
-        return float(self.total.std() / len(self.total) ** 0.5)
 
 
 def flow_likelihood(

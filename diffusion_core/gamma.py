@@ -105,9 +105,10 @@ class GammaTable(Gamma):
 
     gamma: Tensor
 
-    def __init__(self, log_alpha_bar: Tensor) -> None:
-        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
-        super().__init__(len(log_alpha_bar))
+    def __init__(self, beta: Tensor) -> None:
+        """The table for β_1..β_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
+        super().__init__(len(beta))
+        log_alpha_bar = torch.log1p(-beta).cumsum(0)
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
         last, says = float(gamma[-1]), f"at T={self.horizon} this schedule"
         if last == math.inf:
@@ -126,11 +127,6 @@ class GammaTable(Gamma):
                 "take a smaller horizon, or schedule fields that add less noise"
             )
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
-
-    @classmethod
-    def of_beta(cls, beta: Tensor) -> GammaTable:
-        """The table for β_1..β_T, float64 [T]."""
-        return cls(torch.log1p(-beta).cumsum(0))
 
     def at(self, t: Tensor) -> Tensor:
         return interpolated(self.gamma, t, 1)
@@ -203,7 +199,7 @@ class LearnedGamma(GammaCurve):
     γ(0) = start + S a and γ(1) = γ(0) + S e^b, in units of the initial span S, so that one learning rate suits both.
     """
 
-    def __init__(self, horizon: int, start: float, end: float, shape: MonotoneNet | None) -> None:
+    def __init__(self, horizon: int, start: float, end: float, shape: nn.Module) -> None:
         super().__init__(horizon)
         self.input_ends = (start, end)
         self.shift = nn.Parameter(torch.zeros((), dtype=torch.float64))
@@ -217,19 +213,8 @@ class LearnedGamma(GammaCurve):
 
     def _share(self, u: Tensor) -> Tensor:
         """(g(u) − g(0))/(g(1) − g(0)), which rises from 0 to 1."""
-        if self.shape is None:
-            return u
         first, last = self.shape(torch.arange(2, dtype=torch.float64, device=self.shift.device))
-        share: Tensor = (self.shape(u) - first) / (last - first)
-        return share
-
-    @property
-    def end_parameters(self) -> list[nn.Parameter]:
-        return [self.shift, self.log_stretch]
-
-    @property
-    def shape_parameters(self) -> list[nn.Parameter]:
-        return [] if self.shape is None else list(self.shape.parameters())
+        return (self.shape(u) - first) / (last - first)
 
 
 class Moved(Gamma):

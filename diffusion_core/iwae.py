@@ -39,7 +39,7 @@ from diffusion_core.latents import Vae
 from diffusion_core.randomness import normal
 from diffusion_core.refusing import require
 from diffusion_core.stratified import HALVES
-from diffusion_core.terms import Reverse, bits_per_dim, bound_term, sum_dims
+from diffusion_core.terms import Reverse, bits_per_nat, bound_term, sum_dims
 
 CHUNK = 512
 """The examples that go through the network at once."""
@@ -58,12 +58,12 @@ class Weighted:
     def halves(self) -> Tensor:
         """The importance-weighted bound by each half of the draws [2, N]."""
         mean = math.log(self.nats.shape[1]) - torch.logsumexp(-self.nats, 1)
-        return bits_per_dim(mean, self.dims) + self.offset
+        return mean * bits_per_nat(self.dims) + self.offset
 
     @property
     def loose_halves(self) -> Tensor:
         """The bound by the same draws, less the importance-weighted one [2, N]."""
-        return bits_per_dim(self.nats.mean(1), self.dims) + self.offset - self.halves
+        return self.nats.mean(1) * bits_per_nat(self.dims) + self.offset - self.halves
 
     @property
     def total(self) -> Tensor:
@@ -91,7 +91,7 @@ def importance_weighted(
     for draw in range(HALVES * draws):
         code = model.encoding.code(raw, seed, f"iwae/code/{draw}")
         noise = partial(normal, seed, purpose=f"iwae/eps/{draw}", shape=tuple(code.x0.shape), device=raw.device)
-        made = [term.double() for term in (code.reconstruction, code.entropy) if term is not None]
+        made = [term.double() for term in code.nats.values()]
         nats.append(sum(made, path(code.x0, noise)).cpu())
         progress((draw + 1) / (HALVES * draws))
     weights = torch.stack(nats).view(HALVES, draws, -1)

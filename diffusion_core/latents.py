@@ -27,8 +27,8 @@ from diffusion_core.conditioning import Data, Labelled
 from diffusion_core.denoiser import PLACES, at_once
 from diffusion_core.encodings import Code, Density
 from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
-from diffusion_core.randomness import BLOCK, normal, normal_blocks
-from diffusion_core.terms import bits_per_dim, mean_dims
+from diffusion_core.randomness import normal, normal_blocks
+from diffusion_core.terms import bits_per_nat, mean_dims
 
 CHUNK = 512
 """The images that go through an autoencoder at once, fewer if they are large (`denoiser.PLACES`)."""
@@ -65,8 +65,9 @@ class Standard:
 def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
     """Mean and scale of the codes of all stored images [N, …], by Var z = Var μ + E σ²."""
     moments = chunked(tuple(images.shape[1:]), autoencoder.device, autoencoder.moments, images)
-    mean = autoencoder.mean(moments).double()
-    variance = mean.var((0, 2, 3), correction=0) + autoencoder.variance(moments).double().mean((0, 2, 3))
+    q = autoencoder.posterior(moments)
+    mean = q.mean.double()
+    variance = mean.var((0, 2, 3), correction=0) + q.log_variance.exp().double().mean((0, 2, 3))
     active = mean.var(0, correction=0).mean((1, 2)) / variance
     return Standard(mean.mean((0, 2, 3)), variance.sqrt(), active)
 
@@ -111,7 +112,7 @@ class LatentCode(Density):
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         """x_0 from moments and noise ~ N(0, I) of the code's shape."""
-        z = self.autoencoder.draw(raw, u.to(raw.dtype))
+        z = self.autoencoder.posterior(raw).sample(u.to(raw.dtype))
         return (z - self.mean.to(z)[:, None, None]) / self.scale.to(z)[:, None, None]
 
     def _chunked(self, function: Callable[..., Tensor], *values: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ class LatentCode(Density):
     @torch.no_grad()
     def reconstruct(self, raw: Tensor) -> Tensor:
         """Stored images, encoded to the mean of their codes and decoded again."""
-        return self._decoded(self.autoencoder.mean(self.store(raw)))
+        return self._decoded(self.autoencoder.posterior(self.store(raw)).mean)
 
     @torch.no_grad()
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
@@ -140,7 +141,7 @@ class LatentCode(Density):
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)
         reconstruction = self._chunked(self.autoencoder.reconstruction_term, raw, z)
-        return Code(x0, reconstruction, self.autoencoder.log_density(stored, z))
+        return Code(x0, {"reconstruction": reconstruction, "entropy": self.autoencoder.log_density(stored, z)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +167,11 @@ class Vae:
         nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
         terms = []
         for code in codes_of(self.encoding, raw, seed):
-            prior = bits_per_dim(mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))))
+            prior = mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))) * bits_per_nat()
             terms.append(stored_terms(nothing, nothing, prior, code, self.encoding, raw))
         none = torch.zeros(0, dtype=torch.float64)
         return bound_of_halves(terms, none, none)
 
     def sample(self, n: int, *, seed: int, first: int = 0) -> Tensor:
         """Samples x_0 `first`..`first + n` of a seed [n, …]."""
-        begin = first // BLOCK * BLOCK
-        drawn = normal_blocks(seed, 0, begin, first + n - begin, self.encoding.code_shape, self.device)
-        return drawn[first - begin :]
+        return normal_blocks(seed, 0, first, n, self.encoding.code_shape, self.device)

@@ -17,16 +17,14 @@ which take its gradient; the interior takes that of the second moment of its est
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
-from diffusion_core.conditioning import TOLD
+from diffusion_core.conditioning import HOST, TOLD
 from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
@@ -35,97 +33,11 @@ from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous, per_example
 from diffusion_core.precision import compile_network
 from diffusion_core.randomness import Values, normal, uniform
-from diffusion_core.terms import Reverse, bits_per_dim, bound_term, mean_dims
-from diffusion_core.timesteps import TimestepSampler
+from diffusion_core.terms import Reverse, bits_per_nat, bound_term, mean_dims
 from diffusion_core.trainable import Learner, Question
-
-HOST = torch.device("cpu")
 
 QUANTILES = (0, 25, 50, 75, 100)
 """Places on the time axis, in percent, at which a learned γ is logged while it trains."""
-
-
-class TimeDomain(ABC):
-    """A domain of the times that a training draws."""
-
-    @abstractmethod
-    def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
-        """(t, weight), both [B], from u ~ U[0, 1) float64 [B]."""
-
-    @abstractmethod
-    def step(self, diffusion: Diffusion, t: Tensor) -> tuple[Step, Callable[[], Tensor]]:
-        """The step from t [B], or its noise level alone, and dγ/du there as a function."""
-
-    def term(
-        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor
-    ) -> Callable[[Tensor], Tensor]:
-        """L_{t−1} in bits/dim [B] as a function of the output for the mean; `raw` is the one for a learned σ².
-
-        `Diffusion.term` is the same for a chain that is scored, which may hold x̂_0 in [−1, 1] and be guided.
-        """
-
-        def no_step(output: Tensor) -> Tensor:
-            raise RuntimeError("an objective that reads a term of a chain must say continuous = False")
-
-        return no_step
-
-    @abstractmethod
-    def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
-        """The parameters of a learned schedule, by the loss that teaches them."""
-
-    @abstractmethod
-    def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """The losses [B] of these groups, in bits/dim or their square."""
-
-
-@dataclass(frozen=True)
-class Discrete(TimeDomain):
-    """t ∈ {1..T}."""
-
-    def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
-        return timesteps(u)  # type: ignore[no-any-return]
-
-    def step(self, diffusion: Diffusion, t: Tensor) -> tuple[Step, Callable[[], Tensor]]:
-        return diffusion.chain().step(t), lambda: diffusion.gamma.rate(t)[1]
-
-    def term(
-        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor
-    ) -> Callable[[Tensor], Tensor]:
-        variance = diffusion.choices.variance.trained_as
-
-        def term(output: Tensor) -> Tensor:
-            estimate = diffusion.choices.parameterization.x0(output, x_t, step)
-            p = Reverse(step, x_t, estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
-            return bits_per_dim(bound_term(x0, p, diffusion.encoding.decoder_term), x0[0].numel())
-
-        return term
-
-    def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
-        return {"schedule": list(gamma.parameters())}
-
-    def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        prior = bits_per_dim(diffusion.prior(x0), x0[0].numel())
-        return {"schedule": diffusion.choices.horizon * example.term() + prior}
-
-
-@dataclass(frozen=True)
-class Continuous(TimeDomain):
-    """t ∈ [1, T], real."""
-
-    def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
-        return timesteps.real(u)
-
-    def step(self, diffusion: Diffusion, t: Tensor) -> tuple[Step, Callable[[], Tensor]]:
-        gamma, rate = diffusion.gamma.rate(t)
-        return Step.level(gamma), lambda: rate
-
-    def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
-        return {"schedule_ends": gamma.end_parameters, "schedule_shape": gamma.shape_parameters}
-
-    def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        estimate = VlbContinuous().loss(example)
-        ends = bits_per_dim(diffusion.direct(x0, eps) + diffusion.prior(x0), x0[0].numel())
-        return {"schedule_ends": estimate + ends, "schedule_shape": estimate**2}
 
 
 def levels_of(diffusion: Diffusion, step: Step, rate: Callable[[], Tensor]) -> NoiseLevels:
@@ -141,7 +53,7 @@ class DiffusionLearner(Learner):
         self.diffusion = diffusion
         self.choices = diffusion.choices
         self.timesteps = self.choices.timesteps.build(diffusion.gamma)
-        self.domain: TimeDomain = Continuous() if self.choices.in_continuous_time else Discrete()
+        self.continuous = self.choices.in_continuous_time
 
     @classmethod
     def of(cls, choices: Choices, encoding: Encoding, shape: tuple[int, ...], classes: int = 0) -> DiffusionLearner:
@@ -152,13 +64,13 @@ class DiffusionLearner(Learner):
     def classes(self) -> int:
         return self.diffusion.classes
 
-    def losses(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values | None = None) -> dict[str, Tensor]:
-        """The loss per example [B] of each group of parameters, from one answer of the network, at t [B].
+    def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
+        """The loss per example [B] of each group of parameters, from one answer of the network without a label, at t
+        [B].
 
-        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim. `told` is what the
-        network is told besides, as in `Denoiser.asked`.
+        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim.
         """
-        return self._answered(self._question(x0, t, eps, told or {}))
+        return self._answered(self._question(x0, t, eps, {}))
 
     def _answered(self, question: Question) -> Values:
         return question.losses(self.diffusion.denoiser.answer(question.asked))
@@ -166,21 +78,46 @@ class DiffusionLearner(Learner):
     def _question(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> Question:
         """The network's inputs, with the losses as a function of its output, which may be made beside others'."""
         diffusion, target = self.diffusion, self.choices.parameterization.target
-        step, rate = self.domain.step(diffusion, t)
+        if self.continuous:
+            gamma, slope = diffusion.gamma.rate(t)
+            step, rate = Step.level(gamma), lambda: slope
+        else:
+            step, rate = diffusion.chain().step(t), lambda: diffusion.gamma.rate(t)[1]
         x_t = diffuse(x0, eps, step.gamma_t)
 
         def losses_by(out: Tensor) -> Values:
             output, raw = diffusion.denoiser.read(out, x_t)
-            term = self.domain.term(diffusion, x0, t, x_t, step, raw)
-            levels = levels_of(diffusion, step, rate)
+            term = partial(self._term, x0, t, x_t, step, raw)
             error = mean_dims((target(x0, eps, x_t, step) - output) ** 2)
+            levels = levels_of(diffusion, step, rate)
             example = Example(levels, error, cache(lambda: term(output)), cache(lambda: term(output.detach())))
             losses = {"network": per_example(self.choices.objective, example)}
             if self.choices.schedule.learned:
-                losses |= self.domain.schedule_losses(diffusion, example, x0, eps)
+                losses |= self._schedule_losses(example, x0, eps)
             return {group: losses[group] for group in self.taught}
 
         return Question(diffusion.network, diffusion.denoiser.asked(x_t, t, step, **told), losses_by)
+
+    def _term(self, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor, output: Tensor) -> Tensor:
+        """L_{t−1} in bits/dim [B] by the output for the mean, and by `raw`, the one for a learned σ².
+
+        `Diffusion.term` is the same for a chain that is scored, which may hold x̂_0 in [−1, 1] and be guided.
+        """
+        if self.continuous:
+            raise RuntimeError("an objective that reads a term of a chain must say continuous = False")
+        diffusion, variance = self.diffusion, self.choices.variance.trained_as
+        estimate = self.choices.parameterization.x0(output, x_t, step)
+        p = Reverse(step, x_t, estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
+        return bound_term(x0, p, diffusion.encoding.decoder_term) * bits_per_nat(x0[0].numel())
+
+    def _schedule_losses(self, example: Example, x0: Tensor, eps: Tensor) -> Values:
+        """The losses [B] of a learned schedule's groups of parameters, in bits/dim or their square."""
+        diffusion, per_nat = self.diffusion, bits_per_nat(x0[0].numel())
+        if not self.continuous:
+            return {"schedule": self.choices.horizon * example.term() + diffusion.prior(x0) * per_nat}
+        estimate = VlbContinuous().loss(example)
+        ends = (diffusion.direct(x0, eps) + diffusion.prior(x0)) * per_nat
+        return {"schedule_ends": estimate + ends, "schedule_shape": estimate**2}
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
         """The draws of a step: uniforms for times, the noise ε, the encoding's noise, and those of the conditioning."""
@@ -217,9 +154,13 @@ class DiffusionLearner(Learner):
             eps[of_class] = among(of_class)
         return draws | {"eps": eps}
 
+    def times(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch's times and the weights of their losses, both [B], from u ~ U[0, 1) float64 [B]."""
+        return self.timesteps.real(u) if self.continuous else self.timesteps(u)
+
     def settled(self, draws: Values) -> Values:
         """The draws with a batch's times, by all of its uniforms and what is remembered, and the losses' weights."""
-        t, weight = self.domain.draw(self.timesteps, draws["u"])
+        t, weight = self.times(draws["u"])
         labels = self.choices.conditioning.told(draws, self.classes)
         return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight, **labels}
 
@@ -244,8 +185,11 @@ class DiffusionLearner(Learner):
         """The parameters that each of `losses` teaches."""
         network, gamma = self.diffusion.network, self.diffusion.gamma
         groups = {"network": [parameter for parameter in network.parameters() if parameter.requires_grad]}
-        if isinstance(gamma, LearnedGamma):
-            groups |= self.domain.schedule_groups(gamma)
+        if isinstance(gamma, LearnedGamma) and self.continuous:
+            groups["schedule_ends"] = [gamma.shift, gamma.log_stretch]
+            groups["schedule_shape"] = list(gamma.shape.parameters())
+        elif isinstance(gamma, LearnedGamma):
+            groups["schedule"] = list(gamma.parameters())
         return {group: parameters for group, parameters in groups.items() if parameters}
 
     def compile_networks(self) -> None:

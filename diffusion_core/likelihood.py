@@ -1,4 +1,4 @@
-"""The bound in bits/dim of held-out data, split and with its standard error.
+"""The bound in bits/dim of held-out data, split and with its own error.
 
     −log2 p(x_0)/D ≤ L_0 + Σ_{k=2..K} L_{k−1} + L_T
 
@@ -49,7 +49,7 @@ from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.refusing import refuse, require
 from diffusion_core.stratified import HALVES, USUAL, Draw, Stratification, draws, with_less_variance
-from diffusion_core.terms import bits_per_dim, bits_per_nat, sum_dims
+from diffusion_core.terms import bits_per_nat, sum_dims
 from diffusion_core.timesteps import TimestepSampler
 
 
@@ -77,11 +77,6 @@ class Terms:
     def total(self) -> Tensor:
         """The bound per image [N]."""
         return torch.stack(list(self.parts.values())).sum(0)
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean of `total`, from images and draws together."""
-        return float(self.total.std() / len(self.total) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -129,12 +124,9 @@ def bound(
     Lt = torch.zeros_like(L0)
     per_nat = bits_per_nat(math.prod(diffusion.shape))
 
-    def term_at(x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
-        nats = _by_batches(diffusion, batch, lambda view, *rows: view.term(*rows[:2], chain, rows[2]), x0, eps, k)
-        return (nats * per_nat).double()
-
     def terms_of(draw: Draw) -> Tensor:
-        return torch.stack(list(map(term_at, draw.x0, draw.eps, draw.k)))
+        term = partial(_by_batches, diffusion, batch, lambda view, x0, eps, k: view.term(x0, eps, chain, k))
+        return (torch.stack(list(map(term, draw.x0, draw.eps, draw.k))) * per_nat).double()
 
     strata = stratification.strata_of(chain.steps)
     for j, draw in enumerate(draws(diffusion.encoding, raw, codes, strata, seed)):
@@ -181,9 +173,7 @@ def stored_terms(L0: Tensor, Lt: Tensor, LT: Tensor, code: Code, encoding: Encod
 
 def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
     """Reconstruction and entropy of a code that has them, in bits/dim of the stored data [N, …]."""
-    nats = {"reconstruction": code.reconstruction, "entropy": code.entropy}
-    dims = math.prod(raw.shape[1:])
-    return {name: bits_per_dim(term, dims) for name, term in nats.items() if term is not None}
+    return {name: term * bits_per_nat(math.prod(raw.shape[1:])) for name, term in code.nats.items()}
 
 
 @torch.no_grad()

@@ -141,12 +141,9 @@ def descend(means: Mapping[str, Tensor], inputs: Mapping[str, Sequence[Tensor]])
     """Add each group's gradient of its mean loss, and of no other, to the `grad` of its `inputs`."""
     for i, (group, mean) in enumerate(means.items(), 1):
         slopes = torch.autograd.grad(mean, inputs[group], retain_graph=i < len(means), allow_unused=True)
-        reached: list[tuple[Tensor, Tensor]] = []
+        reached = [(own.grad, slope) for own, slope in zip(inputs[group], slopes, strict=True) if slope is not None]
         # What `backward` does, without its demand that a parameter's numbers lie one after another.
-        for own, slope in zip(inputs[group], slopes, strict=True):
-            if own.grad is not None and slope is not None:
-                reached.append((own.grad, slope))
-        torch._foreach_add_([grad for grad, _ in reached], [slope for _, slope in reached])
+        torch._foreach_add_(*zip(*reached, strict=True))
 
 
 def take_over(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], what: str) -> None:

@@ -107,10 +107,10 @@ def excess(noise: Tensor) -> Tensor:
 
 
 def normal_blocks(seed: int, step: int, first: int, count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Noise of samples `first`..`first + count` (`first` a multiple of BLOCK), each independent of the others drawn."""
+    """Noise of samples `first`..`first + count` [count, …], each independent of the others drawn."""
     blocks = range(first // BLOCK, math.ceil((first + count) / BLOCK))
     noise = [torch.randn(BLOCK, *shape, generator=draw(seed, step, f"sample/{block}")) for block in blocks]
-    return send(torch.cat(noise)[:count], device)
+    return send(torch.cat(noise)[first % BLOCK :][:count], device)
 
 
 @contextlib.contextmanager

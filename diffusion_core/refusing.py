@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from traceback import extract_tb
 
@@ -44,9 +43,9 @@ def snake(name: str) -> str:
     return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def line_in(error: BaseException, classes: Iterable[type]) -> str:
-    """The last line of the files of these classes that an error came through, as in "; mine.py, line 35"; "" where it
-    came through none."""
-    files = {str(getattr(sys.modules.get(cls.__module__), "__file__", None)) for cls in classes}
-    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename in files]
+def line_in(error: BaseException, cls: type) -> str:
+    """The last line of a class's file that an error came through, as in "; mine.py, line 35"; "" where it came through
+    none."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == file]
     return f"; {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

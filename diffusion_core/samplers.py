@@ -34,7 +34,7 @@ from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.conditioning import Guide
 from diffusion_core.diffusion import Diffusion, Progress, silent
-from diffusion_core.forward import Step, expand
+from diffusion_core.forward import Gaussian, Step, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.refusing import require
 from diffusion_core.terms import Reverse
@@ -141,15 +141,14 @@ class Ancestral(Sampler):
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k)
-        return p.gaussian.sample(noise()) if k > 1 else p.mean
+        return Gaussian(p.mean, p.log_variance).sample(noise()) if k > 1 else p.mean
 
 
 def ddim(x0: Tensor, eps: Tensor, step: Step, eta: float, noise: Noise) -> Tensor:
     """x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε̂ + σ z with σ² = η² β̃ (Song et al. 2021, eq. 12)."""
-    alpha_bar_s = torch.sigmoid(-step.gamma_s)
     variance = eta**2 * step.beta_tilde
     direction = (torch.sigmoid(step.gamma_s) - variance).clamp(min=0).sqrt()
-    x_s = expand(alpha_bar_s.sqrt(), x0) * x0 + expand(direction, x0) * eps
+    x_s = expand(torch.sigmoid(-step.gamma_s).sqrt(), x0) * x0 + expand(direction, x0) * eps
     return x_s + expand(variance.sqrt(), x0) * noise() if eta else x_s
 
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion_core.chain import FirstStep
 from diffusion_core.gamma import (
@@ -100,7 +100,7 @@ class Linear(Schedule):
             f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false",
         )
         first, last = ((scale * beta) ** (1 / self.root) for beta in (self.beta_1, self.beta_T))
-        return GammaTable.of_beta(torch.linspace(first, last, horizon, dtype=torch.float64) ** self.root)
+        return GammaTable(torch.linspace(first, last, horizon, dtype=torch.float64) ** self.root)
 
 
 class Capped(Schedule):
@@ -119,7 +119,7 @@ class Capped(Schedule):
 
     def build(self, horizon: int) -> GammaTable:
         alpha_bar = self.alpha_bar(torch.arange(horizon + 1, dtype=torch.float64) / horizon)
-        return GammaTable.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=self.beta_max))
+        return GammaTable((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=self.beta_max))
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class LearnedLinear(BetweenEnds):
     learned = True
 
     def build(self, horizon: int) -> LearnedGamma:
-        return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
+        return LearnedGamma(horizon, self.gamma_min, self.gamma_max, nn.Identity())
 
 
 @dataclass(frozen=True)

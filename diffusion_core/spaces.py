@@ -10,6 +10,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
+from torch import nn
+
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fast.forms import accelerated
@@ -41,9 +44,9 @@ class Space(ABC):
         return ()
 
     @property
-    @abstractmethod
     def likelihood(self) -> bool:
         """True where a bound on the likelihood of x_0 makes one on that of the data."""
+        return True
 
     @abstractmethod
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -55,10 +58,6 @@ class Pixels(Space):
     """The data as they are stored: pixels, or the coordinates of points."""
 
     encoded = False
-
-    @property
-    def likelihood(self) -> bool:
-        return True
 
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
@@ -148,20 +147,18 @@ class Latents(Space):
     def build(self, levels: GreyLevels, shape: tuple[int, ...]) -> Autoencoder:
         """The autoencoder of images of this shape."""
         self.shape_of(shape)
-        sizes = (self.halvings, self.width, self.blocks, self.groups)
-        kl = self.regularization == "kl"
+        encoder: nn.Module
+        decoder: nn.Module
         if self.path:
-            theirs, back, codes = autoencoder_at(self.path, self.digest)
-            if codes is None:
-                return KlAutoencoder(levels, theirs, back, self.channels, self.kl_weight)
-            made = VqAutoencoder(levels, theirs, back, self.channels, len(codes), self.commitment)
-            made.codebook.data = codes
-            return made
-        decoder = accelerated(Decoder(self.channels, shape[0], *sizes))
-        encoder = accelerated(Encoder(shape[0], self.channels * (2 if kl else 1), *sizes))
-        if kl:
+            encoder, decoder, codes = autoencoder_at(self.path, self.digest)
+        else:
+            sizes, codes = (self.halvings, self.width, self.blocks, self.groups), torch.zeros(self.codes, self.channels)
+            moments = self.channels * (2 if self.regularization == "kl" else 1)
+            decoder = accelerated(Decoder(self.channels, shape[0], *sizes))
+            encoder = accelerated(Encoder(shape[0], moments, *sizes))
+        if self.regularization == "kl":
             return KlAutoencoder(levels, encoder, decoder, self.channels, self.kl_weight)
-        return VqAutoencoder(levels, encoder, decoder, self.channels, self.codes, self.commitment)
+        return VqAutoencoder(levels, encoder, decoder, codes, self.commitment)
 
     def plan(self, precision: Literal["auto", "float32", "bf16"]) -> Training:
         """The plan by which the autoencoder is trained."""

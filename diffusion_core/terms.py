@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from diffusion_core.forward import Gaussian, Step, expand, posterior_mean
+from diffusion_core.forward import Step, expand, posterior_mean
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,6 @@ class Reverse:
     @property
     def mean(self) -> Tensor:
         return posterior_mean(self.x0, self.x_t, self.step)
-
-    @property
-    def gaussian(self) -> Gaussian:
-        return Gaussian(self.mean, self.log_variance)
 
 
 def noise_of(x0: Tensor, x_t: Tensor, step: Step) -> Tensor:
@@ -180,8 +176,3 @@ def level_distances(x0: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
 def bits_per_nat(dims: int = 1) -> float:
     """1/(D ln 2), the bits/dim of one nat per example; D = 1 for what is per dimension already."""
     return 1 / (dims * math.log(2))
-
-
-def bits_per_dim(nats: Tensor, dims: int = 1) -> Tensor:
-    """Nats per example of D = `dims` dimensions, in bits/dim."""
-    return nats * bits_per_nat(dims)

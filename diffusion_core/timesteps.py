@@ -8,7 +8,6 @@ objective (`logit_normal`, `log_normal`) does not, and w(t) p(t) is what counts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -182,8 +181,7 @@ class LogitNormalSampler(TimestepSampler):
 
     def density(self) -> Tensor:
         s = torch.arange(self.horizon + 1, dtype=torch.float64) / self.horizon
-        density: Tensor = self.horizon * torch.special.ndtr((torch.logit(s) - self.mean) / self.deviation).diff()
-        return density
+        return self.horizon * torch.special.ndtr((torch.logit(s) - self.mean) / self.deviation).diff()
 
 
 class Normal(Timesteps):
@@ -213,21 +211,19 @@ class LogitNormal(Normal):
 
 
 class LevelSampler(TimestepSampler):
-    """Times whose noise levels have a given distribution function F: t is drawn with the mass that F has between the
-    levels half-way to its neighbours, and a real t is uniform there."""
+    """Times with ln σ ~ N(m, d²): t is drawn with the mass that this has between the levels half-way to its neighbours,
+    and a real t is uniform there. It is cut off beyond the `ends`, γ_1 and γ_T, where the share `held` is left."""
 
     mass: Tensor
     edges: Tensor
 
-    def __init__(self, gamma: Gamma, cumulative: Callable[[Tensor], Tensor]) -> None:
-        """The sampler for F = `cumulative` of γ, cut off beyond the `ends`, γ_1 and γ_T, where the share `held` is
-        left."""
+    def __init__(self, gamma: Gamma, mean: float, deviation: float) -> None:
         super().__init__(gamma.horizon)
         edges = torch.arange(gamma.horizon + 1, dtype=torch.float64, device=gamma.device) + 0.5
         edges = edges.clamp(1, gamma.horizon)
         with torch.no_grad():
             levels = gamma(edges)
-            mass = cumulative(levels)
+        mass = torch.special.ndtr((levels / 2 - mean) / deviation)
         self.ends = float(levels[0]), float(levels[-1])
         self.held = float(mass[-1] - mass[0])
         self.register_buffer("mass", (mass - mass[0]) / self.held, persistent=False)
@@ -245,8 +241,7 @@ class LevelSampler(TimestepSampler):
         return self.horizon * self.mass.diff()
 
     def _cell(self, u: Tensor) -> Tensor:
-        cell: Tensor = torch.searchsorted(self.mass, u, right=True) - 1
-        return cell.clamp(0, self.horizon - 1)
+        return (torch.searchsorted(self.mass, u, right=True) - 1).clamp(0, self.horizon - 1)
 
 
 @dataclass(frozen=True)
@@ -261,7 +256,7 @@ class LogNormal(Normal):
     std: float = 1.2
 
     def build(self, gamma: Gamma) -> LevelSampler:
-        sampler = LevelSampler(gamma, lambda level: torch.special.ndtr((level / 2 - self.mean) / self.std))
+        sampler = LevelSampler(gamma, self.mean, self.std)
         low, high = (end / 2 for end in sampler.ends)
         require(
             sampler.held >= LEAST_HELD,

@@ -30,13 +30,13 @@ SHAPES: dict[Rate, Callable[[Training, int], float]] = {
     "linear": lambda plan, n: 1 - n / plan.steps,
     "cosine": lambda plan, n: (1 + math.cos(math.pi * n / plan.steps)) / 2,
     "inverse_sqrt": lambda plan, n: math.sqrt(plan.warmup / max(n, plan.warmup)),
-    "wsd": lambda plan, n: 1.0 if n <= plan.trunk_steps else (1 - n / plan.steps) / plan.cooldown,
+    "wsd": lambda plan, n: 1.0 if n <= trunk_steps(plan.steps, plan.cooldown) else (1 - n / plan.steps) / plan.cooldown,
 }
 """Shape → its share of the peak at step n of a plan, after its rise."""
 
 
-def trunk_steps(steps: int, cooldown: float = COOLDOWN) -> int:
-    """The first (1 − c) N steps of `wsd`, before its cooldown."""
+def trunk_steps(steps: int, cooldown: float) -> int:
+    """The first (1 − c) N steps of `wsd`, before its cooldown, which are those of any longer training too."""
     # A share such as 0.3 is no binary fraction: (1 - 0.3) * 10 is below 7.
     return math.floor((1 - cooldown) * steps + 1e-9 * steps)
 
@@ -133,25 +133,18 @@ class Training:
         require(all(0 <= decay < 1 for decay in decays), says)
         norm = self.clip is None or 0 < self.clip < math.inf
         require(norm, f"training.clip is a norm above 0, or null for no clipping, got {self.clip}")
-        self._check_rate()
-
-    def _check_rate(self) -> None:
         says = "training.cooldown is a share of the steps, above 0 and at most 1, got"
         require(0 < self.cooldown <= 1, f"{says} {self.cooldown}")
         says = "training.rate=inverse_sqrt falls from the end of its warm-up: take training.warmup >= 1"
         require(self.rate != "inverse_sqrt" or self.warmup > 0, says)
+        trunk = trunk_steps(self.steps, self.cooldown)
         require(
-            self.rate != "wsd" or self.warmup <= self.trunk_steps,
+            self.rate != "wsd" or self.warmup <= trunk,
             f"training.rate=wsd has a warm-up and a cooldown longer than its training: training.cooldown="
-            f"{self.cooldown} leaves {self.trunk_steps} of training.steps={self.steps}, fewer than "
+            f"{self.cooldown} leaves {trunk} of training.steps={self.steps}, fewer than "
             f"training.warmup={self.warmup}: take more steps, or less of one of them",
         )
 
     def share_of_peak(self, step: int) -> float:
         """The learning rate of step 0, 1, … as a share of its peak."""
         return min(1.0, (step + 1) / max(1, self.warmup)) * SHAPES[self.rate](self, step)
-
-    @property
-    def trunk_steps(self) -> int:
-        """The steps of `rate=wsd` before its cooldown, which are those of any longer training too."""
-        return trunk_steps(self.steps, self.cooldown)

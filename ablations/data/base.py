@@ -192,7 +192,7 @@ def _loaded(choice: DataSet) -> Data:
         if isinstance(error, InputError) or type(choice).__module__.startswith(f"{__package__}."):
             raise
         # What a class from outside raises is told in one line, as every wrong choice is.
-        reason = f"{type(error).__name__}: {error}{line_in(error, [type(choice)])}"
+        reason = f"{type(error).__name__}: {error}{line_in(error, type(choice))}"
         raise InputError(f"the data set {type(choice).__qualname__} cannot be read ({reason})") from error
 
 

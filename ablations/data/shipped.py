@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet, Split, image_data
 from diffusion_core.encodings import Continuous
-from diffusion_core.terms import bits_per_dim
+from diffusion_core.terms import bits_per_nat
 
 ROWS, COLUMNS, GAP = 6, 10, 8
 """The tiles of a photo, and the gap between them: 8 pixels are a block of the photos' JPEG."""
@@ -132,5 +132,5 @@ class Mixture2d(DataSet):
             modes[split] = torch.randint(self.modes, (count,), generator=generator)
             noise = torch.randn(count, 2, generator=generator, dtype=torch.float64)
             points[split] = (self.means[modes[split]] + self.std * noise).float()
-        entropy = float(bits_per_dim(-self.log_density(points["test"]).mean(), 2))
+        entropy = float(-self.log_density(points["test"]).mean() * bits_per_nat(2))
         return Data(images=points, labels=modes, encoding=Continuous(), codes={"exact density": entropy})

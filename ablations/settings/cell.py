@@ -78,7 +78,7 @@ class Cell:
     guidance: ablations.settings.evaluation.Guidance = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: Horizon = field(metadata={"number": 1000, "type": Horizon})
-    time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})
+    time_input: diffusion_core.choices.TimeInput = field(metadata={"words": TIME_INPUT})
     first_step: diffusion_core.choices.FirstStepRule = field(metadata={"words": FIRST_STEP})
     time: diffusion_core.choices.Time = field(metadata={"words": TIME})
     budget: ablations.settings.evaluation.Budget = field(metadata={"words": BUDGET})

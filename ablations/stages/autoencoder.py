@@ -34,7 +34,7 @@ from diffusion_core.autoencoder import HASTE, Autoencoder, KlAutoencoder, VqAuto
 from diffusion_core.latents import LatentCode, Standard, chunked, standard
 from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.spaces import Latents
-from diffusion_core.terms import bits_per_dim
+from diffusion_core.terms import bits_per_nat
 
 INACTIVE = 0.01
 """The least share of a channel's variance that must lie between the means of different images."""
@@ -166,10 +166,9 @@ def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
         return scores | {"codes_used/val": float(autoencoder.used(stored))}
     assert isinstance(autoencoder, KlAutoencoder)
     coded = code.code(images, 0, "bound/dequantise")
-    assert coded.reconstruction is not None
-    dims = math.prod(images.shape[1:])
-    kl = bits_per_dim(autoencoder.kl(stored), dims).mean()
-    reconstruction = bits_per_dim(coded.reconstruction, dims).mean()
+    per_nat = bits_per_nat(math.prod(images.shape[1:]))
+    kl = (autoencoder.kl(stored) * per_nat).mean()
+    reconstruction = (coded.nats["reconstruction"] * per_nat).mean()
     return scores | {
         "elbo/val": float(reconstruction + kl),
         "elbo/val_reconstruction": float(reconstruction),

@@ -148,7 +148,7 @@ class Attention(Form, layers.Attention):
         batch, channels, height, width = x.shape
         qkv = self.qkv(norm_silu(self.norm, x, act=False)).permute(0, 2, 3, 1)
         h = attended(qkv.reshape(batch, height * width, self.members, 3, self.heads, -1))
-        return x + self.out(h.reshape(batch, height, width, channels).permute(0, 3, 1, 2))  # type: ignore[no-any-return]
+        return x + self.out(h.reshape(batch, height, width, channels).permute(0, 3, 1, 2))
 
 
 class DitBlock(Beside, dit.Block):
@@ -159,7 +159,7 @@ class DitBlock(Beside, dit.Block):
             return super().attention(h)
         qkv = self.apart(self.qkv(h))
         each = qkv.view(*qkv.shape[:3], 3, self.heads, -1).permute(1, 2, 0, 3, 4, 5)
-        return self.mixed(attended(each).permute(2, 0, 1, 3).reshape(h.shape))  # type: ignore[no-any-return]
+        return self.mixed(attended(each).permute(2, 0, 1, 3).reshape(h.shape))
 
 
 class UNet(Form, UNetModule):

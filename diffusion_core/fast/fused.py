@@ -58,9 +58,7 @@ def kernel_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor
     """The same as `group_norm_silu`, by the kernel."""
     x = x.contiguous(memory_format=torch.channels_last)
     modulation = None if modulation is None else modulation.float().contiguous()
-    apply: Any = Kernel.apply
-    y: Tensor = apply(x, weight, bias, modulation, norm)
-    return y
+    return Kernel.apply(x, weight, bias, modulation, norm)  # type: ignore[no-untyped-call]
 
 
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:

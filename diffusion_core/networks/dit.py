@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, scaled_dot_product_attention
+from torch.nn.functional import layer_norm, pixel_unshuffle, scaled_dot_product_attention
 
 from diffusion_core.networks.network import (
     MOST_BESIDE,
@@ -101,14 +101,12 @@ class Block(nn.Module):
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = modulation.unsqueeze(-2).chunk(6, dim=-1)
         h = h + gate * self.attention(normed(h, scale, shift))
         inner = self.act(self.first(normed(h, scale_mlp, shift_mlp)))
-        out: Tensor = h + gate_mlp * self.second(inner)
-        return out
+        return h + gate_mlp * self.second(inner)
 
     def attention(self, h: Tensor) -> Tensor:
         """The mean over all tokens' values for each token, weighted by the products of its query with their keys."""
         q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        out: Tensor = self.mixed(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        return out
+        return self.mixed(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class DitModule(nn.Module):
@@ -149,9 +147,7 @@ def normed(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def patches(x: Tensor, side: int) -> Tensor:
     """The patches [B, N, C side²] of images [B, C, H, W], row by row."""
-    *batch, height, width = x.shape
-    cut = x.reshape(*batch, height // side, side, width // side, side)
-    return cut.movedim((-4, -2), (-5, -4)).flatten(-3).flatten(-3, -2)
+    return pixel_unshuffle(x, side).flatten(-2).mT.contiguous()
 
 
 def images(patches: Tensor, side: int, height: int, width: int) -> Tensor:

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from diffusion_core.networks.network import Attention, ResidualBlock
 from diffusion_core.networks.unet import UNet, UNetBlock, UNetModule
+from diffusion_core.randomness import Values
 from diffusion_core.refusing import require
 
 HALVING, IDENTITY = (0.0, 0.5, 0.5), (0.0, 1.0, 0.0)
-Tensors = dict[str, Tensor]
 
 
 def config_of(unet: UNet, shape: tuple[int, ...], channels_out: int, horizon: int) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def config_of(unet: UNet, shape: tuple[int, ...], channels_out: int, horizon: in
 
 
 @torch.no_grad()
-def tensors_of(unet: UNet, network: nn.Module, time: Tensor) -> Tensors:
+def tensors_of(unet: UNet, network: nn.Module, time: Tensor) -> Values:
     """The weights of a `UNet2DModel` that computes what `network`, built by `unet`, does at t = 1..T, where it is told
     `time` [T]."""
     assert isinstance(network, UNetModule), "it was built by a UNet"
@@ -90,15 +90,15 @@ def tensors_of(unet: UNet, network: nn.Module, time: Tensor) -> Tensors:
     return {name: value.detach().float().cpu().contiguous() for name, value in found.items()}
 
 
-def of_layer(prefix: str, layer: nn.Module | Mapping[str, Tensor]) -> Tensors:
+def of_layer(prefix: str, layer: nn.Module | Mapping[str, Tensor]) -> Values:
     """The tensors of a layer under a prefix."""
     state = layer.state_dict() if isinstance(layer, nn.Module) else layer
     return {f"{prefix}.{name}": value for name, value in state.items()}
 
 
-def of_level(prefix: str, blocks: Any) -> Tensors:
+def of_level(prefix: str, blocks: Any) -> Values:
     """The tensors of residual blocks and of the attention behind them."""
-    found: Tensors = {}
+    found: Values = {}
     for i, block in enumerate(blocks):
         found |= residual(f"{prefix}.resnets.{i}", block.block)
         if isinstance(block.attention, Attention):
@@ -106,14 +106,14 @@ def of_level(prefix: str, blocks: Any) -> Tensors:
     return found
 
 
-def residual(prefix: str, block: ResidualBlock) -> Tensors:
+def residual(prefix: str, block: ResidualBlock) -> Values:
     """The tensors of a `ResnetBlock2D`, in which time has the scale first, then the shift, as here."""
     layers: dict[str, Any] = {"norm1": block.norm_in, "conv1": block.conv_in, "time_emb_proj": block.time}
     layers |= {"norm2": block.norm_out, "conv2": block.conv_out, "conv_shortcut": block.skip}
     return {key: value for name, layer in layers.items() for key, value in of_layer(f"{prefix}.{name}", layer).items()}
 
 
-def attention(prefix: str, layer: Attention) -> Tensors:
+def attention(prefix: str, layer: Attention) -> Values:
     """The tensors of an `Attention`, whose queries, keys and values have a linear layer each."""
     kernel, bias = layer.qkv.state_dict().values()
     parts = {f"to_{name}": part for name, *part in zip("qkv", kernel.chunk(3), bias.chunk(3), strict=True)}
@@ -133,7 +133,7 @@ def passing(unet: UNet, channels: int, more: int, attention: bool) -> UNetBlock:
     return block
 
 
-def resampling(channels: int, along: tuple[float, ...]) -> Tensors:
+def resampling(channels: int, along: tuple[float, ...]) -> Values:
     """A 3 × 3 convolution of each channel alone, by w wᵀ for w = `along`."""
     kernel = torch.outer(torch.tensor(along), torch.tensor(along))
     return {"weight": torch.eye(channels)[:, :, None, None] * kernel, "bias": torch.zeros(channels)}

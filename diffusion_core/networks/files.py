@@ -39,20 +39,14 @@ def files_at(path: str, axis: str = "network", digest: str = "") -> Files:
     if not path or not place.exists() or (axis == "space" and place.is_file()):
         form = ", or a .pt file" if axis == "network" else ""
         raise ValueError(f"{axis}.path={path} is missing: give the folder of a diffusers pipeline{form}")
-    stamp = tuple(sorted((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in candidates(place)))
+    matters = ("*.json", "*.safetensors", "*/*.json", "*/*.safetensors")
+    read = [place] if place.is_file() else [file for pattern in matters for file in place.glob(pattern)]
+    stamp = tuple(sorted((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in read))
     files = _read(place, axis, stamp)
     if digest not in ("", files.digest):
         says = f"{axis}.path={path} holds other weights than {axis}.digest={digest}"
         raise ValueError(f"{says} ({files.digest}): take the digest away, or give the path of those weights")
     return files
-
-
-def candidates(place: Path) -> list[Path]:
-    """The files that may matter to a network."""
-    if place.is_file():
-        return [place]
-    patterns = ("*.json", "*.safetensors", "*/*.json", "*/*.safetensors")
-    return [file for pattern in patterns for file in place.glob(pattern)]
 
 
 @lru_cache(maxsize=8)

@@ -47,8 +47,7 @@ class Network(ABC):
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
         """The same for data of K `classes`, (x, time, label [B]) → output; ValueError where it takes no labels.
 
-        Labels are 0..K − 1, and K for none; without `label`, no example of the batch has one. The module starts with
-        the weights of `build`, and further ones for labels.
+        Labels are 0..K − 1, and K for none. The module starts with the weights of `build`, and further ones for labels.
         """
         name = type(self).__name__.lower()
         raise ValueError(f"network={name} takes no labels: give it a method `labelled`, or take another network")
@@ -107,8 +106,7 @@ def angles(time: Tensor, channels: int) -> Tensor:
 def in_float32(layer: nn.Linear | nn.Conv2d, h: Tensor) -> Tensor:
     """The layer's output in the precision of its weights, also under autocast."""
     with torch.autocast(h.device.type, enabled=False):
-        out: Tensor = layer(h.to(layer.weight.dtype))
-    return out
+        return layer(h.to(layer.weight.dtype))
 
 
 class TimeEmbedding(nn.Module):
@@ -124,9 +122,9 @@ class TimeEmbedding(nn.Module):
         self.label = LabelEmbedding(classes, channels) if classes else None
 
     def forward(self, time: Tensor, label: Tensor | None = None) -> Tensor:
-        out: Tensor = self.second(self.act(self.first(self.waves(time))))
+        out = self.second(self.act(self.first(self.waves(time))))
         if self.label is not None:
-            out = out + self.label(self.label.none(time) if label is None else label)
+            out = out + self.label(label)
         return out
 
     def waves(self, time: Tensor) -> Tensor:
@@ -145,10 +143,6 @@ class LabelEmbedding(nn.Embedding):
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=0.02)
-
-    def none(self, time: Tensor) -> Tensor:
-        """No label for each time."""
-        return torch.full_like(time, self.num_embeddings - 1, dtype=torch.int64)
 
 
 class Modulations(nn.Module):
@@ -190,8 +184,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         """The block of x [B, C, H, W]."""
         h = self.norm_out(self.conv_in(self.norm_in(x)), modulation)
-        out: Tensor = self.skip(x) + self.conv_out(self.dropout(h))
-        return out
+        return self.skip(x) + self.conv_out(self.dropout(h))
 
 
 class Attention(nn.Module):
@@ -206,8 +199,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).unflatten(1, (3, self.heads, -1)).flatten(4).mT.unbind(1)
-        out: Tensor = x + self.out(scaled_dot_product_attention(q, k, v).mT.reshape(x.shape))
-        return out
+        return x + self.out(scaled_dot_product_attention(q, k, v).mT.reshape(x.shape))
 
 
 @dataclass(frozen=True)
@@ -250,8 +242,7 @@ class ResidualLayer(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.time(self.act(embedding)).chunk(2, dim=-1)
         h = self.norm(self.first(self.act(x)))
-        out: Tensor = x + self.second(self.act(h * (1 + scale) + shift))
-        return out
+        return x + self.second(self.act(h * (1 + scale) + shift))
 
 
 class MlpModule(nn.Module):

@@ -73,8 +73,7 @@ class ResBlock(nn.Module):
             h = norm(h + told)
         for layer in rest:
             h = layer(h)
-        out: Tensor = self.skip_connection(resampled(x, self.resample)) + h
-        return out
+        return self.skip_connection(resampled(x, self.resample)) + h
 
 
 def resampled(x: Tensor, how: Resample) -> Tensor:
@@ -100,8 +99,7 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(flat)).unflatten(1, order).transpose(-1, -2)
         q, k, v = qkv.unbind(1 if self.split_first else 2)
         mixed = scaled_dot_product_attention(q, k, v).transpose(-1, -2).flatten(1, 2)
-        out: Tensor = flat + self.proj_out(mixed)
-        return out.reshape(x.shape)
+        return (flat + self.proj_out(mixed)).reshape(x.shape)
 
 
 class Resampling(nn.Module):
@@ -113,8 +111,7 @@ class Resampling(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         ((name, layer),) = self.named_children()
-        out: Tensor = layer(x if name == "op" else resampled(x, "up"))
-        return out
+        return layer(x if name == "op" else resampled(x, "up"))
 
 
 class Stem(nn.Conv2d):
@@ -154,8 +151,7 @@ class OpenAIUNet(nn.Module):
         x = through(self.middle_block, x, emb)
         for block in self.output_blocks:
             x = through(block, torch.cat([x, kept.pop()], 1), emb)
-        out: Tensor = self.out(x)
-        return out
+        return self.out(x)
 
 
 def through(block: nn.Module, x: Tensor, emb: Tensor) -> Tensor:

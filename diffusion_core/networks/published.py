@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -68,7 +68,7 @@ class Published(Network):
             side = files.config.get("sample_size")
             if files.config["_class_name"] == TRANSFORMER and shape[1:] != (side, side):
                 raise ValueError(f"{where} takes maps of {side}×{side}, and these data have {shape[-2]}×{shape[-1]}")
-            network = of_diffusers(files.config, files, where)
+            network = of_diffusers(files, where)
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         if shape[0] != first.in_channels:
             raise ValueError(f"{where} takes {first.in_channels} channels, and these data have {shape[0]}")
@@ -79,25 +79,23 @@ class Published(Network):
         widen(network, channels_out)
         # A `.pt` file's index of time is spread over 0 to 1000, whatever its T.
         scale = TIME_SCALE / self.horizon if files.config is None else 1.0
-        return Adapted(network.eval(), self.horizon, scale, channels_out, (classes, rows), self.whole_times)
+        return Adapted(network.eval(), self.horizon, scale, channels_out, rows, self.whole_times)
 
 
 class Adapted(nn.Module):
-    """A network of others under our calls: its index of time from ours, and the channels that are asked for. Of its
-    `labels` (classes, rows) a last row may be for none. It may know `whole` indices alone, the rows of a table."""
+    """A network of others under our calls: its index of time from ours, and the channels that are asked for. Of the
+    `rows` of its table of labels the last may be for none. It may know `whole` indices alone, the rows of a table."""
 
     def __init__(
-        self, network: nn.Module, horizon: int, scale: float, channels_out: int, labels: tuple[int, int], whole: bool
+        self, network: nn.Module, horizon: int, scale: float, channels_out: int, rows: int, whole: bool
     ) -> None:
         super().__init__()
         self.network = network
         self.horizon, self.scale, self.channels_out = horizon, scale, channels_out
-        (self.classes, self.rows), self.whole = labels, whole
+        self.rows, self.whole = rows, whole
         self.told = {"encoder_hidden_states": None} if type(network).__name__ == TEXTLESS else {}
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        if label is None and self.rows:
-            label = torch.full_like(time, self.classes, dtype=torch.int64)
         if label is not None and (label >= self.rows).any():
             says = "this published network has no row for no label"
             raise ValueError(f"{says}: take data that are all labelled, conditioning.dropout=0, and no guidance")
@@ -108,19 +106,21 @@ class Adapted(nn.Module):
                 says = "this published network has a table of whole times, and is asked between two of them"
                 raise ValueError(f"{says}: take a sampler, an objective and likelihoods of the steps of its chain")
         if isinstance(self.network, OpenAIUNet):
-            out: Tensor = self.network(x, index, label)
+            out = self.network(x, index, label)
         else:
             out = self.network(x, index, class_labels=label, **self.told, return_dict=False)[0]
         return out[:, : self.channels_out]
 
 
-def of_diffusers(config: Mapping[str, Any], files: Files, where: str) -> Any:
+def of_diffusers(files: Files, where: str) -> Any:
     """The network or the autoencoder of a folder of diffusers."""
     try:
         import diffusers
     except ImportError as error:
         advice = "pip install 'diffusion-ablations[published]'"
         raise ValueError(f"{where} is read by diffusers: {advice}") from error
+
+    config = files.config or {}
 
     def of_state(state: dict[str, Tensor]) -> Any:
         # A config that asks for more than its tensors takes no time and no memory.
@@ -142,16 +142,16 @@ def of_diffusers(config: Mapping[str, Any], files: Files, where: str) -> Any:
     return with_tensors(of_state, files, where)
 
 
-def autoencoder_at(path: str, digest: str) -> tuple[nn.Sequential, nn.Sequential, Tensor | None]:
-    """The encoder (images to μ and log σ², or to z) and decoder of the autoencoder at a path, and its codes if it is
-    vector-quantised."""
+def autoencoder_at(path: str, digest: str) -> tuple[nn.Sequential, nn.Sequential, Tensor]:
+    """The encoder (images to μ and log σ², or to z) and decoder of the autoencoder at a path, and its codes, none
+    unless it is vector-quantised."""
     files, where = files_at(path, "space", digest), f"space.path={path}"
-    whole = of_diffusers(files.config or {}, files, where)
+    whole = of_diffusers(files, where)
     if getattr(whole.config, "norm_type", "group") != "group":
         raise ValueError(f"{where} holds a VQModel with norm_type={whole.config.norm_type}: it must be group")
     encoder = [layer for layer in (whole.encoder, whole.quant_conv) if layer is not None]
     decoder = [layer for layer in (whole.post_quant_conv, whole.decoder) if layer is not None]
-    codes = whole.quantize.embedding.weight.detach() if hasattr(whole, "quantize") else None
+    codes = whole.quantize.embedding.weight.detach() if hasattr(whole, "quantize") else torch.empty(0, 0)
     return nn.Sequential(*encoder), nn.Sequential(*decoder), codes
 
 

@@ -121,10 +121,8 @@ class UNetBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         # Transforms of `torch.func` refuse to recompute.
         if not self.recompute or not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
-            out: Tensor = self.within(x, modulation)
-        else:
-            out = checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
-        return out
+            return self.within(x, modulation)
+        return checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
 
     def within(self, x: Tensor, modulation: Tensor) -> Any:
         """The block's function of x and what time says to it."""
@@ -214,46 +212,48 @@ class OutputBlock(nn.Module):
         return in_float32(self.conv, self.norm(x))
 
 
-class Encoder(nn.Module):
-    """The encoder, x [B, channels_in, H, W] → [B, channels_out, H/2^halvings, W/2^halvings]."""
+class Half(nn.Module):
+    """A half of an autoencoder: blocks at each of its `sizes`, its maps `resampled` from one to the next."""
 
-    def __init__(
-        self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
-    ) -> None:
+    def __init__(self, channels_in: int, channels_out: int, sizes: list[int], blocks: int, groups: int) -> None:
         super().__init__()
-        self.halvings = halvings
-        sizes = widths(width, halvings)
-        self.conv_in = convolution(channels_in, width)
-        self.levels = nn.ModuleList(
-            _blocks(before, size, blocks, groups) for before, size in zip([width, *sizes], sizes, strict=False)
-        )
-        self.head = OutputBlock(sizes[-1], channels_out, groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv_in(x)
-        for i, level in enumerate(self.levels):
-            h = level(avg_pool2d(h, 2) if i else h)
-        out: Tensor = self.head(h)
-        return out
-
-
-class Decoder(nn.Module):
-    """The decoder, z [B, channels_in, h, w] → [B, channels_out, 2^halvings h, 2^halvings w]."""
-
-    def __init__(
-        self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
-    ) -> None:
-        super().__init__()
-        sizes = widths(width, halvings)[::-1]
         self.conv_in = convolution(channels_in, sizes[0])
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([sizes[0], *sizes], sizes, strict=False)
         )
         self.head = OutputBlock(sizes[-1], channels_out, groups)
 
-    def forward(self, z: Tensor) -> Tensor:
-        h = self.conv_in(z)
+    def resampled(self, h: Tensor) -> Tensor:
+        """Maps at the side of the next level."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv_in(x)
         for i, level in enumerate(self.levels):
-            h = level(interpolate(h, scale_factor=2.0) if i else h)
-        out: Tensor = self.head(h)
-        return out
+            h = level(self.resampled(h) if i else h)
+        return self.head(h)
+
+
+class Encoder(Half):
+    """The encoder, x [B, channels_in, H, W] → [B, channels_out, H/2^halvings, W/2^halvings]."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
+    ) -> None:
+        super().__init__(channels_in, channels_out, widths(width, halvings), blocks, groups)
+        self.halvings = halvings
+
+    def resampled(self, h: Tensor) -> Tensor:
+        return avg_pool2d(h, 2)
+
+
+class Decoder(Half):
+    """The decoder, z [B, channels_in, h, w] → [B, channels_out, 2^halvings h, 2^halvings w]."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
+    ) -> None:
+        super().__init__(channels_in, channels_out, widths(width, halvings)[::-1], blocks, groups)
+
+    def resampled(self, h: Tensor) -> Tensor:
+        return interpolate(h, scale_factor=2.0)

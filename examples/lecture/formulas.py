@@ -23,7 +23,7 @@ from diffusion_core.chain import Chain, strided_times
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import uniform
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule, Sigmoid
-from diffusion_core.terms import bits_per_dim, prior_term
+from diffusion_core.terms import bits_per_nat, prior_term
 
 Curve = tuple[list[float], list[float]]
 
@@ -76,7 +76,7 @@ def formula_figures(data: Data) -> dict[str, dict[str, Curve]]:
 def prior_bits(x0: Tensor, gamma: Tensor) -> Tensor:
     """KL(q(x_t | x_0) ‖ N(0, I)) at the noise level γ, in bits/dim, mean over x_0 [N, …]."""
     nats = prior_term(x0.double(), gamma.expand(len(x0)))
-    return bits_per_dim(nats.mean(), math.prod(x0.shape[1:]))
+    return nats.mean() * bits_per_nat(math.prod(x0.shape[1:]))
 
 
 def _weight(objective: objectives.Objective) -> Curve:

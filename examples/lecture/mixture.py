@@ -26,7 +26,7 @@ from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.schedules import Cosine, Linear, Schedule
 from diffusion_core.stratified import Stratification
-from diffusion_core.terms import bits_per_dim
+from diffusion_core.terms import bits_per_nat
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, Variance
 from examples.lecture.formulas import Curve
@@ -146,6 +146,6 @@ def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -
     diffusion = Diffusion(choices, loaded.encoding, loaded.shape)
     diffusion.denoiser.network = ExactNoise(data, schedule, horizon)
     points = loaded.images["test"]
-    exact, count = bits_per_dim(-data.log_density(points), 2), len(points)
+    exact, count = -data.log_density(points) * bits_per_nat(2), len(points)
     bounds = [bound(diffusion, points, TIMES, seed=seed, batch=count).total for seed in range(REPEATS)]
     return float((torch.stack(bounds).mean(0) - exact).mean())

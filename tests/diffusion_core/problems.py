@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 import diffusion_core as dc
-from diffusion_core.checking import DATA, Function, GaussianData, Output, denoiser_output
+from diffusion_core.checking import Function, GaussianData, Output, denoiser_output
+
+DATA = GaussianData((0.3, 1.7))
 
 
 def diffusion(

@@ -43,12 +43,10 @@ def test_divergence_density_and_draws_are_those_of_torch(moments, generator):
     noise = torch.randn(5, 3, 2, 2, generator=generator, dtype=torch.float64)
     model, q = kl_autoencoder(), posterior(moments)
     prior = Independent(Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean)), 3)
-    z = model.draw(moments, noise)
+    z = model.posterior(moments).sample(noise)
     torch.testing.assert_close(model.kl(moments), kl_divergence(q, prior))
     torch.testing.assert_close(z, q.mean + q.stddev * noise)
     torch.testing.assert_close(model.log_density(moments, z), q.log_prob(z))
-    torch.testing.assert_close(model.variance(moments), q.variance)
-    assert torch.equal(model.mean(moments), q.mean)
 
 
 @pytest.mark.parametrize("level", [0, 9, 16])

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.choices import Choices, Time, chain_refusal, refusal
+from diffusion_core.choices import Choices, Time, TimeInput, chain_refusal, refusal
 from diffusion_core.conditioning import Unconditional
 from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
-from diffusion_core.denoiser import TimeInput
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner

@@ -45,8 +45,7 @@ def test_the_network_sees_1000_t_over_the_horizon():
 )
 def test_told_the_noise_level_the_network_sees_1000_times_its_place_between_two_fixed_ends(schedule, ends):
     """Those of Kingma et al. under every fixed schedule; under a learned one its first ones, also when it has moved."""
-    model = diffusion(lambda x_t, t: 0 * x_t, 50, schedule=schedule).requires_grad_(False)
-    model.denoiser.time_input = "log_snr"
+    model = diffusion(lambda x_t, t: 0 * x_t, 50, schedule=schedule, time_input="log_snr").requires_grad_(False)
     for parameter in model.gamma.parameters():
         parameter += 0.1
     expected = 1000 * (model.gamma(torch.tensor([1, 25, 50])) - ends[0]) / (ends[1] - ends[0])
@@ -96,7 +95,7 @@ def test_the_mean_of_a_batchs_losses_is_what_the_expected_weight_says(timesteps)
     learner = dc.DiffusionLearner.of(choices, dc.Continuous(), (2,))
     for _ in range(12):
         learner.timesteps.record(torch.arange(1, 51), torch.arange(1, 51).double() ** -0.5)
-    t, weight = learner.domain.draw(learner.timesteps, (torch.arange(40_960).double() + 0.5) / 40_960)
+    t, weight = learner.times((torch.arange(40_960).double() + 0.5) / 40_960)
     eps = torch.ones(40_960, 2, dtype=torch.float64)
     losses = weight * learner.losses(0 * eps, t, eps)["network"]
     curves = learner.curves()

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.checking import DATA, GaussianData, expected_bound, expected_terms
+from diffusion_core.checking import GaussianData, expected_bound, expected_terms
 from tests.axes import members, name, paired, spoken
-from tests.diffusion_core.problems import exact_model
+from tests.diffusion_core.problems import DATA, exact_model
 
 EULER = 0.5772156649015329
 FIXED = (dc.Beta(), dc.BetaTilde())

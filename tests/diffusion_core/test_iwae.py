@@ -21,7 +21,6 @@ from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
 
 HORIZON = 4
 SCHEDULE = dc.LogSnrLinear(gamma_min=-4, gamma_max=5)
-DATA = GaussianData((0.3, 1.7))
 LN2 = math.log(2)
 
 

@@ -158,8 +158,8 @@ def test_the_scale_is_mean_and_variance_of_draws_over_images_and_places_per_chan
 
 def test_what_is_diffused_is_quantised_before_it_is_decoded_and_has_no_likelihood():
     levels = dc.GreyLevels(17)
-    autoencoder = dc.VqAutoencoder(levels, nn.Identity(), nn.Identity(), 1, 3, 0.25)
-    autoencoder.codebook.data = torch.tensor([[-1.0], [0.0], [0.9]])
+    codebook = torch.tensor([[-1.0], [0.0], [0.9]])
+    autoencoder = dc.VqAutoencoder(levels, nn.Identity(), nn.Identity(), codebook, 0.25)
     code = LatentCode(autoencoder, torch.zeros(1), torch.full((1,), 2.0), (1, 1, 3), (1, 1, 3))
     x0 = torch.tensor([-0.4, 0.1, 7.0]).reshape(1, 1, 1, 3)
     expected = levels.decode(torch.tensor([-1.0, 0.0, 0.9]).reshape(1, 1, 1, 3))

@@ -123,11 +123,11 @@ def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_mo
     """Whatever the network learns from."""
     model = build(schedule, objective, **choices)
     x0, u, eps = batch()
-    losses, gamma = model.losses(x0, 1 + u * (HORIZON - 1), eps), model.diffusion.gamma
+    losses, groups = model.losses(x0, 1 + u * (HORIZON - 1), eps), model.parameter_groups()
     torch.testing.assert_close(losses["schedule_ends"], continuous_bound(model, x0, u, eps), rtol=1e-7, atol=1e-7)
-    parts = [("schedule_ends", gamma.end_parameters, continuous_bound)]
+    parts = [("schedule_ends", groups["schedule_ends"], continuous_bound)]
     if isinstance(schedule, dc.LearnedSchedule):
-        parts.append(("schedule_shape", gamma.shape_parameters, second_moment))
+        parts.append(("schedule_shape", groups["schedule_shape"], second_moment))
     for group, parameters, truth in parts:
         ours = list(torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True))
         theirs = list(torch.autograd.grad(truth(model, x0, u, eps).mean(), parameters))
@@ -182,7 +182,7 @@ def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should():
         gamma = dc.LearnedSchedule(width=64).gamma(HORIZON).requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
         for parameter in gamma.parameters():
-            scale = 0.3 if parameter in set(gamma.end_parameters) else 3.0
+            scale = 0.3 if parameter in {gamma.shift, gamma.log_stretch} else 3.0
             parameter += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         values = gamma.curve(u)
         assert (values.diff() > 0).all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.checking import Function, GaussianData
+from diffusion_core.checking import Function
 from diffusion_core.choices import Choices, Time
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
@@ -19,8 +19,8 @@ from diffusion_core.training import Training
 from diffusion_core.variances import BetaTilde
 from tests.axes import across, members
 from tests.diffusion_core.learners import adapting_learner, paired_learner, schedule_learner, vq_learner
+from tests.diffusion_core.problems import DATA
 
-DATA = GaussianData((0.3, 1.7))
 PLAN = Training(steps=9, batch=16, warmup=4, precision="float32", clip=0.01)
 """In bf16, which `auto` takes on some processors, a piece is rounded otherwise than the whole."""
 BOTH = [objective for objective in members(Objective) if objective.discrete and objective.continuous]
@@ -42,7 +42,7 @@ def expected_loss(objective: Objective, schedule: Schedule, horizon: int, time: 
         (2,),
     )
     u = (torch.arange(horizon, dtype=torch.float64) + 0.5) / horizon
-    t, weight = learner.domain.draw(learner.timesteps, u)
+    t, weight = learner.times(u)
     loss = DATA.expected(lambda x0, eps: learner.losses(x0.expand(horizon, 2), t, eps.expand(horizon, 2))["network"])
     skipped = 1 if objective.reads_decoder else 0  # L_0, which continuous time has apart.
     return float((weight * loss)[skipped:].sum() / horizon)

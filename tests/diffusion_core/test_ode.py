@@ -13,9 +13,8 @@ import diffusion_core as dc
 from diffusion_core.checking import GaussianData, denoiser_output
 from tests.axes import name
 from tests.diffusion_core.mixture import MixtureData
-from tests.diffusion_core.problems import diffusion
+from tests.diffusion_core.problems import DATA, diffusion
 
-DATA = GaussianData((0.3, 1.7))
 HORIZON = 1000
 
 

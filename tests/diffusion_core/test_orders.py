@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.checking import GaussianData, denoiser_output
+from diffusion_core.checking import denoiser_output
 from tests.axes import across
-from tests.diffusion_core.problems import diffusion
+from tests.diffusion_core.problems import DATA, diffusion
 
 HORIZON = 2**16
 
@@ -68,7 +68,6 @@ def order(errors: list[float]) -> float:
     return -float(np.polyfit(np.log(COUNTS), np.log(errors), 1)[0])
 
 
-DATA = GaussianData((0.3, 1.7))
 COUNTS = (32, 64)
 EVEN = (dc.LogSnrLinear(-8.0, 4.0), dc.UniformSpacing())
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 import diffusion_core as dc
-from diffusion_core.checking import DATA, expected_bound
+from diffusion_core.checking import expected_bound
 from diffusion_core.forward import diffuse
 from tests.axes import members, name
 from tests.diffusion_core.learners import BASE, stirred
-from tests.diffusion_core.problems import diffusion, exact_model
+from tests.diffusion_core.problems import DATA, diffusion, exact_model
 
 SHOWN = dc.Unconditional(self_conditioning=True)
 HORIZON = 40

@@ -20,8 +20,7 @@ from ablations.settings.grammar import Range
 from ablations.settings.registry import all_fields, build
 from analysis import shell
 from analysis.errors import InputError
-from diffusion_core.choices import FirstStepRule, Time
-from diffusion_core.denoiser import TimeInput
+from diffusion_core.choices import FirstStepRule, Time, TimeInput
 
 WRONG = {
     "grid=parametrization": "no grid called 'parametrization'.*did you mean 'parameterization'",

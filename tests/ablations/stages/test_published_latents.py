@@ -87,8 +87,8 @@ def test_outputs_codes_and_images_are_those_of_a_pipeline_of_the_same_noise(kind
         *_, x_0 = sampler.walk(guided, noise[0], guided.chain(), T, lambda k: noise[k])
         images = (code.autoencoder.decode(code.unscaled(x_0)) / 2 + 0.5).clamp(0, 1)[:, 0]
         assert (images - drawn).abs().max() < 1e-5
-        for own, row in ((labels, labels), (None, torch.full((3,), 1000))) if classes else ():
-            out = network.labelled(CODE, 8, 1000)(noise[1], torch.full((3,), 1000.0 * 7 / T), own)
+        for row in (labels, torch.full((3,), 1000)) if classes else ():
+            out = network.labelled(CODE, 8, 1000)(noise[1], torch.full((3,), 1000.0 * 7 / T), row)
             torch.testing.assert_close(out[:, :4], theirs.transformer(noise[1], torch.full((3,), 6), row).sample)
             assert not out[:, 4:].any()
 
