@@ -15,7 +15,8 @@ from evidence.freshness import COMMITTED, committed
 README = Path(__file__).parents[2] / "README.md"
 QUOTED = [
     *("ddpm_table_2", "variance", "schedule", "objective"),
-    *("target-fashion", "variance-fashion", "schedule-fashion", "schedule-fashion-long", "objective-fashion-long"),
+    *("target-fashion", "variance-fashion", "schedule-fashion"),
+    *("variance-fashion-long", "schedule-fashion-long", "objective-fashion-long"),
 ]
 SIZE = re.compile(r"×N \(N–N\)|N ± N".replace("N", r"\d+(?:\.\d+)?"))
 NUMBER = re.compile(r"\d+\.\d+|\d+ %")
