@@ -35,7 +35,7 @@ from diffusion_core.chain import Chain
 from diffusion_core.conditioning import Data
 from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import diffuse, expand, posterior
-from diffusion_core.latents import Vae
+from diffusion_core.likelihood import Vae
 from diffusion_core.randomness import normal
 from diffusion_core.refusing import require
 from diffusion_core.stratified import HALVES

@@ -1,4 +1,4 @@
-"""Models in latents, where x_0 is the code z of an image, scaled to unit variance per channel: a diffusion, or none.
+"""Latents, where x_0 is the code z of an image, scaled to unit variance per channel.
 
     x_0 = (z − m)/s,   m, s² = mean and variance of z over all training images and places, E σ² included
     log p_z(z) = log p(x_0) − (h w) Σ_c log s_c                                the Jacobian of the scale
@@ -6,10 +6,6 @@
 
 All terms, log q(z | x) too, are computed at the z that is drawn: if q is the posterior of the model, every draw gives
 −log P(x) itself. A vector-quantised code has no such bound.
-
-The variational autoencoder has N(0, I) for p(x_0), the prior whose mean and variance are those of the codes: a chain of
-no steps (Kingma & Welling 2014). It is scored and sampled as a diffusion in the same latents is: reconstruction and
-entropy are the same numbers.
 """
 
 from __future__ import annotations
@@ -23,12 +19,9 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.autoencoder import Autoencoder
-from diffusion_core.conditioning import Data, Labelled
 from diffusion_core.denoiser import PLACES, at_once
 from diffusion_core.encodings import Code, Density
-from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
-from diffusion_core.randomness import normal, normal_blocks
-from diffusion_core.terms import bits_per_nat, mean_dims
+from diffusion_core.randomness import normal
 
 CHUNK = 512
 """The images that go through an autoencoder at once, fewer if they are large (`denoiser.PLACES`)."""
@@ -142,36 +135,3 @@ class LatentCode(Density):
         z = self.unscaled(x0)
         reconstruction = self._chunked(self.autoencoder.reconstruction_term, raw, z)
         return Code(x0, {"reconstruction": reconstruction, "entropy": self.autoencoder.log_density(stored, z)})
-
-
-@dataclass(frozen=True, eq=False)
-class Vae:
-    """An autoencoder (`encoding`) with N(0, I) in place of a diffusion (Kingma & Welling 2014, arXiv:1312.6114)."""
-
-    encoding: LatentCode
-
-    @property
-    def device(self) -> torch.device:
-        return self.encoding.mean.device
-
-    def for_data(self, data: Data) -> tuple[Vae, Tensor]:
-        """The model, and stored data [N, …] without labels, which it knows none of; ValueError for other data."""
-        raw = data.values if isinstance(data, Labelled) else data
-        self.encoding.check(raw, self.encoding.code_shape)
-        return self, raw
-
-    @torch.no_grad()
-    def bound(self, data: Data, *, seed: int) -> Bound:
-        """The bound on stored data [N, …], at the codes that `likelihood.bound` draws in its halves."""
-        _, raw = self.for_data(data)
-        nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
-        terms = []
-        for code in codes_of(self.encoding, raw, seed):
-            prior = mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))) * bits_per_nat()
-            terms.append(stored_terms(nothing, nothing, prior, code, self.encoding, raw))
-        none = torch.zeros(0, dtype=torch.float64)
-        return bound_of_halves(terms, none, none)
-
-    def sample(self, n: int, *, seed: int, first: int = 0) -> Tensor:
-        """Samples x_0 `first`..`first + n` of a seed [n, …]."""
-        return normal_blocks(seed, 0, first, n, self.encoding.code_shape, self.device)

@@ -24,7 +24,7 @@ If x_0 is drawn by an encoder q(z | x) and read by a decoder p(x | z), x_0 being
     −log2 p(x)/D ≤ E_q[−log2 p(x | z)]/D + E_q[log2 q(z | x)]/D + (the bound above, of z)/D,
 
 reconstruction, entropy and prior, each at the one z that is drawn per image (`latents.py`). With a chain of no steps
-the prior is N(0, I), and this is the evidence bound of a variational autoencoder (Kingma & Welling 2014).
+the prior is N(0, I), and this is the evidence bound of a variational autoencoder.
 
 With labels given (`Diffusion.with_labels`) all likelihoods are p(x | y), with each image's own y.
 """
@@ -42,14 +42,15 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.choices import flow_refusal
-from diffusion_core.conditioning import Data
+from diffusion_core.conditioning import Data, Labelled
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
-from diffusion_core.randomness import normal, uniform
+from diffusion_core.latents import LatentCode
+from diffusion_core.randomness import normal, normal_blocks, uniform
 from diffusion_core.refusing import refuse, require
 from diffusion_core.stratified import HALVES, USUAL, Draw, Stratification, draws, with_less_variance
-from diffusion_core.terms import bits_per_nat, sum_dims
+from diffusion_core.terms import bits_per_nat, mean_dims, sum_dims
 from diffusion_core.timesteps import TimestepSampler
 
 
@@ -227,3 +228,39 @@ def estimate_variance(
             means.append((scale * term.double()).mean())
         variances.append(n * torch.stack(means).var())
     return float(torch.stack(variances).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Vae:
+    """A variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114): N(0, I) for p(x_0), a chain of no steps.
+
+    Its reconstruction and entropy are those of a diffusion in the same latents, which `encoding` leads to.
+    """
+
+    encoding: LatentCode
+
+    @property
+    def device(self) -> torch.device:
+        return self.encoding.mean.device
+
+    def for_data(self, data: Data) -> tuple[Vae, Tensor]:
+        """The model, and stored data [N, …] without labels, which it knows none of; ValueError for other data."""
+        raw = data.values if isinstance(data, Labelled) else data
+        self.encoding.check(raw, self.encoding.code_shape)
+        return self, raw
+
+    @torch.no_grad()
+    def bound(self, data: Data, *, seed: int) -> Bound:
+        """The bound on stored data [N, …], at the codes that `bound` draws in its halves."""
+        _, raw = self.for_data(data)
+        nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
+        terms = []
+        for code in codes_of(self.encoding, raw, seed):
+            prior = mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))) * bits_per_nat()
+            terms.append(stored_terms(nothing, nothing, prior, code, self.encoding, raw))
+        none = torch.zeros(0, dtype=torch.float64)
+        return bound_of_halves(terms, none, none)
+
+    def sample(self, n: int, *, seed: int, first: int = 0) -> Tensor:
+        """Samples x_0 `first`..`first + n` of a seed [n, …]."""
+        return normal_blocks(seed, 0, first, n, self.encoding.code_shape, self.device)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,14 +17,10 @@ from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.latents import LatentCode
 from diffusion_core.networks.network import TIME_SCALE
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import HALVES, Stratification
 from diffusion_core.training import Training, trunk_steps
-
-if TYPE_CHECKING:
-    from diffusion_core.latents import Vae
 
 
 def training_passes(cell: Cell) -> int:
@@ -112,15 +107,6 @@ def autoencoder_train_flops(encode: float, decode: float, seen: float, stored: i
 def train_flops(cell: Cell, forward: float, images: float) -> float:
     """Operations of training a diffusion on so many images; a forward pass takes `forward` of them."""
     return training_passes(cell) * forward * images
-
-
-def sample_flops(cell: Cell, model: Diffusion | Vae) -> float:
-    """Operations of drawing one sample, its decoder's included."""
-    decode = 0
-    if isinstance(model.encoding, LatentCode):
-        code = model.encoding
-        decode = autoencoder_flops(code.autoencoder, code.image_shape, code.code_shape)[1]
-    return decode + (sample_passes(cell) * forward_flops(model) if isinstance(model, Diffusion) else 0)
 
 
 @lru_cache

@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,16 @@ from ablations.engine.stage import Bench
 from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
-from ablations.settings.registry import average_read, content_hash, describe, described
 from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, write_artifact
 from ablations.stages.restore import Model, diverged_before, given, labels_of, load, load_learner, remark_on_fit
 from ablations.stages.shares import InPieces
-from ablations.stages.stage import Parts, Passes, Stage, ended
+from ablations.stages.stage import Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.flow import flow_likelihood
 from diffusion_core.iwae import importance_weighted
-from diffusion_core.latents import Vae
-from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
+from diffusion_core.likelihood import Bound, Terms, Vae, bound, continuous_bound, estimate_variance, own_error
 from diffusion_core.stratified import HALVES, Stratification
 from diffusion_core.variances import Fitted
 
@@ -189,51 +187,3 @@ def bound_of(cell: Cell, model: Model, images: Tensor, **more: Any) -> Bound:
     with model.network_in("float32", cell.training.compile):
         times = Stratification(plan.exact, plan.strata)
         return bound(model, images, times, seed=plan.seed, steps=plan.horizon, batch=cell.network.at_once, **more)
-
-
-def parts_read(cell: Cell, parts: Parts, steps: int | None, reads_variance: bool = True) -> Parts:
-    """The parts of a cell that a chain of `steps` steps reads: a fit may be for the spacing of another one."""
-    reads = (cell.variance.fitted and reads_variance) or spaced_by_fit(cell, steps)
-    return parts if reads else replace(parts, fit=None)
-
-
-def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
-    """Everything that a bound reads; `parts` are those of `parts_read`."""
-    description = described(cell)
-    unread = (
-        "quality",
-        "sets",
-        "n",
-        "reference",
-        "checkpoints",
-        "fit",
-        *([] if cell.evaluation.ode else ["ode_steps"]),
-    )
-    read = {key: value for key, value in description["evaluation"].items() if key not in unread}
-    content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
-    if cell.horizon == 0:
-        return content | {"evaluation": {name: read[name] for name in ("seed", "iwae") if name in read}}
-    return content | chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)
-
-
-def fit_of(cell: Cell, training: str) -> str | None:
-    """The id of the stage that fits the cell's variance, or the spacing of its steps; None where neither is fitted."""
-    spaced = any(spaced_by_fit(cell, steps) for steps in (cell.sampler.steps, cell.evaluation.horizon))
-    if not (cell.variance.fitted or spaced):
-        return None
-    plan = cell.evaluation
-    content: dict[str, Any] = {"stage": "fit", "training": training, "draws": plan.fit, "clip": plan.clip}
-    return content_hash(content | average_read(cell) | ({"terms": describe(cell.variance)} if spaced else {}))
-
-
-def spaced_by_fit(cell: Cell, steps: int | None) -> bool:
-    """True where a chain of `steps` steps (None: all) leaves out times, and a fit tells which."""
-    return cell.spacing.fitted and steps not in (None, cell.horizon)
-
-
-def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
-    """The content that a chain of `steps` steps reads beside the training; `parts` are the stages that it reads."""
-    description = described(cell)
-    read = average_read(cell) | ({"variance": description["variance"]} if reads_variance else {})
-    read |= {"spacing": description["spacing"]} if steps not in (None, cell.horizon) else {}
-    return read | ({"fit": parts.fit} if parts.fit is not None else {})

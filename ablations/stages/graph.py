@@ -16,8 +16,9 @@ from ablations.settings.evaluation import HELD_OUT
 from ablations.settings.guiding import guiding_cell, rung_step
 from ablations.settings.registry import content_hash
 from ablations.stages.autoencoder import AutoencoderImport, AutoencoderStage, autoencoder_content, reconstruction_of
-from ablations.stages.bound import BoundStage, FitStage, bound_content, fit_of, parts_read
-from ablations.stages.samples import SamplesStage, guidance_of, samples_content
+from ablations.stages.bound import BoundStage, FitStage
+from ablations.stages.contents import bound_content, fit_of, parts_read, samples_content
+from ablations.stages.samples import SamplesStage, guidance_of
 from ablations.stages.shares import shared
 from ablations.stages.stage import Parts, Stage, in_order
 from ablations.stages.training import GuideStage, TrainingStage, cut, linked, segment_of

@@ -24,7 +24,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
 from ablations.settings.registry import content_hash, describe
 from ablations.stages.artifacts import SAMPLES, read_artifact
-from ablations.stages.samples import sets_asked
+from ablations.stages.contents import sets_asked
 from ablations.stages.stage import Stage, scored
 from analysis.errors import InputError
 from diffusion_core.refusing import choice_name

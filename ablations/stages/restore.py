@@ -19,8 +19,9 @@ from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.latents import LatentCode, Vae
+from diffusion_core.latents import LatentCode
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.likelihood import Vae
 from diffusion_core.spaces import Latents
 from diffusion_core.trainer import part
 from diffusion_core.variances import Fitted, Moments

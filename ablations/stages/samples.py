@@ -31,21 +31,21 @@ from ablations.engine.stage import Bench, Progress
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.metric import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
-from ablations.settings.budget import forward_flops, sample_flops, sample_passes
+from ablations.settings.budget import autoencoder_flops, forward_flops, sample_passes
 from ablations.settings.cell import Cell
-from ablations.settings.evaluation import HELD_OUT, Evaluation, HeldOut
-from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
-from ablations.settings.registry import average_read, content_hash, described
+from ablations.settings.evaluation import HELD_OUT, HeldOut
+from ablations.settings.guiding import at_scale, guide_passes, guiding_cell
+from ablations.settings.registry import content_hash
 from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, write_artifact
-from ablations.stages.bound import chain_content
+from ablations.stages.contents import samples_content
 from ablations.stages.restore import Model, averaged_weights, diverged_before, given, labels_of, load, restore
 from ablations.stages.shares import InPieces
 from ablations.stages.stage import Parts, Passes, Stage, ended, scored
 from analysis.schema import MOST_SETS, RUNG_SECONDS
-from diffusion_core.choices import Choices
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.latents import Vae
+from diffusion_core.latents import LatentCode
+from diffusion_core.likelihood import Vae
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import guided
 
@@ -223,45 +223,14 @@ def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = No
 
 
 def flops_of_sample(cell: Cell, model: Model | Guided) -> float:
-    """Operations of drawing one sample, its guide's included."""
+    """Operations of drawing one sample, its decoder's and its guide's included."""
     own, guide = model if isinstance(model, Guided) else (model, model)
-    return sample_flops(cell, own) + (guide_passes(cell) * forward_flops(guide) if isinstance(guide, Diffusion) else 0)
-
-
-def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int) -> dict[str, Any]:
-    """Everything that drawing and judging so many sets reads; `parts` are those of `parts_read`."""
-    description, plan = described(cell), cell.evaluation
-    content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
-    content |= {"sets": sets, "extractor": extractor} | sets_asked(plan, split)
-    if cell.horizon == 0:
-        return content | {"seed": cell.seed}
-    content |= {"clip": plan.clip, "sampler": description["sampler"]}
-    if cell.sampler.between_times and not Choices.of(cell).knows_between:
-        # Before, its network was asked at times that it does not know.
-        content["asked"] = "at known times"
-    content |= guidance_content(cell, parts)
-    return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
-
-
-def guidance_content(cell: Cell, parts: Parts) -> dict[str, Any]:
-    """Everything that guided samples read beside what others read; empty where they are not guided."""
-    plan = cell.guidance
-    if not plan.guides:
-        return {}
-    if parts.tuned is not None:
-        return {"guidance": parts.tuned}
-    own = {key: value for key, value in described(cell)["guidance"].items() if key not in ("name", "rung", "guide")}
-    if plan.by == "rung":
-        own["step"] = rung_step(cell)
-    if plan.by == "cell":
-        own |= {"guide": parts.guide, **average_read(guiding_cell(cell))}
-    return {"guidance": own}
-
-
-def sets_asked(plan: Evaluation, split: HeldOut) -> dict[str, Any]:
-    """The size of sets and their reference, where the cell asks for them."""
-    reference = plan.reference if split == "test" else None
-    return {name: value for name, value in (("n", plan.n), ("reference", reference)) if value is not None}
+    code, flops = own.encoding, 0
+    if isinstance(code, LatentCode):
+        flops += autoencoder_flops(code.autoencoder, code.image_shape, code.code_shape)[1]
+    if isinstance(own, Diffusion):
+        flops += sample_passes(cell) * forward_flops(own)
+    return flops + (guide_passes(cell) * forward_flops(guide) if isinstance(guide, Diffusion) else 0)
 
 
 def guidance_of(cell: Cell, parts: Parts, extractor: str | None, needs: tuple[str, ...]) -> GuidanceStage:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 import diffusion_core as dc
 from diffusion_core import precision
-from diffusion_core.latents import LatentCode, Vae, standard
+from diffusion_core.latents import LatentCode, standard
+from diffusion_core.likelihood import Vae
 from tests.axes import name
 from tests.diffusion_core.learners import stirred
 

@@ -12,8 +12,7 @@ from torch.distributions import Normal
 import diffusion_core as dc
 from diffusion_core.checking import GaussianData
 from diffusion_core.iwae import Weighted
-from diffusion_core.latents import Vae
-from diffusion_core.likelihood import own_error
+from diffusion_core.likelihood import Vae, own_error
 from diffusion_core.refusing import choice_name
 from tests.diffusion_core.mixture import bayes
 from tests.diffusion_core.problems import diffusion, exact_model

@@ -17,7 +17,8 @@ import diffusion_core as dc
 from diffusion_core import stratified
 from diffusion_core.autoencoder import HASTE
 from diffusion_core.checking import column
-from diffusion_core.latents import CHUNK, LatentCode, Vae, standard
+from diffusion_core.latents import CHUNK, LatentCode, standard
+from diffusion_core.likelihood import Vae
 from tests.diffusion_core.problems import diffusion
 
 HORIZON = 12

@@ -21,7 +21,8 @@ from analysis.errors import InputError
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
-from diffusion_core.latents import LatentCode, Standard, Vae, standard
+from diffusion_core.latents import LatentCode, Standard, standard
+from diffusion_core.likelihood import Vae
 from diffusion_core.randomness import normal_blocks
 from tests.ablations.cells import TINY, cell_of, over, results_of, stages_of_cell
 
