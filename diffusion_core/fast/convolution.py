@@ -36,7 +36,7 @@ def convolution(layer: nn.Conv2d, x: Tensor) -> Tensor:
     if torch.is_grad_enabled() and torch.get_num_threads() == 1:
         parts = dependent(Case.here(dtype, x, layer.weight.shape[-4:]))
         if parts is not None:
-            return Convolution.apply(x.to(dtype), weight, bias, members, parts)  # type: ignore[no-untyped-call]
+            return Convolution.apply(x.to(dtype), weight, bias, members, parts)  # type: ignore[no-untyped-call, unused-ignore]
     return conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=members)
 
 

@@ -58,7 +58,7 @@ def kernel_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor
     """The same as `group_norm_silu`, by the kernel."""
     x = x.contiguous(memory_format=torch.channels_last)
     modulation = None if modulation is None else modulation.float().contiguous()
-    return Kernel.apply(x, weight, bias, modulation, norm)  # type: ignore[no-untyped-call]
+    return Kernel.apply(x, weight, bias, modulation, norm)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:

@@ -50,7 +50,7 @@ def products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     dtype = computed_in(x)
     weight = weight.to(dtype).reshape(-1, *weight.shape[-2:])
     bias = bias.to(dtype).reshape(-1, 1, weight.shape[1])
-    return Product.apply(x.to(dtype), weight, bias)  # type: ignore[no-untyped-call]
+    return Product.apply(x.to(dtype), weight, bias)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def computed_in(x: Tensor) -> torch.dtype:
