@@ -14,7 +14,7 @@ from evidence.freshness import COMMITTED, committed
 
 README = Path(__file__).parents[2] / "README.md"
 QUOTED = [
-    *("ddpm_table_2", "variance", "schedule", "objective"),
+    *("target-long", "variance", "schedule", "objective"),
     *("target-fashion", "variance-fashion", "schedule-fashion"),
     *("variance-fashion-long", "schedule-fashion-long", "objective-fashion-long"),
 ]
