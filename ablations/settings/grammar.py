@@ -170,7 +170,8 @@ def texts(words: Iterable[str]) -> dict[str, str]:
         refuse_dashes(word)
         key, equals, text = word.partition("=")
         if not equals or re.fullmatch(r"\w[\w.]*", key) is None:
-            raise InputError(f"{word!r} is not key=value: see --help")
+            axis = key.partition("axis:")[2]
+            raise InputError(f"{word!r} is not key=value: {f'write {axis}={text}' if axis else 'see --help'}")
         if key in found:
             raise InputError(f"{key} is given twice: give it once, with commas for several values")
         if not text.strip():

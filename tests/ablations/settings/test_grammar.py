@@ -45,6 +45,7 @@ WRONG = {
     "evaluation.metrics=[fid,kidd]": "no metric of samples called 'kidd'.*did you mean 'kid'",
     "time_input=snr": "no time_input called 'snr': there are log_snr, t; did you mean 'log_snr'",
     "parameterization": "'parameterization' is not key=value: see --help",
+    "axis:schedule=linear,cosine": "is not key=value: write schedule=linear,cosine",
     "horizon=": "horizon= has no value",
     "horizon=100 horizon=200": "horizon is given twice",
     "horizon=interval(1,5)": "an interval is for a search: python -m ablations.search horizon=",
