@@ -74,8 +74,6 @@ def parse_run(arguments: list[str]) -> Request:
 def parse_search(arguments: list[str]) -> SearchRequest:
     """The request of `ablations.search`; InputError at the first word that is wrong."""
     request = _request(SearchRequest, arguments, {"command": _command("search", arguments), "ranges": {}})
-    if request.study is not None:
-        grammar.load("study", request.study)
     for key in (settings := request.settings | {key: [] for key in request.ranges}):
         _check_setting(key, settings, SEARCH, {})
         if key in request.ranges and (key in AXES or key in WORDS):

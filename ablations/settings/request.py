@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, Lt
 
 from ablations.settings.evaluation import SEEDS
-from ablations.settings.grammar import Range
+from ablations.settings.grammar import Range, load
 from analysis.errors import InputError
 from analysis.places import COMMITTED
 
@@ -123,6 +123,9 @@ def check(request: Common) -> None:
     title = request.title
     if "," in str(getattr(request, "grid", "")):
         raise InputError(f"grid takes one name, got {title}: run them one after the other")
+    for group in ("grid", "study"):
+        if option := getattr(request, group, None):
+            load(group, option)
     # Some file systems do not tell capitals apart.
     if re.fullmatch(rf"(?i)(?!{OWN})\w[\w.-]{{,{LONGEST - 1}}}", title) is None:
         raise InputError(

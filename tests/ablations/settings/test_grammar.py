@@ -23,6 +23,7 @@ from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, Time, TimeInput
 
 WRONG = {
+    "grid=/etc/passwd": "no grid called '/etc/passwd': there are",
     "grid=parametrization": "no grid called 'parametrization'.*did you mean 'parameterization'",
     "schedul=cosine": "no setting called 'schedul'.*did you mean 'schedule'",
     "schedule=cosin": "no schedule called 'cosin': there are cosine, .*linear, .*; did you mean 'cosine'",
