@@ -27,6 +27,7 @@ from unittest.mock import patch
 import ablations
 from ablations.driver import execute, run
 from ablations.engine.journal import STAGE, Journal, kept
+from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.tracking.store import default_uri
@@ -60,7 +61,8 @@ def measure(given: dict[str, Any]) -> str:
 
 def copying(words: list[str], template: Journal) -> Callable[..., str]:
     """A stand-in for `perform` that leaves what a stage of the same kind left in the journal of a command."""
-    plan, _ = execute.planned(parse_run(words))
+    request = parse_run(words)
+    plan, _ = execute.planned(request, make(request))
     known = {(stage.kind, stage.held_out, stage.rung): stage.id for stage in plan.stages()}
 
     def copy(stage: Any, journal: Journal, *_: object) -> str:
@@ -83,7 +85,7 @@ def seconds_of(words: list[str]) -> list[float]:
     results, folder = Path(request.results), request.folder
     tracker = open_tracker(default_uri(results), request.title, results)
     journal, provenance = Journal(results / ".stages"), {"command": request.command, "code": ""}
-    (plan, _), plan_seconds = timed(lambda: execute.planned(request))
+    (plan, _), plan_seconds = timed(lambda: execute.planned(request, make(request)))
     ended, run_seconds = timed(lambda: execute.execute(iter([plan]), journal, folder, None, provenance))
     _, deliver_seconds = timed(lambda: deliver(tracker, folder))
     _, page_seconds = timed(lambda: execute.finish(folder, replace(ended, tracker=tracker)))

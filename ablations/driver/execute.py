@@ -28,7 +28,7 @@ from ablations.driver.trained_cells import forgetting_damaged
 from ablations.engine.journal import Journal, results_lock
 from ablations.engine.scheduler import Scheduler
 from ablations.engine.stage import code_version
-from ablations.grids.grid import make, words
+from ablations.grids.grid import Grid, words
 from ablations.launchers.launcher import launcher_of
 from ablations.results.folder import write_results
 from ablations.results.records import Record, record
@@ -48,9 +48,9 @@ DRAWN, SHARE = 8.0, 10
 long has passed."""
 
 
-def planned(request: Request) -> tuple[Plan, Looks | None]:
-    """The plan of a request, and its declarations where seeds are added by looks."""
-    grid, launcher = make(request), launcher_of(request)
+def planned(request: Request, grid: Grid) -> tuple[Plan, Looks | None]:
+    """The plan of a request's grid, and its declarations where seeds are added by looks."""
+    launcher = launcher_of(request)
     cells = plan_of_grid(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     declared = Looks.of(cells) if grid.looks is not None else None
     check_same_request(request.folder, cells)

@@ -11,6 +11,7 @@ import importlib
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 from ablations.engine.journal import journal_of
 from ablations.engine.workers import warm_up
@@ -21,13 +22,14 @@ from ablations.settings.request import Common
 
 
 def command(
-    arguments: list[str], help_text: Callable[[], str], parse: Callable[[list[str]], Common], module: str
+    arguments: list[str], help_text: Callable[[], str], parse: Callable[[list[str]], Common], make: str, module: str
 ) -> int:
     """The exit code of a command; 0 where nothing was to be run. InputError for a wrong word, and where a plan makes no
     sense.
 
-    The `module` is imported once the words are read. It plans the request (`planned`), and says what that would do
-    (`dry_run`) or does it (`carry_out`).
+    What the words ask for is made first (by the function at `make`), because that refuses choices which exclude each
+    other; the `module`, which imports all the rest, then plans it (`planned`), and says what that would do (`dry_run`)
+    or does it (`carry_out`).
     """
     if {"--help", "-h"} & set(arguments):
         print(help_text())
@@ -40,8 +42,9 @@ def command(
     if request.launcher == "local":
         # Beside the imports of this process, which take as long.
         warm_up()
+    made = resolve_name(make)(request)
     work = importlib.import_module(module)
-    planned = work.planned(request)
+    planned = work.planned(request, made)
     if request.dry_run:
         print(work.dry_run(planned, journal))
         return 0
@@ -52,7 +55,7 @@ def command(
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if a cell, or a metric that was asked for, failed; 2 for a wrong call; 130 if interrupted."""
-    return command(arguments, help_text, parse_run, "ablations.driver.execute")
+    return command(arguments, help_text, parse_run, "ablations.grids.grid:make", "ablations.driver.execute")
 
 
 def help_text() -> str:

@@ -17,7 +17,7 @@ from analysis.shell import exit_code
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if no trial finished, or trials or cells failed; 2 for a wrong call; 130 if interrupted."""
-    return command(arguments, help_text, parse, "ablations.search.search")
+    return command(arguments, help_text, parse, "ablations.search.study:make", "ablations.search.search")
 
 
 def parse(arguments: list[str]) -> SearchRequest:

@@ -24,7 +24,7 @@ from ablations.metrics.registry import facts, metric_of, names
 from ablations.results.csv_text import union
 from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.results.records import failure_of, own_metrics, record
-from ablations.search.study import FIXED, Study, make
+from ablations.search.study import FIXED, Study
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT
 from ablations.settings.making import refusal
@@ -80,10 +80,10 @@ def leading_to(ends: Sequence[Stage], stages: Sequence[Stage]) -> list[Stage]:
     return once(stage for end in ends for stage in needed_by(end, stages))
 
 
-def planned(request: SearchRequest) -> SearchPlan:
-    """The plan of a request; InputError where the default, which a search is compared with, makes no sense, or where
-    the folder holds something else."""
-    study, launcher = make(request), launcher_of(request)
+def planned(request: SearchRequest, study: Study) -> SearchPlan:
+    """The plan of a study; InputError where the default, which a search is compared with, makes no sense, or where the
+    folder holds something else."""
+    launcher = launcher_of(request)
     default = study.default_cell
     if reason := refusal(default):
         raise InputError(f"what all trials share makes no sense: {reason}")

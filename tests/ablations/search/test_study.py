@@ -110,7 +110,8 @@ def test_numbers_of_a_range_are_tried_at_four_digits_and_near_one_by_their_dista
 
 def test_the_identity_is_of_the_space_and_not_of_the_budget(tmp_path):
     def identity(*words):
-        return planned(parse_search(["study=schedule", *words, "device=cpu", f"results={tmp_path}"])).identity
+        request = parse_search(["study=schedule", *words, "device=cpu", f"results={tmp_path}"])
+        return planned(request, make(request)).identity
 
     same = identity()
     assert same == identity("trials=7") == identity("confirm=9")
