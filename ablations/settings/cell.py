@@ -95,6 +95,17 @@ class Cell:
         return self.network.pretrained and self.training.start == "seed"
 
     @property
+    def score_seed(self) -> int:
+        """The seed of what is drawn to score it: the evaluation's for all trainings, so that only these differ. Where
+        nothing is trained here each seed has its own, or all would be one score."""
+        return self.evaluation.seed + self.seed * self.untrained
+
+    @property
+    def untrained(self) -> bool:
+        """True where nothing of it is trained here."""
+        return self.imported or (self.horizon == 0 and self.space.pretrained)
+
+    @property
     def told_labels(self) -> bool:
         """True where its network is told labels; a chain of no steps has no network."""
         return self.conditioning.labelled and self.horizon > 0

@@ -100,7 +100,7 @@ class BoundStage(InPieces):
             return ended({f"nll/{name}": metrics[f"nll/{name}"], RUNG_SECONDS: metrics["cost/bound_seconds"]})
         if plan.estimates and isinstance(model, Diffusion):
             times = load_learner(cell, data, bench.journal, self.parts, device).timesteps
-            asked = {"draws": plan.estimates, "batch": cell.training.batch, "seed": plan.seed}
+            asked = {"draws": plan.estimates, "batch": cell.training.batch, "seed": cell.score_seed}
             metrics[f"bound_variance/{name}"] = estimate_variance(model, times, images, **asked)
         metrics |= self._further(model, images, bench)
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
@@ -141,8 +141,9 @@ class BoundStage(InPieces):
 
     def _continuous(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
-        plan = self.cell.evaluation
-        terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, batch=self.cell.network.at_once)
+        cell = self.cell
+        asked = {"draws": cell.evaluation.continuous, "seed": cell.score_seed, "batch": cell.network.at_once}
+        terms = continuous_bound(model, images, **asked)
         return self._kept("nll_continuous", terms, bench.folder)
 
     def _unlabelled(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
@@ -152,14 +153,14 @@ class BoundStage(InPieces):
     def _flow(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         assert isinstance(model, Diffusion), "only a chain has a probability flow"
         plan = self.cell.evaluation
-        asked = {"steps": plan.ode_steps, "probes": plan.ode, "seed": plan.seed}
+        asked = {"steps": plan.ode_steps, "probes": plan.ode, "seed": self.cell.score_seed}
         scored = flow_likelihood(model, images, **asked, progress=bench.progress)
         return self._kept("nll_ode", scored.total, bench.folder, probe_se=scored.probe_error)
 
     def _weighted(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         """The importance-weighted bound, and how loose the bound is, estimated from the same draws."""
         plan, compile = self.cell.evaluation, self.cell.training.compile
-        asked: dict[str, Any] = {"draws": plan.iwae, "seed": plan.seed, "steps": plan.horizon}
+        asked: dict[str, Any] = {"draws": plan.iwae, "seed": self.cell.score_seed, "steps": plan.horizon}
         with model.network_in("float32", compile) if isinstance(model, Diffusion) else nullcontext():
             scored = importance_weighted(model, images, **asked, progress=bench.progress)
         loose = self._kept("looseness", scored.looseness, bench.folder, draw_se=own_error(scored.loose_halves))
@@ -183,7 +184,7 @@ def bound_of(cell: Cell, model: Model, images: Tensor, **more: Any) -> Bound:
     """The bound as the cell's evaluation asks for it."""
     plan = cell.evaluation
     if isinstance(model, Vae):
-        return model.bound(images, seed=plan.seed)
+        return model.bound(images, seed=cell.score_seed)
     with model.network_in("float32", cell.training.compile):
         times = Stratification(plan.exact, plan.strata)
-        return bound(model, images, times, seed=plan.seed, steps=plan.horizon, batch=cell.network.at_once, **more)
+        return bound(model, images, times, seed=cell.score_seed, steps=plan.horizon, batch=cell.network.at_once, **more)

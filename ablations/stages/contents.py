@@ -39,7 +39,13 @@ def fit_of(cell: Cell, training: str) -> str | None:
         return None
     plan = cell.evaluation
     content: dict[str, Any] = {"stage": "fit", "training": training, "draws": plan.fit, "clip": plan.clip}
-    return content_hash(content | average_read(cell) | ({"terms": describe(cell.variance)} if spaced else {}))
+    content |= average_read(cell) | own_seed(cell)
+    return content_hash(content | ({"terms": describe(cell.variance)} if spaced else {}))
+
+
+def own_seed(cell: Cell) -> dict[str, int]:
+    """The part of an address for the seed, which is otherwise a training's: empty where there is one."""
+    return {"seed": cell.seed} if cell.untrained else {}
 
 
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
@@ -56,6 +62,7 @@ def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     )
     read = {key: value for key, value in description["evaluation"].items() if key not in unread}
     content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
+    content |= own_seed(cell)
     if cell.horizon == 0:
         return content | {"evaluation": {name: read[name] for name in ("seed", "iwae") if name in read}}
     return content | chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)
@@ -65,7 +72,7 @@ def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | N
     """Everything that drawing and judging so many sets reads; `parts` are those of `parts_read`."""
     description, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
-    content |= {"sets": sets, "extractor": extractor} | sets_asked(plan, split)
+    content |= {"sets": sets, "extractor": extractor} | sets_asked(plan, split) | own_seed(cell)
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}

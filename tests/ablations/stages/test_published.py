@@ -64,16 +64,25 @@ def test_what_is_said_otherwise_holds_and_is_told(folder):
 
 
 def test_seeds_and_variances_share_its_import_and_differ_in_what_reads_them(folder, tmp_path, few_digits):
+    """Seeds with equal draws would be copies of one score, and any difference between cells certain."""
     cells = [
         stages_of_cell(*SMALL, f"network.path={folder}", *words)
-        for words in ([], ["variance=beta_tilde"], ["first_seed=1"])
+        for words in (
+            [],
+            ["variance=beta_tilde"],
+            ["first_seed=1"],
+            ["variance=analytic"],
+            ["variance=analytic", "first_seed=1"],
+        )
     ]
     imports = {stage.id for stages in cells for stage in stages if stage.kind == "training"}
     assert len(imports) == 1
     results = [{stage.kind: results_of([stage], tmp_path)[stage.id] for stage in stages} for stages in cells]
     assert results[0]["training"].metrics["cost/parameters"] > 1000
     bounds = [result["bound"].metrics for result in results]
-    assert bounds[0] != bounds[1]
+    assert len({bound["nll/test"] for bound in bounds}) == len(cells)
+    kinds = [{stage.kind: stage.id for stage in stages} for stages in (cells[3], cells[4])]
+    assert all(kinds[0][kind] != kinds[1][kind] for kind in ("fit", "bound"))
     assert all(value == value for bound in bounds for value in bound.values())
 
 
