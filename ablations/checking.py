@@ -62,11 +62,12 @@ def check_extractor(architecture: Architecture) -> None:
     with torch.no_grad():
         whole, alone = module(images), module(images[:1])
     widths = {"features": module.width, "logits": module.classes}
-    for (what, width), value, one in zip(widths.items(), whole, alone, strict=True):
+    for (what, width), value, first in zip(widths.items(), whole, alone, strict=True):
         fits = value.dtype == torch.float32 and value.shape == (5, width)
         expect(f"{what} float32 {[5, width]}", fits, list(value.shape))
         expect(f"finite {what}", value.isfinite().all(), "others")
-        expect(f"{what} of each image alone", torch.allclose(value[:1], one, rtol=1e-4, atol=1e-4), "others in a batch")
+        same = torch.allclose(value[:1], first, rtol=1e-4, atol=1e-4)
+        expect(f"{what} of each image alone", same, "others in a batch")
 
 
 def check_metric(metric: Metric, data_set: DataSet) -> None:

@@ -43,9 +43,9 @@ def clean(given: dict[str, Any]) -> None:
                 # A command on another results folder may use this journal.
                 if free and not holder:
                     shutil.rmtree(folder)
-    told = f"{counted(len(spare), 'stage')} of {len(stages)}, {decimal(sum(spare.values()))}"
+    freeable = f"{counted(len(spare), 'stage')} of {len(stages)}, {decimal(sum(spare.values()))}"
     again = f": python -m ablations.clean results={results} yes=true frees them" if spare else ""
-    print(f"freed {told}" if free else f"{told}: named by no grid or search{again}")
+    print(f"freed {freeable}" if free else f"{freeable}: named by no grid or search{again}")
 
 
 def named_in(results: Path) -> set[str]:

@@ -169,7 +169,7 @@ def _standing(
     declared = {cell for pair in results.meta.declared for cell in pair}
     # Without looks, all seeds are those of one look.
     looks, stopped = (auto.looks, auto.stopped) if auto else ((len(results.meta.seeds),), {})
-    taken = Taken(
+    at_looks = Taken(
         looks,
         values,
         [stopped.get(cell, looks[0]) for cell in table.index],
@@ -177,7 +177,7 @@ def _standing(
         {n: int(seeds.isin(results.meta.seeds[:n]).sum()) for n in looks},
     )
     rule = metric.sign, metric.resolution
-    for i, rivals in zip(measured, beaten_by_looks(taken, *rule) if auto else beaten_by(values, *rule), strict=True):
+    for i, rivals in zip(measured, beaten_by_looks(at_looks, *rule) if auto else beaten_by(values, *rule), strict=True):
         beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
     apart = listed.loc[listed["verdict"].isin(TOLD_APART), ["a", "b", "verdict"]]
     for a, b, verdict in apart.itertuples(index=False):
@@ -185,5 +185,5 @@ def _standing(
         for i in measured:
             if same[i] == worse:
                 beaten[i] = (beaten[i] or frozenset()) | {j for j in measured if same[j] == better}
-    near = near_best(taken, metric.sign, metric.margin if metric.deciding else np.nan, metric.resolution)
+    near = near_best(at_looks, metric.sign, metric.margin if metric.deciding else np.nan, metric.resolution)
     return beaten, set(compress(measured, near))

@@ -211,8 +211,8 @@ def progress(folder: Path) -> dict[tuple[str, str], Progress]:
             states[pair].append(looked)
             if looked.open and all(measured[cell] for cell in pair):
                 open_pairs.add(pair)
-    told = {pair for pair, of in states.items() if any(one.settled for one in of)}
-    settled = {pair for pair in told if all(one.settled or one.open for one in states[pair])}
+    decided = {pair for pair, of in states.items() if any(state.settled for state in of)}
+    settled = {pair for pair in decided if all(state.settled or state.open for state in states[pair])}
     return {pair: "open" if pair in open_pairs else "settled" if pair in settled else "over" for pair in states}
 
 

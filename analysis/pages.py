@@ -57,9 +57,9 @@ def write_beside(given: str) -> str:
         raise InputError(f"grid={given} {what}: grid=A,B lays two grids side by side")
     folders = [folder_of({"grid": name, "runs": ""}) for name in names]
     grids = read(folders[0]), read(folders[1])
-    path, (told, table, notes) = RESULTS / f"{folders[0].name}-beside-{folders[1].name}.html", beside.found(grids)
-    write_text(path, beside.report(grids, told, table, notes))
-    return "\n\n".join("\n".join(lines) for lines in (*told, *_fitting(table), notes, [str(path)]))
+    path, (paragraphs, table, notes) = RESULTS / f"{folders[0].name}-beside-{folders[1].name}.html", beside.found(grids)
+    write_text(path, beside.report(grids, paragraphs, table, notes))
+    return "\n\n".join("\n".join(lines) for lines in (*paragraphs, *_fitting(table), notes, [str(path)]))
 
 
 MOST = 3

@@ -106,8 +106,8 @@ def without_password(uri: str) -> str:
 def reason_of(error: Exception, uri: str) -> str:
     """The line of a store's error that says what went wrong, without the secrets of its address and of any other."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
-    said = (lines or [type(error).__name__])[0].replace(uri, without_password(uri))
-    return re.sub(r"//[^/\s]*@", "//", said)
+    message = (lines or [type(error).__name__])[0].replace(uri, without_password(uri))
+    return re.sub(r"//[^/\s]*@", "//", message)
 
 
 def page(uri: str, experiment: str, view: str = "grid") -> str:

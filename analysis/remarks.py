@@ -38,8 +38,8 @@ def drawing(results: Results, metric: MetricInfo) -> tuple[float, int, int, int]
         if not declared or not {a, b} <= curves.keys():
             continue
         paired = scaled.loc[[a, b]].dropna(axis=1).columns.get_level_values("seed")
-        one, other = (curves[cell].reindex(columns=paired).to_numpy(dtype=np.float64) for cell in (a, b))
-        d = np.log(one / other) if metric.scale == "log" else one - other
+        ours, theirs = (curves[cell].reindex(columns=paired).to_numpy(dtype=np.float64) for cell in (a, b))
+        d = np.log(ours / theirs) if metric.scale == "log" else ours - theirs
         d = d[:, np.isfinite(d).all(0)]
         between = float(d.mean(0).var(ddof=1)) if min(d.shape) > 1 else 0.0
         if between > 0:
@@ -124,8 +124,8 @@ def go_on(analysis: Analysis) -> dict[str, str]:
         if len(own):
             best = {"cell": (metric.sign * own).idxmax(), "seed": meta.seeds[0], "results": results}
             commands["a picture of the best cell"] = changed("python -m ablations.sample", best)
-    found = results.name == COMMITTED or results.resolve() == Path("results").resolve()
-    where = f"grid={meta.name}" if found else f"runs={analysis.folder}"
+    findable = results.name == COMMITTED or results.resolve() == Path("results").resolve()
+    where = f"grid={meta.name}" if findable else f"runs={analysis.folder}"
     commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"
     return commands
 

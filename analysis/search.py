@@ -126,9 +126,9 @@ def optimism(search: Search, results: Results) -> pd.DataFrame:
         (mean, half), test = mean_interval(values), mean_interval(tested)
         gap, wider = of.sign * (searched - mean), math.sqrt(1 + len(values) / len(search.head.seeds))
         text = Rounding.of(of.decimals, [half]).measured
-        told = [text(searched, math.nan), text(mean, half), str(len(values)), text(gap, wider * half), text(*test)]
+        texts = [text(searched, math.nan), text(mean, half), str(len(values)), text(gap, wider * half), text(*test)]
         if not math.isnan(gap):
-            rows.append([f"{begun(winner.label)}, {of.label}", *told])
+            rows.append([f"{begun(winner.label)}, {of.label}", *texts])
     heads = ["Winner", "In the search", "At fresh seeds", "n", "Optimistic by", "On test data"]
     return pd.DataFrame(rows, columns=heads)
 

@@ -203,8 +203,8 @@ def beside_codes(analysis: Analysis, metric: MetricInfo) -> tuple[str, str]:
     """The two parts of a sentence on cells that are worse than a uniform code or a histogram, "" where none is: how
     many are worse than which code, and its value."""
     own = _measured(analysis, metric)
-    known = analysis.meta.baselines.get(metric.name, ())
-    codes = [code for code in known if code.label == UNIFORM or "histogram" in code.label]
+    baselines = analysis.meta.baselines.get(metric.name, ())
+    codes = [code for code in baselines if code.label == UNIFORM or "histogram" in code.label]
     worse = {code: int((metric.sign * (own["mean"] - code.value) < 0).sum()) for code in codes}
     every = [code for code in codes if worse[code] == len(own) > 0]
     unlearnt = [code for code in every if code.label == UNIFORM]

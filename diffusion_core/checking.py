@@ -163,9 +163,9 @@ def check(choice: Any) -> None:
         strided = axis == "spacing" and not choice.fitted
         sampler = choice if axis == "sampler" else Ddim(steps=10) if strided else Ancestral()
         first, again = (_run(choices, sampler, shape, around) for around in (1, 2))
-        for what, one, other in zip(("weights", "bounds", "samples"), first, again, strict=True):
-            expect(f"finite {what} after three steps of training", one.isfinite().all(), "others")
-            expect(f"{what} to follow from the seed alone", torch.equal(one, other), "others the second time")
+        for what, made, remade in zip(("weights", "bounds", "samples"), first, again, strict=True):
+            expect(f"finite {what} after three steps of training", made.isfinite().all(), "others")
+            expect(f"{what} to follow from the seed alone", torch.equal(made, remade), "others the second time")
         if axis == "parameterization":
             _step_and_noise(choice)
         elif axis in ("objective", "sampler") and choices.variance == Beta() and not choice.reads_variance:
@@ -185,9 +185,9 @@ def expect(what: str, holds: object, found: object) -> None:
 def _beside(choice: Any, axis: str) -> Choices:
     """The first choices, from usual to unusual, that this one goes with."""
     own, taught = {} if axis == "sampler" else {axis: choice}, ((Beta(), Simple()), (LearnedVariance(), Hybrid()))
-    for horizon, target, (variance, objective), told in product((30, 1000), (Epsilon(), V()), taught, ("t", "log_snr")):
+    for horizon, target, (variance, objective), time in product((30, 1000), (Epsilon(), V()), taught, ("t", "log_snr")):
         usual = {"parameterization": target, "variance": variance, "objective": objective, "network": Mlp(16, 1)}
-        choices = Choices(**{**usual, "horizon": horizon, "time_input": told, **own})
+        choices = Choices(**{**usual, "horizon": horizon, "time_input": time, **own})
         if refusal(choices) is None:
             return choices
     raise AssertionError(f"expected choices that it goes with, found none: {refusal(choices)}")
@@ -246,14 +246,14 @@ def _step_and_noise(target: Any) -> None:
 @torch.no_grad()
 def _variance_unread(choices: Choices, sampler: Any, axis: str) -> None:
     """`reads_variance` = False says what is so: results are then shared between cells of other variances."""
-    found = []
+    results = []
     for variance in (Beta(), BetaTilde()):
         learner = DiffusionLearner.of(replace(choices, variance=variance), Continuous(), SHAPES[0], CLASSES)
         x, t = torch.ones(choices.horizon, *SHAPES[0]), learner.diffusion.all_times[1:]
         samples = axis == "sampler"
-        found.append(sampler.sample(learner.diffusion, 5, seed=0) if samples else learner.losses(x, t, x)["network"])
+        results.append(sampler.sample(learner.diffusion, 5, seed=0) if samples else learner.losses(x, t, x)["network"])
     what = "samples" if axis == "sampler" else "losses"
-    expect(f"{what} that σ² does not change, as reads_variance=False says", torch.equal(*found), "others")
+    expect(f"{what} that σ² does not change, as reads_variance=False says", torch.equal(*results), "others")
 
 
 def _run(choices: Choices, sampler: Any, shape: tuple[int, ...], around: int) -> tuple[Tensor, ...]:

@@ -97,8 +97,8 @@ class Immiscible(Coupling):
     k: int = 4
 
     def __post_init__(self) -> None:
-        known = f"immiscible needs k from 2 to {MOST_DRAWS} (1 is coupling=independent)"
-        require(2 <= self.k <= MOST_DRAWS, f"{known}, got {self.k}")
+        needs = f"immiscible needs k from 2 to {MOST_DRAWS} (1 is coupling=independent)"
+        require(2 <= self.k <= MOST_DRAWS, f"{needs}, got {self.k}")
 
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
         drawn = torch.stack([draw(j) for j in range(self.k)])

@@ -162,10 +162,10 @@ class Diffusion(nn.Module):
 
     def denoised(self, x_t: Tensor, t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """(output, raw) of the denoiser at times t [B], with the labels of its rows."""
-        given = len(x_t) if self.labels is None else len(self.labels)
-        if given != len(x_t):
+        labelled = len(x_t) if self.labels is None else len(self.labels)
+        if labelled != len(x_t):
             raise ValueError(
-                f"labels of {given} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
+                f"labels of {labelled} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
             )
         return self.denoiser(x_t, t, step, self.labels)
 

@@ -58,10 +58,10 @@ class Step:
 
     def at(self, rows: Tensor) -> Step:
         """The steps of these rows, int64 [B], their coefficients looked up."""
-        found = Step(self.gamma_t[rows], self.gamma_s[rows], self.log_first[rows])
+        selected = Step(self.gamma_t[rows], self.gamma_s[rows], self.log_first[rows])
         names = [name for name, of in vars(Step).items() if isinstance(of, cached_property)]
-        vars(found).update({name: getattr(self, name)[rows] for name in names})
-        return found
+        vars(selected).update({name: getattr(self, name)[rows] for name in names})
+        return selected
 
     def signal(self, x: Tensor) -> Tensor:
         """√ᾱ_t x."""

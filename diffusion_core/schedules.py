@@ -88,8 +88,8 @@ class Linear(Schedule):
     younger = (*Schedule.younger, "root")
 
     def __post_init__(self) -> None:
-        given = f"beta_1={self.beta_1} and beta_T={self.beta_T}"
-        require(0 < self.beta_1 <= self.beta_T < 1, f"linear needs 0 < beta_1 <= beta_T < 1, got {given}")
+        betas = f"beta_1={self.beta_1} and beta_T={self.beta_T}"
+        require(0 < self.beta_1 <= self.beta_T < 1, f"linear needs 0 < beta_1 <= beta_T < 1, got {betas}")
         require(self.root >= 1, f"linear needs root >= 1, got root={self.root}")
 
     def build(self, horizon: int) -> GammaTable:
@@ -151,8 +151,8 @@ class Sigmoid(Capped):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = f"start={self.start}, end={self.end} and tau={self.tau}"
-        require(self.start < self.end and self.tau > 0, f"sigmoid needs start < end and tau > 0, got {given}")
+        ends = f"start={self.start}, end={self.end} and tau={self.tau}"
+        require(self.start < self.end and self.tau > 0, f"sigmoid needs start < end and tau > 0, got {ends}")
 
     def alpha_bar(self, u: Tensor) -> Tensor:
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)

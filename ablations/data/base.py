@@ -175,8 +175,8 @@ class Published(DataSet):
             if (asked := getattr(self, key)) > most:
                 name = choice_name(self)
                 raise InputError(f"{name} has {most} images for data.{key}, got {asked}: ask for {most} or fewer")
-        taken = training[: self.train_images], validation[: self.held_out_images], torch.arange(self.held_out_images)
-        chosen = list(zip(SPLITS, (train, train, test), taken, strict=True))
+        rows = training[: self.train_images], validation[: self.held_out_images], torch.arange(self.held_out_images)
+        chosen = list(zip(SPLITS, (train, train, test), rows, strict=True))
         images, labels = ({split: source[i][index] for split, source, index in chosen} for i in (0, 1))
         return images, labels
 

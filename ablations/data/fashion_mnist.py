@@ -77,14 +77,14 @@ class FashionMnist(Published):
         return "fashion-cnn" if self.levels == 256 else None
 
     def described(self) -> Data:
-        known = DIGESTS.get((self.size, self.train_images, self.held_out_images, self.levels))
-        if known is None or self._folder() is not None:
+        digests = DIGESTS.get((self.size, self.train_images, self.held_out_images, self.levels))
+        if digests is None or self._folder() is not None:
             return self.load()
         counts = (self.train_images, self.held_out_images, self.held_out_images)
         shells = [torch.empty(n, 1, self.size, self.size, dtype=torch.uint8, device="meta") for n in counts]
         data = Data(dict(zip(SPLITS, shells, strict=True)), {}, GreyLevels(self.levels))
         # Where `cached_property` keeps what is worked out.
-        vars(data).update(digest=known[0], labels_digest=known[1], classes=CLASSES, unlabelled=None)
+        vars(data).update(digest=digests[0], labels_digest=digests[1], classes=CLASSES, unlabelled=None)
         return data
 
     def read(self) -> Data:

@@ -116,8 +116,8 @@ class Pictures(DataSet):
                     parts[split].append((key, picture.label, square(picture.content, self.size, self.mode)))
             except Exception as error:
                 # A damaged file fails in any way; Pillow names the object that it reads from.
-                said = re.sub(" <.*?>|\n", "", str(error)) or type(error).__name__
-                unreadable.append(f"{picture.name} ({said})")
+                reason = re.sub(" <.*?>|\n", "", str(error)) or type(error).__name__
+                unreadable.append(f"{picture.name} ({reason})")
         if unreadable:
             first = ", ".join(unreadable[:NAMED])
             raise InputError(f"{choice_name(self)}: {len(unreadable)} cannot be read: mend or take away {first} …")
@@ -185,16 +185,16 @@ class Folder(Pictures):
     where: ClassVar[tuple[str, ...]] = ("root", "mirrors")
 
     def place(self) -> tuple[Path, list[Path]]:
-        root, found = Path(self.root).expanduser(), list[Path]()
+        root, pictures = Path(self.root).expanduser(), list[Path]()
         if not self.root or not root.is_dir():
             raise InputError(f"folder: data.root={self.root} is no folder: name the one that holds your images")
         for place, folders, names in os.walk(root, onerror=_refuse):
             folders[:] = [name for name in folders if not name.startswith(".")]
             paths = [Path(place, name) for name in names if not name.startswith(".")]
-            found += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
-        if not found:
+            pictures += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+        if not pictures:
             raise InputError(f"folder: there are no images below data.root={root} ({', '.join(SUFFIXES)})")
-        return root, sorted(found)
+        return root, sorted(pictures)
 
     def decode(self) -> Data:
         root, files = self.place()

@@ -57,7 +57,7 @@ def write_folder(given: dict[str, Any]) -> Path:
     if row["status"] != "finished":
         raise InputError(f"{who} is {row['status']} ({row.get('reason', '')}): take a finished one")
     try:
-        said, config = words_of(cell), network_config(cell)
+        words, config = words_of(cell), network_config(cell)
     except ValueError as error:
         raise InputError(f"{who} is more than diffusers can say: {error}") from error
     model = trained(cell, row, journal_of(results, given["journal"]), torch.device("cpu"))
@@ -66,23 +66,23 @@ def write_folder(given: dict[str, Any]) -> Path:
     text = card(folder, row, cell, read(next(filter(holds_results, places))))
 
     def write(place: Path) -> None:
-        write_pipeline(place, cell, model, said, config)
+        write_pipeline(place, cell, model, words, config)
         write_text(place / "README.md", text)
 
     make_folder(folder, write)
     return folder
 
 
-def write_pipeline(place: Path, cell: Cell, model: Diffusion, said: dict[str, str], config: dict[str, Any]) -> None:
+def write_pipeline(place: Path, cell: Cell, model: Diffusion, words: dict[str, str], config: dict[str, Any]) -> None:
     """Write all that diffusers reads of a cell's model."""
     times = torch.arange(1, cell.horizon + 1)
     with torch.no_grad():
         step = model.chain().step(times)
         time = model.denoiser.time(times, step.gamma_t).float()
     index = {"_class_name": "DDPMPipeline"}
-    parts = {"unet": ["diffusers", said["network"]], "scheduler": ["diffusers", said["sampler"]]}
+    parts = {"unet": ["diffusers", words["network"]], "scheduler": ["diffusers", words["sampler"]]}
     write_json(place / "model_index.json", index | parts)
-    write_json(place / "scheduler" / "scheduler_config.json", scheduler_config(cell, said, step.beta.tolist(), model))
+    write_json(place / "scheduler" / "scheduler_config.json", scheduler_config(cell, words, step.beta.tolist(), model))
     write_json(place / "unet" / "config.json", config)
     assert isinstance(cell.network, UNet), "its name was looked up"
     weights = tensors_of(cell.network, model.network, time)
@@ -98,11 +98,11 @@ def network_config(cell: Cell) -> dict[str, Any]:
 
 def words_of(cell: Cell) -> dict[str, str]:
     """An axis → what diffusers calls the cell's choice; ValueError for the first one that it has no word for."""
-    said = {}
-    for axis, known in WORDS.items():
+    words = {}
+    for axis, theirs in WORDS.items():
         name = choice_name(getattr(cell, axis))
-        require(name in known, f"it has {axis}={name}: take one with {axis}={listed([*known], 'or')}")
-        said[axis] = known[name]
+        require(name in theirs, f"it has {axis}={name}: take one with {axis}={listed([*theirs], 'or')}")
+        words[axis] = theirs[name]
     asked = {
         cell.guidance.asked: cell.guidance.guides,
         "conditioning.self_conditioning=true": cell.conditioning.self_conditioning,
@@ -112,19 +112,19 @@ def words_of(cell: Cell) -> dict[str, str]:
     }
     for word, holds in asked.items():
         require(not holds, f"it has {word}: take one without")
-    return said
+    return words
 
 
-def scheduler_config(cell: Cell, said: dict[str, str], betas: list[float], model: Diffusion) -> dict[str, Any]:
+def scheduler_config(cell: Cell, words: dict[str, str], betas: list[float], model: Diffusion) -> dict[str, Any]:
     """The config of a `DDPMScheduler`, beside which our own name of the schedule is kept, for `network=published`."""
     return {
-        "_class_name": said["sampler"],
+        "_class_name": words["sampler"],
         "num_train_timesteps": cell.horizon,
         "trained_betas": betas,
-        "prediction_type": said["parameterization"],
-        "variance_type": said["variance"],
+        "prediction_type": words["parameterization"],
+        "variance_type": words["variance"],
         "clip_sample": cell.evaluation.clip,
-        "timestep_spacing": said["spacing"],
+        "timestep_spacing": words["spacing"],
         KEPT: {"of": digest_of_betas(betas), "settings": schedule_settings(cell, model)},
     }
 

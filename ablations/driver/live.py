@@ -40,7 +40,7 @@ def curves_of(item: Run, journal: Journal) -> Curves:
     left out."""
     curves: Curves = {}
     trainings = (stage for stage in item.stages if isinstance(stage, TrainingStage) and stage.kind == "training")
-    segments = sorted((one for one in trainings if one.on_the_way or not one.rung), key=lambda one: -one.until)
+    segments = sorted((part for part in trainings if part.on_the_way or not part.rung), key=lambda part: -part.until)
     histories = (read_history(journal.folder(segment.id)) for segment in segments)
     for report in next(filter(None, histories), []):
         for name in (name for name in report if name.startswith(OVER_STEPS) and math.isfinite(report[name])):

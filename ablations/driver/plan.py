@@ -77,14 +77,14 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
     """The conditions of these cells; InputError where they mix data sets or extractors, or ask for something that
     cannot be read."""
     plans = [cell.evaluation for cell in cells]
-    for shared, one, key in (
+    for shared, says, key in (
         ({cell.data for cell in cells}, "compares cells on one data set", "data"),
         ({plan.weights for plan in plans}, "judges all samples by one extractor", "evaluation.weights"),
         ({plan.n for plan in plans}, "judges all samples by sets of one size", "evaluation.n"),
         ({plan.reference for plan in plans}, "has one reference", "evaluation.reference"),
     ):
         if len(shared) > 1:
-            raise InputError(f"a grid {one}: run it once per {key}=… with a name=… each")
+            raise InputError(f"a grid {says}: run it once per {key}=… with a name=… each")
     check(cells)
     data = cells[0].data.load()
     try:
@@ -208,8 +208,8 @@ class Looks:
                 # What a results folder of this look would hold.
                 head = part.head(None, looks_of(part))
                 write_frames(Path(place), head, [record(item, journal) for item in part.runs], journal)
-                found = progress(Path(place))
-            now = {pair: "over" if found[pair] == "open" and pair not in left else found[pair] for pair in self.pairs}
+                stood = progress(Path(place))
+            now = {pair: "over" if stood[pair] == "open" and pair not in left else stood[pair] for pair in self.pairs}
             left = [pair for pair in self.pairs if now[pair] == "open"]
             going = list(dict.fromkeys(cell for pair in left for cell in pair))
             print(self.described(n, more, Counter(now.values()), going), flush=True)

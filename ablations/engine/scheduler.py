@@ -46,8 +46,8 @@ class Scheduler(Generic[S]):
                 self.finished.pop(stage.id, None)
                 self.waiting[stage.id] = stage
                 self.ranks[stage.id] = (self.calls, -len(stage.needs))
-        known = self.waiting.keys() | self.running.keys() | self.finished.keys()
-        for need in {need for stage in stages for need in stage.needs} - known:
+        scheduled = self.waiting.keys() | self.running.keys() | self.finished.keys()
+        for need in {need for stage in stages for need in stage.needs} - scheduled:
             result = self.journal.result(need)
             self.finished[need] = result is not None and result.status == "finished"
 
@@ -102,10 +102,10 @@ class Scheduler(Generic[S]):
     def _end(self, stage: S, status: str) -> Event[S]:
         """The event that the end of a run, or of a try, here comes to."""
         if status == ELSEWHERE:
-            said = stage.id in self.elsewhere
+            announced = stage.id in self.elsewhere
             self.elsewhere[stage.id] = time.monotonic() + ELSEWHERE_SECONDS
             self.waiting[stage.id] = stage
-            return Event("progress" if said else "elsewhere", stage, self.journal.progress(stage.id))
+            return Event("progress" if announced else "elsewhere", stage, self.journal.progress(stage.id))
         if status == DIED and self.ranks[stage.id][0] != AGAIN:
             self.ranks[stage.id] = (AGAIN, 0)
             self.waiting[stage.id] = stage

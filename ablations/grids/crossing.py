@@ -80,8 +80,8 @@ def crossed(
 
 def _among(names: dict[str, str], file: GridFile) -> bool:
     """True where the file lists no cells, or this one, or where some level is not the file's."""
-    known = all(names[axis.name] in {level.name for level in axis.levels} for axis in file.axes)
-    return not file.cells or not known or [names[axis.name] for axis in file.axes] in file.cells
+    of_file = all(names[axis.name] in {level.name for level in axis.levels} for axis in file.axes)
+    return not file.cells or not of_file or [names[axis.name] for axis in file.axes] in file.cells
 
 
 def _takes(key: str, layers: list[Layer], varied: Mapping[str, set[str]]) -> bool:

@@ -183,9 +183,9 @@ def _check_names(where: str, file: GridFile) -> None:
     metrics = [*(claim.metric for claim in file.expects), *file.relevant, *file.scale]
     columns = [column.name for column in MEASURED]
     named = [("metric", name, directed()) for name in metrics] + [("column", name, columns) for name in file.columns]
-    for kind, name, known in [*named, ("layout", file.layout, LAYOUTS)]:
-        if name not in known:
-            raise unknown(f"{kind} of {where}", name, known)
+    for kind, name, allowed in [*named, ("layout", file.layout, LAYOUTS)]:
+        if name not in allowed:
+            raise unknown(f"{kind} of {where}", name, allowed)
 
 
 def _contradictions(file: GridFile) -> dict[str, bool]:

@@ -94,9 +94,9 @@ def make(request: Request) -> Grid:
     }
     every = list(range(request.first_seed, request.first_seed + count))
     notes = (*not_compared, *not_tested)
-    given = fixed | common
-    if given.get("network") == "published":
-        notes = (*overridden(str(given.get("network.path", "")), given, varied), *notes)
+    settings = fixed | common
+    if settings.get("network") == "published":
+        notes = (*overridden(str(settings.get("network.path", "")), settings, varied), *notes)
     return Grid(request.title, file.model_copy(update=update), points, every, looks, notes)
 
 
@@ -178,13 +178,13 @@ def terms_footnote(terms: list[str]) -> list[str]:
 
 def compared(file: GridFile, crossings: list[dict[str, str]]) -> tuple[list[PrimarySpec], list[str]]:
     """The declared comparisons for which some cells were asked for, and a footnote on those whose cells were not."""
-    found = [
+    possible = [
         [all(any(side.items() <= cell.items() for cell in crossings) for side in both) for both in file.sides([pair])]
         for pair in file.primary
     ]
-    lost, every = sum(each.count(False) for each in found), sum(map(len, found))
+    lost, every = sum(each.count(False) for each in possible), sum(map(len, possible))
     note = f"Declared, and not compared, since their cells were not asked for: {lost} of {every}."
-    kept = [pair for pair, each in zip(file.primary, found, strict=True) if any(each)]
+    kept = [pair for pair, each in zip(file.primary, possible, strict=True) if any(each)]
     return kept, [note] if lost else []
 
 

@@ -124,8 +124,8 @@ def declared(before: dict[str, Any] | None, now: dict[str, Any]) -> list[dict[st
 
 def _said_in(head: dict[str, Any]) -> dict[str, Any]:
     """The part of a grid.json that is a declaration, as JSON has it."""
-    said: dict[str, Any] = json.loads(json.dumps({key: head.get(key, nothing) for key, nothing in SAID.items()}))
-    return said
+    request: dict[str, Any] = json.loads(json.dumps({key: head.get(key, nothing) for key, nothing in SAID.items()}))
+    return request
 
 
 def autoencoders_in(records: Iterable[Record], kind: str) -> dict[str, Stage]:

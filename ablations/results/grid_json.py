@@ -56,7 +56,7 @@ def metrics_of(file: GridFile, runs: list[Run], n: int) -> list[MetricInfo]:
     tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in runs) else []
     shown += [column_of(name, extractor) for name in dict.fromkeys([*tuned, *file.columns])]
     # A grid's file may declare a scale.
-    return [replace(one, scale=file.scale.get(one.kind, one.scale)) if one.sign else one for one in shown]
+    return [replace(it, scale=file.scale.get(it.kind, it.scale)) if it.sign else it for it in shown]
 
 
 def head_of(
@@ -71,9 +71,9 @@ def head_of(
     judged = any(item.cell.evaluation.quality for item in runs)
     metrics = metrics_of(file, runs, n * sets if judged else 0)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
-    known = floor.metrics if floor else {}
+    scores = floor.metrics if floor else {}
     warned = [*bins_of(data, runs), *(cautions(extractor, n) if extractor and judged else [])]
-    if judged and floor and not known:
+    if judged and floor and not scores:
         warned.append(f"No floor is shown: no held-out split has n = {n}, and what fewer score is another value.")
     return {
         "name": name,
@@ -94,7 +94,7 @@ def head_of(
         "primary": [asdict(pair.meant) for pair in file.primary],
         "relevant": file.relevant,
         "metrics": [metric.shown(counts=n * sets) for metric in metrics],
-        "floors": {name: {"label": f"held-out {kind}, n = {n}", "value": value} for name, value in known.items()},
+        "floors": {name: {"label": f"held-out {kind}, n = {n}", "value": value} for name, value in scores.items()},
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
         "decoder": decoder(data, runs),
         "extractor": extractor,

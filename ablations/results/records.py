@@ -86,8 +86,8 @@ def record(run: Run, journal: Journal) -> Record:
 def failure_of(stage: Stage, stages: Sequence[Stage], journal: Journal) -> Failure:
     """The reason why a stage has no result: the first failure among the stages that lead to it, itself last; else among
     those that follow, one of which may have found it damaged."""
-    lacking = (one for one in (*needed_by(stage, stages), *stages) if journal.result(one.id) is None)
-    failures = (failure for one in lacking if (failure := journal.failure(one.id)) is not None)
+    lacking = (needed for needed in (*needed_by(stage, stages), *stages) if journal.result(needed.id) is None)
+    failures = (failure for needed in lacking if (failure := journal.failure(needed.id)) is not None)
     return next(failures, Failure("stopped", NOT_RUN))
 
 
@@ -106,8 +106,8 @@ def finished(run: Run, done: Results, journal: Journal) -> Record:
             metrics, curves = metrics | result.metrics, curves | result.curves
         elif seconds := result.metrics.get(RUNG_SECONDS):
             metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + seconds
-    told = ((stage.fills or stage.doing, why.message) for stage, why in lost if why.kind != "stopped")
-    unmeasured = tuple(f"{what} was not measured: {message}" for what, message in told)
+    reasons = ((stage.fills or stage.doing, why.message) for stage, why in lost if why.kind != "stopped")
+    unmeasured = tuple(f"{what} was not measured: {message}" for what, message in reasons)
     metadata = metadata_of([*done, *more], run.digest, unmeasured)
     return Record(run, "finished", "", metrics, curves, metadata, unmeasured)
 
@@ -144,9 +144,9 @@ def metadata_of(done: Results, digest: str, remarks: Sequence[str] = ()) -> dict
         return {}
     heard = [result.metadata for stage, result in done if not (stage.trains and stage.optional)]
     codes, times = ([result.metadata.get(name, "") for _, result in done] for name in ("code", FINISHED_AT))
-    return {name: text for one in heard for name, text in one.items()} | {
-        "notes": "\n".join(once([line for one in heard for line in one.get("notes", "").splitlines()] + [*remarks])),
-        MACHINE: SEVERAL.join(once(kind for one in heard for kind in one.get(MACHINE, "").split(SEVERAL))),
+    return {name: text for own in heard for name, text in own.items()} | {
+        "notes": "\n".join(once([line for own in heard for line in own.get("notes", "").splitlines()] + [*remarks])),
+        MACHINE: SEVERAL.join(once(kind for own in heard for kind in own.get(MACHINE, "").split(SEVERAL))),
         "code": SEVERAL.join(once(code or "unknown" for code in codes)) if any(codes) else "",
         "numerics": str(NUMERICS),
         "data_digest": digest,

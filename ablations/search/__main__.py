@@ -24,11 +24,11 @@ def parse(arguments: list[str]) -> SearchRequest:
     """The request of these words; InputError at one that is wrong, at an objective that is none by the metrics'
     source, which takes no seconds to read, or where nothing is searched."""
     request = parse_search(arguments)
-    known = {metric.kind for metric in MEASURED if metric.sign and not metric.reads_held_out}
-    known |= {name for name, text in written_metrics().items() if not re.search('"none"|pools=|reads_', text)}
-    known |= unnamed("metric").keys()
-    for objective in set(request.objective or ()) - known:
-        raise unknown("study.objective", objective, known, ["nll"] * (objective == "loss"))
+    objectives = {metric.kind for metric in MEASURED if metric.sign and not metric.reads_held_out}
+    objectives |= {name for name, text in written_metrics().items() if not re.search('"none"|pools=|reads_', text)}
+    objectives |= unnamed("metric").keys()
+    for objective in set(request.objective or ()) - objectives:
+        raise unknown("study.objective", objective, objectives, ["nll"] * (objective == "loss"))
     if not request.study and not request.ranges and all(len(values) == 1 for values in request.settings.values()):
         raise InputError(NOTHING)
     return request

@@ -185,8 +185,8 @@ def dry_run(plan: SearchPlan, _: Journal) -> str:
     lines = [f"  {key:24} {it}; the default is {said(default.get(key))}" for key, it in study.parameters.items()]
     here, runs = plan.here, plan.runs(default)[0]
     stages = once(stage for run in runs for stage in run.stages)
-    one = estimated(runs, stages, here.devices[:1], here.launcher.together)
-    seconds = COMMAND + file.trials * (one - COMMAND) / workers
+    seconds_alone = estimated(runs, stages, here.devices[:1], here.launcher.together)
+    seconds = COMMAND + file.trials * (seconds_alone - COMMAND) / workers
     how = f"{counted(file.trials, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
     time = f"about {minutes(seconds)} on {counted(workers, 'worker')}, if none is pruned"
     return "\n".join([f"{study.name}: {file.question}", *lines, f"{how}: {time}"])
@@ -223,9 +223,9 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
 def confirm(search: Search, tracker: Tracker) -> int:
     """Run the winners and the default anew, and print the outcome; the exit code. The confirmation of earlier winners
     gives its place to theirs; its stages are kept."""
-    plan, journal, found, entry = search.plan, search.journal, search.optimizer.winners(), search.entry()
-    found = [one for one in found if plan.study.cell(one[2].params, plan.study.seeds[0]) != plan.study.default_cell]
-    if not found:
+    plan, journal, winners, entry = search.plan, search.journal, search.optimizer.winners(), search.entry()
+    winners = [it for it in winners if plan.study.cell(it[2].params, plan.study.seeds[0]) != plan.study.default_cell]
+    if not winners:
         show(search.folder, search.tracker)
         return 0 if search.optimizer.winners() else 1
     pages.write_pages(search.folder)
@@ -236,11 +236,11 @@ def confirm(search: Search, tracker: Tracker) -> int:
         *plan.study.footnotes,
         f"The search before it took {minutes(entry['seconds'])} of work, for {trials}.",
     ]
-    store, numbers = search.optimizer.kept, [trial.number for _, _, trial in found]
+    store, numbers = search.optimizer.kept, [trial.number for _, _, trial in winners]
     store.set_user_attr("confirmed", first := store.user_attrs.get("confirmed", numbers))
     if first != numbers:
         notes.append("Exploratory: the search was continued after a look at test data, with an earlier winner.")
-    cells = plan_of_grid(confirmation(plan, found, notes), plan.here.launcher, plan.here.devices)
+    cells = plan_of_grid(confirmation(plan, winners, notes), plan.here.launcher, plan.here.devices)
     folder, ids = search.folder.with_name(cells.grid.name), {item.cell_id for item in cells.runs}
     with results_lock(folder):
         there = read_grid_json(folder) or {}

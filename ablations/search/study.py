@@ -182,17 +182,17 @@ def _asked(request: SearchRequest) -> tuple[StudyFile, dict[str, Any]]:
     if request.study:
         file = _valid(grammar.load("study", request.study), f"{choice_file('study', request.study)}: ")
     space = {key: spec.model_dump() for key, spec in file.parameters.items()}
-    one = {key: values[0] for key, values in request.settings.items() if len(values) == 1}
-    several = {key: {"choices": values} for key, values in request.settings.items() if key not in one}
-    for key, given in [*several.items(), *((key, vars(it)) for key, it in request.ranges.items())]:
+    fixed = {key: values[0] for key, values in request.settings.items() if len(values) == 1}
+    several = {key: {"choices": values} for key, values in request.settings.items() if key not in fixed}
+    for key, bounds in [*several.items(), *((key, vars(it)) for key, it in request.ranges.items())]:
         before = space.get(key, {})
-        log = before.get("log") and given.get("low", 0) > 0
-        space[key] = given | {"label": before.get("label", "")} | ({"log": True} if log else {})
+        log = before.get("log") and bounds.get("low", 0) > 0
+        space[key] = bounds | {"label": before.get("label", "")} | ({"log": True} if log else {})
     words = {name: value for name in StudyFile.model_fields if (value := getattr(request, name, None)) is not None}
-    searched = {key: spec for key, spec in space.items() if key not in one}
+    searched = {key: spec for key, spec in space.items() if key not in fixed}
     question = file.question or f"Which values of {' and '.join(searched)} are best?"
     asked = _valid({**file.model_dump(), **words, "parameters": searched, "question": question}, "study.")
-    return asked, {key: value for key, value in {**file.set, **one}.items() if key not in searched}
+    return asked, {key: value for key, value in {**file.set, **fixed}.items() if key not in searched}
 
 
 def _valid(fields: dict[str, Any], place: str) -> StudyFile:
@@ -226,9 +226,9 @@ def _possible(key: str, file: StudyFile, fixed: dict[str, Any], *, asked: bool) 
         return True
     options = file.parameters[group].choices if group in file.parameters else [fixed.get(group, AXES[group])]
     having = {name for option in options for name in fields_of(group, str(option))}
-    known, what = (having, "/".join(map(str, options))) if asked else (all_fields(group), "any")
-    if field not in known:
-        raise no_such(f"field of {group}={what}", field, known)
+    allowed, what = (having, "/".join(map(str, options))) if asked else (all_fields(group), "any")
+    if field not in allowed:
+        raise no_such(f"field of {group}={what}", field, allowed)
     return field in having
 
 

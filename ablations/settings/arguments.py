@@ -158,10 +158,10 @@ def _check_setting(
             checked(base_of(axis), {field: value}, axis)
         elif field and axis in AT_ONCE:
             checked(_types(base_of(axis))[field], value, key)
-            known = written_metrics() | unnamed("metric")
+            metrics = written_metrics() | unnamed("metric")
             for name in value if key == "evaluation.metrics" else ():
-                if name not in known:
-                    raise unknown("metric of samples", name, known)
+                if name not in metrics:
+                    raise unknown("metric of samples", name, metrics)
         elif key in AXES and str(value) not in axes.get(key, ()):
             grammar.load(key, str(value))
 

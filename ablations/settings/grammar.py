@@ -101,11 +101,11 @@ _own = [Path(DEFAULT)]
 def files(group: str) -> dict[str, list[Path]]:
     """The choices of a group with their files: one file, or several where a name is given twice. A file in a subfolder
     is named with it, saved/mine."""
-    found: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
     for place in {place.resolve(): place for place in (SHIPPED, *config_folders(), *_own)}.values():
         for path in (place / group).rglob("*.yaml"):
-            found.setdefault(path.relative_to(place / group).with_suffix("").as_posix(), []).append(path)
-    return {name: found[name] for name in sorted(found, key=lambda name: ("/" in name, name))}
+            by_name.setdefault(path.relative_to(place / group).with_suffix("").as_posix(), []).append(path)
+    return {name: by_name[name] for name in sorted(by_name, key=lambda name: ("/" in name, name))}
 
 
 def choice_file(group: str, name: str) -> str:
@@ -156,14 +156,14 @@ def no_such(kind: str, given: str, allowed: Iterable[str], more: Iterable[str] =
     are not listed, or the choice of another group."""
     names = list(allowed)
     first, _, last = given.rpartition(".")
-    known = MEANT.get(last) or MEANT.get(first) or nearest(given, [*names, *more])
+    nearby = MEANT.get(last) or MEANT.get(first) or nearest(given, [*names, *more])
     elsewhere = [f"{group.name}={given}" for group in sorted(SHIPPED.iterdir()) if given in files(group.name)]
-    return unknown(kind, given, names, known or elsewhere)
+    return unknown(kind, given, names, nearby or elsewhere)
 
 
 def texts(words: Iterable[str]) -> dict[str, str]:
     """The text of each key; InputError for a word that is not key=value, or a key that is given twice."""
-    found: dict[str, str] = {}
+    text_of: dict[str, str] = {}
     for word in words:
         if word in ("-m", "--multirun"):
             raise InputError(f"{word!r}: leave it out: values with commas between them make a grid")
@@ -172,12 +172,12 @@ def texts(words: Iterable[str]) -> dict[str, str]:
         if not equals or re.fullmatch(r"\w[\w.]*", key) is None:
             axis = key.partition("axis:")[2]
             raise InputError(f"{word!r} is not key=value: {f'write {axis}={text}' if axis else 'see --help'}")
-        if key in found:
+        if key in text_of:
             raise InputError(f"{key} is given twice: give it once, with commas for several values")
         if not text.strip():
             raise InputError(f"{key}= has no value")
-        found[key] = text.strip()
-    return found
+        text_of[key] = text.strip()
+    return text_of
 
 
 _FORM = re.compile(r"(tag\(log,\s*)?interval\(([^()]*)\)(?(1)\))")
@@ -195,9 +195,9 @@ def values(key: str, text: str) -> list[Any] | Range:
             raise InputError(f"there are {FORMS}")
         if text.endswith(","):
             raise InputError("it ends with a comma: values have commas between them, and no space")
-        found: list[Any] = read_yaml(f"[{text}]")
+        read: list[Any] = read_yaml(f"[{text}]")
     except InputError as error:
         raise InputError(f"{key}={text} cannot be read: {error}") from error
-    if endless := [value for value in found if isinstance(value, float) and not math.isfinite(value)]:
+    if endless := [value for value in read if isinstance(value, float) and not math.isfinite(value)]:
         raise InputError(f"{key}={text}: {endless[0]} is not a number that anything can be set to")
-    return found
+    return read

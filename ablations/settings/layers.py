@@ -46,14 +46,14 @@ def merged(layers: list[Layer]) -> Layer:
     """The settings that these layers give a cell: every axis and plain field, and the fields of choices that are
     set."""
     settings: Layer = {**AXES, **PLAIN}
-    given = fields_in(layers)
+    given_keys = fields_in(layers)
     for i, layer in enumerate(layers):
         # A choice that a later layer replaces suggests nothing.
         last = [axis for axis in AXES if axis in layer and not any(axis in later for later in layers[i + 1 :])]
         suggested = [(axis, *entry) for axis in last for entry in suggestions(axis, str(layer[axis]), layers).items()]
         # A choice takes fields with it that were set before: those that it suggests for itself come after it.
         own, others = (
-            {key: value for axis, key, value in suggested if key.startswith(f"{axis}.") == of and key not in given}
+            {key: value for axis, key, value in suggested if key.startswith(f"{axis}.") == of and key not in given_keys}
             for of in (True, False)
         )
         chosen, rest = ({key: value for key, value in layer.items() if (key in AXES) == of} for of in (True, False))

@@ -33,16 +33,16 @@ from diffusion_core.refusing import choice_name
 
 def make_cell(layers: list[Layer], seed: int) -> Cell:
     """The cell of these layers of settings, later ones over earlier ones."""
-    settings, given = merged(layers), fields_in(layers)
+    settings, given_keys = merged(layers), fields_in(layers)
     choices: dict[str, Any] = {axis: build(axis, values_of(axis, settings)) for axis in AXES}
     cell = Cell(**choices, **{key: plain_value(key, settings[key]) for key in PLAIN}, seed=seed)
     training, evaluation = cell.training, cell.evaluation
-    if "training.snapshots" not in given:
+    if "training.snapshots" not in given_keys:
         # An average is reconstructed from them.
         training = replace(training, snapshots=training.snapshots or cell.average.snapshots)
     if evaluation.reference == against_test(cell.data.extractor):
         evaluation = replace(evaluation, reference=None)
-    if "evaluation.continuous" not in given and continuous_refusal(cell):
+    if "evaluation.continuous" not in given_keys and continuous_refusal(cell):
         # An objective suggested it.
         evaluation = replace(evaluation, continuous=0)
     guidance = cell.guidance if cell.guidance.guides else Guidance()

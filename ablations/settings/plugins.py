@@ -66,23 +66,23 @@ def written_fields(axis: str) -> dict[str, dict[str, str]]:
     files = SHIPPED.parents[1].joinpath(*place).glob("*.py")
     bodies = [part for path in files for part in ast.parse(path.read_text("utf-8")).body]
     classes = [part for part in bodies if isinstance(part, ast.ClassDef)]
-    found = dict[str, dict[str, str]]()
+    fields_of = dict[str, dict[str, str]]()
     todo = [(base, dict[str, str]()) for base in classes if base.name == root]
     while todo:
         cls, inherited = todo.pop()
         parts = [part for part in cls.body if isinstance(part, ast.AnnAssign) and cls.decorator_list]
         own = {ast.unparse(part.target): ast.unparse(part.annotation) for part in parts}
         fields = inherited | {field: kind for field, kind in own.items() if not kind.startswith("ClassVar")}
-        found[snake(cls.name if cls.name == root else cls.name.removesuffix(root))] = fields
+        fields_of[snake(cls.name if cls.name == root else cls.name.removesuffix(root))] = fields
         todo += [(below, fields) for below in classes if cls.name in map(ast.unparse, below.bases)]
-    return found
+    return fields_of
 
 
 def written_metrics() -> dict[str, str]:
     """The metrics of samples that ship, each name with the text of its class."""
     sources = (path.read_text("utf-8") for path in SHIPPED.parent.glob("metrics/*.py"))
-    found = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)(.*?)^(?=\S|\Z)", "\n".join(sources), re.M | re.S)
-    return {snake(name): text for name, text in found}
+    classes = re.findall(r"^class (\w+?)(?:Metric)?\((?:Metric|Fid)\)(.*?)^(?=\S|\Z)", "\n".join(sources), re.M | re.S)
+    return {snake(name): text for name, text in classes}
 
 
 @cache
@@ -91,14 +91,14 @@ def shipped(axis: str) -> dict[str, type]:
     package = importlib.import_module(base_of(axis).__module__.rpartition(".")[0])
     for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         importlib.import_module(beside.name)
-    found, todo = {}, [base_of(axis)]
+    by_name, todo = {}, [base_of(axis)]
     while todo:
         cls = todo.pop()
         todo += cls.__subclasses__()
         place = cls.__module__.split(".")
         if place[0] in OURS and "checking" not in place and not inspect.isabstract(cls):
-            found[choice_name(cls)] = cls
-    return found
+            by_name[choice_name(cls)] = cls
+    return by_name
 
 
 @lru_cache(maxsize=1)
@@ -168,8 +168,8 @@ def imported(axis: str, name: str) -> type:
     if (axis, name) not in REGISTERED:
         point = offers()[axis, name]
         try:
-            if (found := _add(point.load())) != (axis, name):
-                raise InputError(f"its class is {'.'.join(found)}")
+            if (place := _add(point.load())) != (axis, name):
+                raise InputError(f"its class is {'.'.join(place)}")
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}"
             raise InputError(f"{axis}={name} of {_package(point)} cannot be used ({why}): mend it") from error
@@ -228,11 +228,11 @@ def _origin(cls: Any) -> str:
 def _sources(file: Path, module: str, *, packaged: bool) -> list[str]:
     """The source of a module, and those of the modules of its package, or beside its script, that it imports."""
     root, top = file.parents[module.count(".") + (file.stem == "__init__")], module.split(".")[0]
-    beside = {found.name for found in pkgutil.iter_modules([str(root)])} if packaged else set(OURS)
+    beside = {module_beside.name for module_beside in pkgutil.iter_modules([str(root)])} if packaged else set(OURS)
     finder = ModuleFinder([str(root)], excludes=list(beside - {top}))
     # A script is __main__, or __mp_main__ in its workers.
     finder.run_script(str(file)) if module.startswith("__") else finder.import_hook(module)
-    paths = {path for found in finder.modules.values() if (path := vars(found)["__file__"])}
+    paths = {path for module_read in finder.modules.values() if (path := vars(module_read)["__file__"])}
     return [Path(path).read_text(encoding="utf-8") for path in sorted(paths)]
 
 

@@ -33,14 +33,14 @@ def published_settings(path: str) -> dict[str, Any]:
     that no choices here make."""
     try:
         files = files_at(path)
-        said = {} if files.scheduler is None else chain_of(files.scheduler)
-        told = labels_of(files.config or {})
+        chain = {} if files.scheduler is None else chain_of(files.scheduler)
+        labels = labels_of(files.config or {})
     except ValueError as error:
         raise InputError(str(error)) from error
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"a config of network.path={path} has a value of a wrong kind ({error})") from error
     code = {"space": "latents", "space.path": path, **code_settings(path)} if files.latents else {}
-    return {"network.digest": files.digest, "network.horizon": said.get("horizon", T), **said, **told, **code}
+    return {"network.digest": files.digest, "network.horizon": chain.get("horizon", T), **chain, **labels, **code}
 
 
 def code_settings(path: str) -> dict[str, Any]:
@@ -77,8 +77,8 @@ def schedule_of(scheduler: dict[str, Any], says: str) -> dict[str, Any]:
         }
     name = scheduler.get("beta_schedule", "linear")
     if scheduler.get("trained_betas") is not None or name not in ("linear", "scaled_linear", "squaredcos_cap_v2"):
-        given = "trained_betas" if scheduler.get("trained_betas") is not None else f"beta_schedule={name}"
-        raise ValueError(f"{says} {given}: it must be linear, scaled_linear or squaredcos_cap_v2")
+        betas = "trained_betas" if scheduler.get("trained_betas") is not None else f"beta_schedule={name}"
+        raise ValueError(f"{says} {betas}: it must be linear, scaled_linear or squaredcos_cap_v2")
     moved = {"schedule.zero_terminal": True} if scheduler.get("rescale_betas_zero_snr") else {}
     if name == "squaredcos_cap_v2":
         return {"schedule": "cosine", **moved}

@@ -102,8 +102,8 @@ def complaint(error: ValidationError, prefix: str = "", what: str = "") -> str:
         return f"{place} is no key of such a file"
     if first["type"] == "missing":
         return f"{what or 'it'} needs {place}, which has no default"
-    said = first["msg"].replace("Input should", "must", 1).replace("a valid array", "a list, written [A,B]")
-    must = re.sub("^(?!must )", "is wrong: ", said)
+    message = first["msg"].replace("Input should", "must", 1).replace("a valid array", "a list, written [A,B]")
+    must = re.sub("^(?!must )", "is wrong: ", message)
     words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
     return f"{' '.join([place, must, *words])}, got {first['input']!r}{written_out(first['input'])}"
 

@@ -176,8 +176,8 @@ class BoundStage(InPieces):
         write_artifact(folder, PER_IMAGE[f"{metric}/test"], parts or {"total": total})
         name, errors = f"{metric}/{SHORT[self.held_out]}", {"se": float(total.std() / len(total) ** 0.5)} | errors
         means = {name: total} | {f"{name}_{part}": values for part, values in parts.items()}
-        known = {f"{name}_{error}": value for error, value in errors.items() if not math.isnan(value)}
-        return {name: float(values.mean()) for name, values in means.items()} | known
+        finite_errors = {f"{name}_{error}": value for error, value in errors.items() if not math.isnan(value)}
+        return {name: float(values.mean()) for name, values in means.items()} | finite_errors
 
 
 def bound_of(cell: Cell, model: Model, images: Tensor, **more: Any) -> Bound:

@@ -74,8 +74,8 @@ def hardware_id(device: torch.device) -> str:
     amx = torch.cpu._is_amx_tile_supported()
     has = {"bf16": torch.cpu._is_avx512_bf16_supported(), "AMX": amx}
     instructions = " ".join([torch.backends.cpu.get_cpu_capability(), *(name for name in has if has[name])])
-    found = ((name, re.search(pattern, torch.__config__.show())) for pattern, name in LIBRARIES.items())
-    parts += [f"{name} {version[1]}" for name, version in found if version]
+    matches = ((name, re.search(pattern, torch.__config__.show())) for pattern, name in LIBRARIES.items())
+    parts += [f"{name} {version[1]}" for name, version in matches if version]
     return PARTS.join((processor().replace(",", ""), instructions, *([KERNELS] if amx else []), *parts))
 
 
@@ -84,5 +84,5 @@ def processor() -> str:
     """The processor's name where the system tells it, else its kind."""
     file = Path("/proc/cpuinfo")
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    told = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    return told[1].strip() if told else platform.processor() or platform.machine()
+    model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return model[1].strip() if model else platform.processor() or platform.machine()

@@ -92,9 +92,9 @@ def stages_of(
     if parts.autoencoder is not None:
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))
     # With `rate=wsd` finished trainings are scored, and not the trunk.
-    ends = [one for one in segments if one.on_the_way == (cell.training.rate != "wsd")]
-    stages += [_at_rung(one, cell, parts, extractor, judged=False) for one in ends if one.rung in scored]
-    return stages + [_at_rung(one, cell, parts, extractor, judged=True) for one in ends if one.rung in judged]
+    ends = [segment for segment in segments if segment.on_the_way == (cell.training.rate != "wsd")]
+    stages += [_at_rung(end, cell, parts, extractor, judged=False) for end in ends if end.rung in scored]
+    return stages + [_at_rung(end, cell, parts, extractor, judged=True) for end in ends if end.rung in judged]
 
 
 def asked_rungs(cell: Cell, parts: Parts) -> tuple[tuple[int, ...], tuple[int, ...]]:

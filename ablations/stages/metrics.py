@@ -101,7 +101,7 @@ def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> 
 def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
     """The stages of the metrics that a cell asks for, after its own: one for each split whose samples are judged. Each
     needs all that the samples need, so that it is left out with them."""
-    found, extractor = list[MetricStage](), cell.data.extractor
+    made, extractor = list[MetricStage](), cell.data.extractor
     for samples in (stage for stage in stages if stage.sets and not stage.rung):
         split = cast("HeldOut", samples.held_out)
         needs = (*samples.needs, samples.id)
@@ -111,8 +111,8 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
                 own = content_hash({"stage": "metric", "samples": samples.id, "metric": describe(metric)})
                 n = samples.sets * set_size(cell, split)
                 fills = metric.column(against(cell, split), extractor, n).name
-                found.append(MetricStage(own, cell, needs, samples=needs[-1], metric=name, held_out=split, fills=fills))
-    return found
+                made.append(MetricStage(own, cell, needs, samples=needs[-1], metric=name, held_out=split, fills=fills))
+    return made
 
 
 def asked(cell: Cell) -> dict[str, Metric]:

@@ -99,7 +99,7 @@ class SamplesStage(InPieces):
     def loaded(self, bench: Bench, data: Data, device: torch.device) -> list[Model | Guided]:
         """The network at the training's end, and at earlier checkpoints."""
         cell = settled(self.cell, bench.journal, self.parts)
-        sources = [replace(self.parts, training=one) for one in (self.parts.training, *self.checkpoints)]
+        sources = [replace(self.parts, training=training) for training in (self.parts.training, *self.checkpoints)]
         return [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
 
     def compute(self, loaded: list[Model | Guided], bench: Bench, data: Data, pieces: Pieces) -> Tensor | None:

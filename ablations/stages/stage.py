@@ -178,14 +178,14 @@ def missing(stages: Iterable[Stage], journal: Journal) -> list[Stage]:
 def in_order(asked: Iterable[Stage], stages: Iterable[Stage], done: Container[str] = ()) -> list[Stage]:
     """The stages asked for, and all that these need, each after what it needs; without those that are done, and what
     only these need."""
-    by_id, found = {stage.id: stage for stage in stages}, dict[str, Stage]()
+    by_id, needed = {stage.id: stage for stage in stages}, dict[str, Stage]()
 
     def visit(stage: Stage) -> None:
-        if stage.id not in found and stage.id not in done:
+        if stage.id not in needed and stage.id not in done:
             for need in (by_id[name] for name in stage.needs if name in by_id):
                 visit(need)
-            found[stage.id] = stage
+            needed[stage.id] = stage
 
     for stage in asked:
         visit(stage)
-    return list(found.values())
+    return list(needed.values())

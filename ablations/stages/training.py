@@ -166,16 +166,16 @@ def cut(
 ) -> list[TrainingStage]:
     """The segments of a cell's training that is scored at these steps, the whole last; of `rate=wsd` also the trainings
     that end there, which leave its trunk before."""
-    here, found = (digest, precision, autoencoder), list[TrainingStage]()
+    here, segments = (digest, precision, autoencoder), list[TrainingStage]()
     for step in sorted(steps):
         if cell.training.rate == "wsd":
             # No snapshots are kept for a rung.
             end = segment_of(replace(cell, training=replace(cell.training, steps=step, snapshots=0)), *here)
-            found += [segment_of(end.cell, *here, until=end.follows), replace(end, rung=step)]
+            segments += [segment_of(end.cell, *here, until=end.follows), replace(end, rung=step)]
         else:
-            found.append(segment_of(cell, *here, until=step))
-    found.append(segment_of(cell, *here))
-    return linked({segment.id: segment for segment in found}.values())
+            segments.append(segment_of(cell, *here, until=step))
+    segments.append(segment_of(cell, *here))
+    return linked({segment.id: segment for segment in segments}.values())
 
 
 def linked(segments: Iterable[TrainingStage]) -> list[TrainingStage]:
@@ -183,9 +183,9 @@ def linked(segments: Iterable[TrainingStage]) -> list[TrainingStage]:
     segments = list(segments)
 
     def after(segment: TrainingStage) -> TrainingStage:
-        line = (one for one in segments if one.line == segment.line and one.on_the_way)
-        earlier = [one for one in line if one.until <= segment.follows and one.until < segment.until]
-        last = max(earlier, key=lambda one: one.until, default=None)
+        line = (other for other in segments if other.line == segment.line and other.on_the_way)
+        earlier = [other for other in line if other.until <= segment.follows and other.until < segment.until]
+        last = max(earlier, key=lambda other: other.until, default=None)
         before, begins = (None, 0) if last is None else (last.id, last.until)
         needs = tuple(need for need in (segment.autoencoder, before) if need is not None)
         return replace(segment, needs=needs, before=before, begins=begins)

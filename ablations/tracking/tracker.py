@@ -85,8 +85,8 @@ class Tracker:
     def runs(self) -> dict[Key, Stored]:
         client, experiment_id = self._opened
         with reachable(self.uri):
-            found = client.search_runs([experiment_id], max_results=50_000)
-        return {key_of(run.data.tags): Stored(run.info.run_id, run.data.tags) for run in found}
+            runs = client.search_runs([experiment_id], max_results=50_000)
+        return {key_of(run.data.tags): Stored(run.info.run_id, run.data.tags) for run in runs}
 
     def publish(self, folder: Path) -> int:
         """Log every run of a results folder that is not there with the same content; return their number. Once all are
@@ -203,15 +203,15 @@ class Tracker:
 
     def summarise(self, folder: Path) -> str:
         """Log the folder's pages as the one summary run, unless they are there; the link that opens the grid's page."""
-        head, found = head_in(folder), list[str]()
+        head, answered = head_in(folder), list[str]()
         with suppress(InputError):
             # A search alone has no answers.
-            found = answers(read(folder))
+            answered = answers(read(folder))
         pages = [path for path in folder.iterdir() if path.is_file() or path.name in FOLDERS]
         files = {file: file.relative_to(folder) for path in sorted(pages) for file in whole_files(path)}
         parts = [part for file, name in files.items() for part in (str(name).encode(), file.read_bytes())]
         with reachable(self.uri):
-            note = self._describe(head["question"], view_in(head, self.lines, self.last), found)
+            note = self._describe(head["question"], view_in(head, self.lines, self.last), answered)
             content = hashlib.sha256(b"".join([note.encode(), *parts])).hexdigest()[:16]
             tags = {"kind": SUMMARY, "grid": self.experiment, NOTE: note}
             if (there := self.runs.get(key_of(tags))) is None or there.tags.get(CONTENT) != content:

@@ -91,9 +91,9 @@ def parallel(search: Search) -> Figure | None:
     first = _objectives(search)[0]
     study = optuna.create_study(direction="minimize" if first.sign < 0 else "maximize")
     for _, row in search.finished.dropna(subset=first.name).iterrows():
-        given = {of.label: row[of.column] for of in search.head.parameters if str(row[of.column]) not in ("", "nan")}
-        own = {label: ranges[label] for label in given}
-        study.add_trial(optuna.trial.create_trial(params=given, distributions=own, value=row[first.name]))
+        params = {of.label: row[of.column] for of in search.head.parameters if str(row[of.column]) not in ("", "nan")}
+        own = {label: ranges[label] for label in params}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=own, value=row[first.name]))
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         axes: Any = plot_parallel_coordinate(study, target_name=mathtext(first.label))
     plt.close(axes.figure)

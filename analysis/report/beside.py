@@ -177,15 +177,15 @@ def _sizes(effect: Effect) -> list[str]:
 
 def _sentences(grids: Grids, effects: Effects) -> list[list[str]]:
     """What is found in each metric, a sentence for each verdict."""
-    names, told = grids[0].names, []
+    names, paragraphs = grids[0].names, []
     for (metric, _), judged in effects.items():
-        said = [f"{metric.label}: both grids declare no comparison of cells that they share."] * (not judged)
+        paragraph = [f"{metric.label}: both grids declare no comparison of cells that they share."] * (not judged)
         for verdict in dict.fromkeys(effect.verdict for effect in judged):
             pairs = [f"{names[of.cell]} instead of {names[of.reference]}" for of in judged if of.verdict == verdict]
             what = "cannot tell whether the effect is another" if verdict == UNKNOWN else f"the effect is {verdict}"
-            said.append(f"{metric.label}: {what} in {grids[1].meta.name}: {'; '.join(pairs)}.")
-        told.append(said)
-    return told
+            paragraph.append(f"{metric.label}: {what} in {grids[1].meta.name}: {'; '.join(pairs)}.")
+        paragraphs.append(paragraph)
+    return paragraphs
 
 
 def _notes(grids: Grids, effects: Effects) -> list[str]:

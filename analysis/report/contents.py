@@ -56,8 +56,8 @@ def _answer(analysis: Analysis, metric: MetricInfo) -> Markup:
         named = pd.DataFrame(bests).groupby("name", sort=False)["row"]
         choice = "; ".join(f"{name} at {listed(at.tolist())}" for name, at in named)
         by, so_far = " · ".join(analysis.meta.row_labels), " so far" * analysis.meta.preliminary
-        told = [words.headline(analysis, metric, best["row"]) for best in bests]
-        return _take(analysis, metric, f"For {use}, by {by}, the best mean{so_far}:", choice, ".", told)
+        headlines = [words.headline(analysis, metric, best["row"]) for best in bests]
+        return _take(analysis, metric, f"For {use}, by {by}, the best mean{so_far}:", choice, ".", headlines)
     best = bests[0]
     if analysis.meta.preliminary:
         return _take(analysis, metric, f"For {use} so far", best["name"], " leads.")

@@ -56,10 +56,10 @@ def figure(path: Path, caption: str, wide: int = 0, sheets: str = "") -> Markup:
         scale = max(1, round(wide / image.width)) if wide else DPI / float(image.info.get("dpi", (DPI, DPI))[0])
         width = round(scale * image.width)
     kind, lines = "photo" if wide or path.stem in PHOTOS else "chart", path.with_suffix(".json")
-    told = lines.read_text(encoding="utf-8") if lines.is_file() else sheets
+    data = lines.read_text(encoding="utf-8") if lines.is_file() else sheets
     # A block of data is no program.
-    block = Markup('<script type="application/json">{}</script>').format(Markup(told.replace("<", r"\u003c")))
-    return _FIGURE.format(kind=kind, data=in_base64(path), width=width, caption=caption, lines=block if told else "")
+    block = Markup('<script type="application/json">{}</script>').format(Markup(data.replace("<", r"\u003c")))
+    return _FIGURE.format(kind=kind, data=in_base64(path), width=width, caption=caption, lines=block if data else "")
 
 
 def sheets(analysis: Analysis) -> str:
@@ -75,8 +75,8 @@ def sheets(analysis: Analysis) -> str:
     if max(map(len, shown.values())) == 1:
         return ""
     over_steps = {name: [[step, in_base64(at[step])] for step in sorted(at)] for name, at in shown.items()}
-    told = json.dumps([{"name": name, "sheets": of} for name, of in over_steps.items()], ensure_ascii=False)
-    return told if len(told) < MOST else ""
+    json_text = json.dumps([{"name": name, "sheets": of} for name, of in over_steps.items()], ensure_ascii=False)
+    return json_text if len(json_text) < MOST else ""
 
 
 def in_base64(path: Path) -> str:

@@ -124,10 +124,10 @@ class Modulations(Form, layers.Modulations):
     """The modulations of all layers by one product: small ones cost more to call than to compute."""
 
     def fast(self, embedding: Tensor, layers: Sequence[nn.Linear]) -> Sequence[Tensor]:
-        told = self.apart(self.valuewise(silu, embedding))
+        active = self.apart(self.valuewise(silu, embedding))
         weight = torch.cat([layer.weight for layer in layers], dim=-2)
         bias = torch.cat([layer.bias for layer in layers], dim=-1)
-        parts = torch.split(products(told, weight, bias), [layer.out_features for layer in layers], dim=-1)
+        parts = torch.split(products(active, weight, bias), [layer.out_features for layer in layers], dim=-1)
         return parts if self.members > 1 else [part[0] for part in parts]
 
 

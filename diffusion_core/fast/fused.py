@@ -131,10 +131,10 @@ def works() -> bool:
 def _agrees() -> bool:
     generator = torch.Generator().manual_seed(0)
     x, dy = torch.randn(2, 3, 12, 6, 5, generator=generator).unbind()
-    given = x, torch.ones(12), torch.zeros(12), torch.randn(3, 24, generator=generator)
+    inputs = x, torch.ones(12), torch.zeros(12), torch.randn(3, 24, generator=generator)
     pairs = []
     for compute in (kernel_norm_silu, group_norm_silu):
-        a, b, c, d = (value.clone().requires_grad_() for value in given)
+        a, b, c, d = (value.clone().requires_grad_() for value in inputs)
         y = compute(a, b, c, d, Norm(4, 1e-5, True))
         pairs.append((y, *torch.autograd.grad((y * dy).sum(), (a, b, c, d))))
     return all(torch.allclose(a, b, rtol=LIMIT, atol=LIMIT) for a, b in zip(*pairs, strict=True))

@@ -67,7 +67,7 @@ def tensors_of(unet: UNet, network: nn.Module, time: Tensor) -> Values:
     """The weights of a `UNet2DModel` that computes what `network`, built by `unet`, does at t = 1..T, where it is told
     `time` [T]."""
     assert isinstance(network, UNetModule), "it was built by a UNet"
-    found = {
+    state = {
         **of_layer("time_embedding.linear_1", network.time.first),
         **of_layer("time_embedding.linear_2", network.time.second),
         **of_layer("conv_in", network.conv_in),
@@ -78,16 +78,16 @@ def tensors_of(unet: UNet, network: nn.Module, time: Tensor) -> Values:
     }
     widths = [unet.channels * multiplier for multiplier in unet.multipliers]
     for i, blocks in enumerate(network.down):
-        found |= of_level(f"down_blocks.{i}", blocks)
+        state |= of_level(f"down_blocks.{i}", blocks)
         if i + 1 < len(widths):
-            found |= of_layer(f"down_blocks.{i}.downsamplers.0.conv", resampling(widths[i], HALVING))
+            state |= of_layer(f"down_blocks.{i}.downsamplers.0.conv", resampling(widths[i], HALVING))
     for i, blocks in enumerate(network.up):
         level, more = len(widths) - 1 - i, []
         if level:
             more = [passing(unet, widths[level], widths[level - 1], isinstance(blocks[0].attention, Attention))]  # type: ignore[index]
-            found |= of_layer(f"up_blocks.{i}.upsamplers.0.conv", resampling(widths[level], IDENTITY))
-        found |= of_level(f"up_blocks.{i}", [*blocks, *more])  # type: ignore[misc]
-    return {name: value.detach().float().cpu().contiguous() for name, value in found.items()}
+            state |= of_layer(f"up_blocks.{i}.upsamplers.0.conv", resampling(widths[level], IDENTITY))
+        state |= of_level(f"up_blocks.{i}", [*blocks, *more])  # type: ignore[misc]
+    return {name: value.detach().float().cpu().contiguous() for name, value in state.items()}
 
 
 def of_layer(prefix: str, layer: nn.Module | Mapping[str, Tensor]) -> Values:
@@ -98,12 +98,12 @@ def of_layer(prefix: str, layer: nn.Module | Mapping[str, Tensor]) -> Values:
 
 def of_level(prefix: str, blocks: Any) -> Values:
     """The tensors of residual blocks and of the attention behind them."""
-    found: Values = {}
+    state: Values = {}
     for i, block in enumerate(blocks):
-        found |= residual(f"{prefix}.resnets.{i}", block.block)
+        state |= residual(f"{prefix}.resnets.{i}", block.block)
         if isinstance(block.attention, Attention):
-            found |= attention(f"{prefix}.attentions.{i}", block.attention)
-    return found
+            state |= attention(f"{prefix}.attentions.{i}", block.attention)
+    return state
 
 
 def residual(prefix: str, block: ResidualBlock) -> Values:
@@ -118,10 +118,10 @@ def attention(prefix: str, layer: Attention) -> Values:
     kernel, bias = layer.qkv.state_dict().values()
     parts = {f"to_{name}": part for name, *part in zip("qkv", kernel.chunk(3), bias.chunk(3), strict=True)}
     parts["to_out.0"] = [*layer.out.state_dict().values()]
-    found = of_layer(f"{prefix}.group_norm", layer.norm)
+    state = of_layer(f"{prefix}.group_norm", layer.norm)
     for name, (weight, bias) in parts.items():
-        found |= of_layer(f"{prefix}.{name}", {"weight": weight[:, :, 0, 0], "bias": bias})
-    return found
+        state |= of_layer(f"{prefix}.{name}", {"weight": weight[:, :, 0, 0], "bias": bias})
+    return state
 
 
 def passing(unet: UNet, channels: int, more: int, attention: bool) -> UNetBlock:

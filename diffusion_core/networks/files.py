@@ -79,9 +79,9 @@ def checked(config: dict[str, Any], where: str, kinds: tuple[str, ...]) -> dict[
     if name not in kinds:
         raise ValueError(f"{where} holds a {name}: {must}")
     blocks = json.dumps([config.get(key, "CrossAttn") for key in BLOCKS]) if name == "UNet2DConditionModel" else ""
-    told = [key for key in ("class_embed_type", "addition_embed_type", "encoder_hid_dim") if config.get(key)]
-    if "CrossAttn" in blocks or told:
-        by = told[0] if told else "CrossAttn blocks"
+    extras = [key for key in ("class_embed_type", "addition_embed_type", "encoder_hid_dim") if config.get(key)]
+    if "CrossAttn" in blocks or extras:
+        by = extras[0] if extras else "CrossAttn blocks"
         raise ValueError(f"{where} holds a {name} that is told text or the like ({by}): {must}, told classes at most")
     return config | {"_class_name": name}
 

@@ -49,11 +49,11 @@ class ResBlock(nn.Module):
     def __init__(self, state: Mapping[str, Tensor], resample: Resample) -> None:
         super().__init__()
         channels_out, channels_in = state["in_layers.2.weight"].shape[:2]
-        told, width = state["emb_layers.1.weight"].shape
-        self.scales, self.resample = told == 2 * channels_out, resample
+        modulated, width = state["emb_layers.1.weight"].shape
+        self.scales, self.resample = modulated == 2 * channels_out, resample
         first, second = nn.GroupNorm(GROUPS, channels_in), nn.GroupNorm(GROUPS, channels_out)
         self.in_layers = nn.Sequential(first, nn.SiLU(), nn.Conv2d(channels_in, channels_out, 3, padding=1))
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(width, told))
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(width, modulated))
         last = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.out_layers = nn.Sequential(second, nn.SiLU(), nn.Identity(), last)
         self.skip_connection: nn.Module = nn.Identity()
@@ -64,13 +64,13 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         norm, act, conv = self.in_layers
         h = conv(resampled(act(norm(x)), self.resample))
-        told = self.emb_layers(emb)[:, :, None, None]
+        modulation = self.emb_layers(emb)[:, :, None, None]
         norm, *rest = self.out_layers
         if self.scales:
-            scale, shift = told.chunk(2, 1)
+            scale, shift = modulation.chunk(2, 1)
             h = norm(h) * (1 + scale) + shift
         else:
-            h = norm(h + told)
+            h = norm(h + modulation)
         for layer in rest:
             h = layer(h)
         return self.skip_connection(resampled(x, self.resample)) + h
@@ -130,11 +130,11 @@ class OpenAIUNet(nn.Module):
         width, self.channels = state["time_embed.0.weight"].shape
         self.time_embed = nn.Sequential(nn.Linear(self.channels, width), nn.SiLU(), nn.Linear(width, width))
         self.label_emb = nn.Embedding(*state["label_emb.weight"].shape) if "label_emb.weight" in state else None
-        ends = [int(found[1]) for name in state if (found := UP.fullmatch(name))]
+        ends = [int(match[1]) for name in state if (match := UP.fullmatch(name))]
         level = min(ends) + 1 if ends else 0
-        self.input_blocks = nn.ModuleList(layers_of("input_blocks", state, heads, level))
-        (self.middle_block,) = layers_of("middle_block", state, heads, 0)
-        self.output_blocks = nn.ModuleList(layers_of("output_blocks", state, heads, level))
+        self.input_blocks = nn.ModuleList(by_place("input_blocks", state, heads, level))
+        (self.middle_block,) = by_place("middle_block", state, heads, 0)
+        self.output_blocks = nn.ModuleList(by_place("output_blocks", state, heads, level))
         last = state["out.2.weight"].shape
         norm = nn.GroupNorm(GROUPS, last[1])
         self.out = nn.Sequential(norm, nn.SiLU(), nn.Conv2d(last[1], last[0], 3, padding=1))
@@ -161,7 +161,7 @@ def through(block: nn.Module, x: Tensor, emb: Tensor) -> Tensor:
     return x
 
 
-def layers_of(part: str, state: Mapping[str, Tensor], heads: Heads, level: int) -> list[nn.ModuleList]:
+def by_place(part: str, state: Mapping[str, Tensor], heads: Heads, level: int) -> list[nn.ModuleList]:
     """The blocks of a part of the network, by its tensors; a level has `level` blocks, the last of which changes the
     size."""
     blocks: dict[int, dict[int, dict[str, Tensor]]] = {}
@@ -171,9 +171,11 @@ def layers_of(part: str, state: Mapping[str, Tensor], heads: Heads, level: int) 
             block, layer, rest = name.replace("middle_block", "middle_block.0").split(".", 3)[1:]
             blocks.setdefault(int(block), {}).setdefault(int(layer), {})[rest] = value
     made, doubles = [], part == "output_blocks"
-    for place, found in sorted(blocks.items()):
+    for place, numbered in sorted(blocks.items()):
         halves = part == "input_blocks" and level > 0 and place % level == 0
-        layers = [layer_of(own, heads, "down" if halves else "up" if n and doubles else "") for n, own in found.items()]
+        layers = [
+            layer_of(own, heads, "down" if halves else "up" if n and doubles else "") for n, own in numbered.items()
+        ]
         made.append(nn.ModuleList(layers))
     return made
 
