@@ -61,8 +61,7 @@ def measure(given: dict[str, Any]) -> str:
 
 def copying(words: list[str], template: Journal) -> Callable[..., str]:
     """A stand-in for `perform` that leaves what a stage of the same kind left in the journal of a command."""
-    request = parse_run(words)
-    plan, _ = execute.planned(request, make(request))
+    plan, _ = execute.planned(request := parse_run(words), make(request))
     known = {(stage.kind, stage.held_out, stage.rung): stage.id for stage in plan.stages()}
 
     def copy(stage: Any, journal: Journal, *_: object) -> str:
