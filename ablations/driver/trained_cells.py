@@ -72,7 +72,13 @@ def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.dev
     if not weights.exists() and not cell.imported:
         raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
     with forgetting_damaged(journal):
-        return load_guided(cell, data, journal, parts, device)
+        try:
+            return load_guided(cell, data, journal, parts, device)
+        except InputError:
+            raise
+        except ValueError as error:
+            # The files of a published network are gone, or hold other weights.
+            raise InputError(str(error)) from error
 
 
 @contextmanager

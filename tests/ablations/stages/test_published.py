@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -101,15 +102,19 @@ def test_a_training_begins_with_its_weights(folder, tmp_path, few_digits):
     assert not learned[name][1:].abs().max() > 1e-9
 
 
-def test_a_finished_cell_is_found_again_and_drawn_from(folder, tmp_path, few_digits, monkeypatch):
+def test_a_finished_cell_is_found_again_and_drawn_from(folder, tmp_path, few_digits, monkeypatch, capsys):
     import ablations
 
     monkeypatch.chdir(tmp_path)
-    words = [*SMALL, f"network.path={folder}", "name=published", "launcher=serial"]
+    shutil.copytree(folder, "theirs")
+    words = [*SMALL, "network.path=theirs", "name=published", "launcher=serial"]
     assert ablations.main(["run", *words]) == 0
     runs = pd.read_csv(tmp_path / "results" / "published" / "runs.csv", dtype=str)
     assert ablations.main(["sample", f"cell={runs['cell_id'][0]}", "n=2", "out=drawn"]) == 0
     assert (tmp_path / "drawn.png").stat().st_size > 0
+    shutil.rmtree("theirs")
+    assert ablations.main(["sample", f"cell={runs['cell_id'][0]}", "n=2", "out=drawn"]) == 2
+    assert "\nerror: network.path=theirs is missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
