@@ -29,7 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     if _in_worker():
         return 0
-    words = list(arguments)
+    # Behind a script that registers classes, the name of another command takes the place of the script's own.
+    other = script_words() is not None and sys.argv[1:2] and sys.argv[1] in COMMANDS
+    words = sys.argv[1:] if other else list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "run"
     return outcome(_main_of(command), with_own(words) if command in ("run", "search") else words)
 

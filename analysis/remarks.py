@@ -11,6 +11,7 @@ K, on the metric's scale. It varies between trainings and, within one, between s
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,7 +124,9 @@ def go_on(analysis: Analysis) -> dict[str, str]:
         own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
         if len(own):
             best = {"cell": (metric.sign * own).idxmax(), "seed": meta.seeds[0], "results": results}
-            commands["a picture of the best cell"] = changed("python -m ablations.sample", best)
+            script = re.match(r"python (\S+\.py)", command)  # which alone knows its classes
+            program = f"python {script[1]} sample" if script else "python -m ablations.sample"
+            commands["a picture of the best cell"] = changed(program, best)
     findable = results.name == COMMITTED or results.resolve() == Path("results").resolve()
     where = f"grid={meta.name}" if findable else f"runs={analysis.folder}"
     commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"

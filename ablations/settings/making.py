@@ -19,7 +19,7 @@ from ablations.settings.evaluation import LIKELIHOODS, Guidance, against_test
 from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.layers import Layer, fields_in, fields_set, merged, plain_value, values_of
 from ablations.settings.plugins import origin_of
-from ablations.settings.registry import ORIGIN, build, field_names
+from ablations.settings.registry import ORIGIN, build, classes, field_names
 from analysis.errors import InputError
 from diffusion_core.averages import Power, Tracked
 from diffusion_core.choices import Choices, chain_refusal, flow_refusal, level_refusal
@@ -63,6 +63,11 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         values = {key: _read(text) for key, text in fields_set(axis, parameters).items() if text}
         name = parameters.get(axis) or (default_name(axis) if axis in Cell.younger else axis)
         origin = values.pop(ORIGIN, "")
+        if origin and name not in classes(axis):
+            raise InputError(
+                f"{axis}={name} of this cell is a class of {origin}: give the command behind its script, as in "
+                "python mine.py sample cell=ID, or install its package"
+            )
         choices[axis] = build(axis, {"name": name, **values})
         if (now := origin_of(type(choices[axis]))) != origin:
             raise InputError(

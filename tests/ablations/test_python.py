@@ -52,6 +52,11 @@ def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
     assert sum("mine.py " in row for row in rows) == 1
     head = json.loads((tmp_path / "results" / "other" / "grid.json").read_text())
     assert head["command"] == "python mine.py name=other"
+    steep = next(row.split(",")[0] for row in rows if "mine.py " in row)
+    for program, says in ((["mine.py", "sample"], "samples-"), (["-m", "ablations.sample"], "is a class of mine.py")):
+        drawn = [sys.executable, *program, f"cell={steep}", "n=4"]
+        done = subprocess.run(drawn, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert says in done.stdout + done.stderr
 
 
 def test_a_grid_gives_its_frames(results):
