@@ -50,9 +50,8 @@ def measure(given: dict[str, Any]) -> str:
     with TemporaryDirectory() as temporary, redirect_stdout(io.StringIO()):
         one = [*TINY, "name=one", f"results={temporary}"]
         ablations.run(*one)
-        copy = copying(one, Journal(Path(temporary) / ".stages"))
         (results := Path(temporary) / "many").mkdir()
-        with patch("ablations.engine.workers.perform", copy):
+        with patch("ablations.engine.workers.perform", copying(one, Journal(Path(temporary) / ".stages"))):
             seconds = seconds_of([*many, f"results={results}"])
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     row = (cells, *(f"{taken:.2f}" for taken in seconds), f"{sum(seconds) / cells:.3f}", f"{memory:.0f}")
