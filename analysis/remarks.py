@@ -115,7 +115,8 @@ def go_on(analysis: Analysis) -> dict[str, str]:
     if analysis.search is not None:
         trials, seeds = {"trials": 2 * len(analysis.search.trials)}, {"confirm": 2 * len(meta.seeds)}
         commands = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
-    steps = set(analysis.runs.get("training.steps", [])) - {""}
+    plans = analysis.runs.reindex(columns=["training.steps", "horizon"], fill_value="").to_numpy()
+    steps = {steps for steps, horizon in plans if steps and horizon != "0"}
     if len(steps) == 1 and not analysis.trained_elsewhere:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
         commands["training twice as long"] = changed(command, longer)
