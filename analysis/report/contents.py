@@ -195,7 +195,8 @@ def _difference(metric: MetricInfo, row: pd.Series) -> list[str]:
     if row["difference"] == row["half_width"] == 0:
         return ["the same at every seed", "–"]
     size = words.size(metric, row["difference"], row["half_width"]).removeprefix("a factor of ")
-    return [size, words.evidence(row).partition(", ")[0].removeprefix("p ").removeprefix("= ")]
+    evidence = words.evidence(row).partition(", ")[0].removeprefix("p ").removeprefix("= ")
+    return [size, evidence.replace("< ", "<\xa0")]
 
 
 def _published(analysis: Analysis) -> Part | None:
