@@ -89,12 +89,12 @@ def places(height: int, width: int, size: int) -> dict[Split, list[tuple[int, in
                 tops = tile // COLUMNS * (height // ROWS) + torch.arange(height // ROWS - GAP - size + 1)
                 lefts = tile % COLUMNS * (width // COLUMNS) + torch.arange(width // COLUMNS - GAP - size + 1)
                 possible[split].append(torch.cartesian_prod(torch.tensor([photo]), tops, lefts))
-    places = {}
+    drawn = {}
     for split, parts in possible.items():
         every = torch.cat(parts)
         chosen = torch.randperm(len(every), generator=generator)[: COUNTS[split]]
-        places[split] = [(photo, top, left) for photo, top, left in every[chosen].tolist()]
-    return places
+        drawn[split] = [(photo, top, left) for photo, top, left in every[chosen].tolist()]
+    return drawn
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def _origin(cls: Any) -> str:
 def _sources(file: Path, module: str, *, packaged: bool) -> list[str]:
     """The source of a module, and those of the modules of its package, or beside its script, that it imports."""
     root, top = file.parents[module.count(".") + (file.stem == "__init__")], module.split(".")[0]
-    beside = {module_beside.name for module_beside in pkgutil.iter_modules([str(root)])} if packaged else set(OURS)
+    beside = {info.name for info in pkgutil.iter_modules([str(root)])} if packaged else set(OURS)
     finder = ModuleFinder([str(root)], excludes=list(beside - {top}))
     # A script is __main__, or __mp_main__ in its workers.
     finder.run_script(str(file)) if module.startswith("__") else finder.import_hook(module)

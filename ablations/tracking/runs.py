@@ -109,7 +109,7 @@ def name_in(head: Mapping[str, Any], row: Mapping[str, str]) -> str:
     named = []
     for axis in head.get("axes", []):
         if level := row.get(f"{_AXIS}{axis['name']}"):
-            labels = {level["name"]: str(level["label"]) for level in axis["levels"]}
+            labels = {of["name"]: str(of["label"]) for of in axis["levels"]}
             named.append((axis["label"], labels.get(level, level)))
     return cell_name(named)
 

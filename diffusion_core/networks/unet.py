@@ -85,24 +85,24 @@ class UNet(Network):
         return self.labelled(shape, channels_out, 0)
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
-        factor, sides = 2 ** (len(self.multipliers) - 1), list(shape)
+        factor, size = 2 ** (len(self.multipliers) - 1), list(shape)
         require(
             len(shape) == 3 and shape[1] % factor == shape[2] % factor == 0,
             f"unet with {len(self.multipliers)} resolutions needs images [C, H, W] whose sides {factor} divides, got "
-            f"{sides}; {'take fewer network.multipliers' if len(shape) == 3 else 'for points take network=mlp'}",
+            f"{size}; {'take fewer network.multipliers' if len(shape) == 3 else 'for points take network=mlp'}",
         )
         halved = [shape[1] >> level for level in range(shape[1].bit_length())]
         never = [side for side in self.attention if side < shape[1] and side not in halved]
         require(
             not never,
-            f"unet has attention at maps of the sides in attention, and images {sides} halve to {halved}, never to "
+            f"unet has attention at maps of the sides in attention, and images {size} halve to {halved}, never to "
             f"{never}: take some of these, or [] for none",
         )
         for level, multiplier in enumerate(self.multipliers):
             require(
                 (shape[1] >> level) * (shape[2] >> level) * self.channels * multiplier != self.groups,
                 f"unet with channels={self.channels} has groups={self.groups} of a single value each where images "
-                f"{sides} are one pixel wide, and norms leave nothing of it: take fewer network.groups or "
+                f"{size} are one pixel wide, and norms leave nothing of it: take fewer network.groups or "
                 "network.multipliers, or more network.channels",
             )
         return UNetModule(self, shape[0], shape[1], channels_out, classes)
