@@ -85,7 +85,7 @@ from .spaces import Latents as Latents
 from .spaces import Pixels as Pixels
 from .spaces import Space as Space
 from .stratified import Stratification as Stratification
-from .terms import Reverse as Reverse
+from .terms import ReverseStep as ReverseStep
 from .timesteps import Importance as Importance
 from .timesteps import LogitNormal as LogitNormal
 from .timesteps import LogNormal as LogNormal

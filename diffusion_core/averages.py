@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.optimiser import Flat, take_over
+from diffusion_core.optimiser import Flat, load_tensors
 from diffusion_core.randomness import Values
 from diffusion_core.refusing import require
 from diffusion_core.training import MOST_SNAPSHOTS, Training
@@ -216,4 +216,4 @@ class Averages:
 
     def load(self, powers: Values) -> None:
         """Continue from these power functions; ValueError where they are of another learner."""
-        take_over(self.state(), powers, "averages")
+        load_tensors(self.state(), powers, "averages")

@@ -90,7 +90,7 @@ class Choices:
             return f"objective={choice_name(self.objective)}"
         return f"schedule={choice_name(self.schedule)}" if self.schedule.learned else ""
 
-    def said(self, text: str) -> str:
+    def formatted(self, text: str) -> str:
         """A text with the names of these choices in place of their axes in braces."""
         named: dict[str, str | int] = {"from_bound": self.from_bound}
         for axis in fields(self):
@@ -180,7 +180,7 @@ RULES: tuple[tuple[Callable[[Choices], object], str], ...] = (
         + LESS_NOISE,
     ),
 )
-"""Where choices make no sense together, and the reason in the form of `Choices.said`; the first that holds is told."""
+"""Where choices make no sense together, and the reason as a text to format; the first that holds is told."""
 
 
 def refusal(choices: Choices) -> str | None:
@@ -191,7 +191,7 @@ def refusal(choices: Choices) -> str | None:
             choices.timesteps.build(choices.schedule.gamma(choices.horizon))
     except ValueError as error:
         return str(error)
-    return reason and choices.said(reason)
+    return reason and choices.formatted(reason)
 
 
 def sensible(choices: Choices) -> Choices:
@@ -210,7 +210,7 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
     if not 1 <= steps <= choices.horizon:
         return f"{steps} steps do not fit horizon={choices.horizon}: take 1 to {choices.horizon}"
     if reads_variance and not choices.variance.strided:
-        return choices.said(
+        return choices.formatted(
             "variance={variance} belongs to the steps it was trained on and cannot be strided "
             f"({steps} of {choices.horizon} steps): take all steps, or variance=beta, beta_tilde or learned"
         )
@@ -219,13 +219,13 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
 
 def level_refusal(choices: Choices) -> str | None:
     """The reason for which the network's output has no meaning at a noise level alone; None if it has one."""
-    return choices.said(NEEDS_STEP) if choices.parameterization.needs_step else None
+    return choices.formatted(NEEDS_STEP) if choices.parameterization.needs_step else None
 
 
 def flow_refusal(choices: Choices) -> str | None:
     """The reason for which no integral over all noise levels exists (continuous bound, flow likelihood), or None."""
     if refusal(choices) is None and choices.ends_in_noise:
-        return choices.said(
+        return choices.formatted(
             "schedule={schedule} ends in noise alone, at an infinite noise level that no integral over noise levels "
             "reaches: take a schedule that ends before it, or score it by its steps"
         )

@@ -38,7 +38,7 @@ from diffusion_core.refusing import require
 
 HOST = torch.device("cpu")
 
-TOLD = ("label", "own")
+INPUTS = ("label", "self_conditioned")
 """The names of all that a training tells a network of an example: its label, and whether it is shown its own
 estimate."""
 SHOWN = 0.5
@@ -64,20 +64,20 @@ class Conditioning(ABC):
         """The draws that decide what each of `count` examples of a training step is told, each [B], on the CPU."""
         if not self.self_conditioning:
             return {}
-        return {"own": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
+        return {"self_conditioned": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
 
     @abstractmethod
-    def told(self, draws: Values, classes: int) -> Values:
-        """The `TOLD` of each example [B], by its draws and its label; K = `classes`."""
-        return {"own": draws["own"]} if self.self_conditioning else {}
+    def inputs(self, draws: Values, classes: int) -> Values:
+        """The `INPUTS` of each example [B], by its draws and its label; K = `classes`."""
+        return {"self_conditioned": draws["self_conditioned"]} if self.self_conditioning else {}
 
 
 @dataclass(frozen=True)
 class Unconditional(Conditioning):
     """No label."""
 
-    def told(self, draws: Values, classes: int) -> Values:
-        return super().told(draws, classes)
+    def inputs(self, draws: Values, classes: int) -> Values:
+        return super().inputs(draws, classes)
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,12 @@ class Class(Conditioning):
             draws["dropped"] = uniform(seed, step, "label", (count,), HOST) < self.dropout
         return draws
 
-    def told(self, draws: Values, classes: int) -> Values:
+    def inputs(self, draws: Values, classes: int) -> Values:
         label = draws["label"]
         absent = label < 0
         if self.dropout:
             absent = absent | draws["dropped"]
-        return super().told(draws, classes) | {"label": torch.where(absent, classes, label)}
+        return super().inputs(draws, classes) | {"label": torch.where(absent, classes, label)}
 
 
 class Labelled(NamedTuple):

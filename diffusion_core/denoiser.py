@@ -62,51 +62,51 @@ class Denoiser(nn.Module):
         The output is for the parameterization, `raw` for a learned variance: [B, 0, …] where there is none. A `label`
         [B] counts only if the network is told labels; None means that no example has one.
         """
-        return self.read(self.answer(self.asked(x_t, t, step, label)), x_t)
+        return self.split(self.evaluate(self.inputs(x_t, t, step, label)), x_t)
 
-    def asked(
-        self, x_t: Tensor, t: Tensor, step: Step, label: Tensor | None = None, own: Tensor | None = None
+    def inputs(
+        self, x_t: Tensor, t: Tensor, step: Step, label: Tensor | None = None, self_conditioned: Tensor | None = None
     ) -> Values:
         """The network's inputs at x_t: `x`, `time` and, if it is told labels, `label`.
 
-        If it is shown its own estimate, `own` [B] says which examples of a training are, without a gradient; the others
-        are shown zeros.
+        With self-conditioning, `self_conditioned` [B] says which examples of a training are shown its own estimate,
+        without a gradient; the others are shown zeros.
         """
         shown = self.choices.parameterization.network_input(x_t, step)
-        asked = {"x": shown, "time": self.time(t, step.gamma_t).to(x_t.dtype)}
+        inputs = {"x": shown, "time": self.time(t, step.gamma_t).to(x_t.dtype)}
         if self.classes:
             nothing = torch.full_like(t, self.classes, dtype=torch.int64)
-            asked["label"] = nothing if label is None else label
+            inputs["label"] = nothing if label is None else label
         if not self.choices.conditioning.self_conditioning:
-            return asked
-        with nullcontext() if own is None else torch.no_grad():
-            estimate = self.first_estimate(asked, x_t, step)
-        if own is not None:
-            estimate = torch.where(own.reshape(-1, *[1] * (x_t.ndim - 1)), estimate, 0)
-        return asked | {"x": torch.cat([shown, estimate], 1)}
+            return inputs
+        with nullcontext() if self_conditioned is None else torch.no_grad():
+            estimate = self.first_estimate(inputs, x_t, step)
+        if self_conditioned is not None:
+            estimate = torch.where(self_conditioned.reshape(-1, *[1] * (x_t.ndim - 1)), estimate, 0)
+        return inputs | {"x": torch.cat([shown, estimate], 1)}
 
-    def first_estimate(self, asked: Values, x_t: Tensor, step: Step) -> Tensor:
+    def first_estimate(self, inputs: Values, x_t: Tensor, step: Step) -> Tensor:
         """The network's own estimate in the form that it is shown, made with zeros in its place."""
-        blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
-        output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
+        blank = torch.cat([inputs["x"], torch.zeros_like(x_t)], 1)
+        output, _ = self.split(self.evaluate(inputs | {"x": blank}), x_t)
         x0 = self.choices.parameterization.x0(output, x_t, step)
         return clipped(x0) if self.bounded else step.signal(x0)
 
-    def answer(self, asked: Values) -> Tensor:
+    def evaluate(self, inputs: Values) -> Tensor:
         """The network's output. Without a gradient, large examples are processed some at a time."""
         if torch.is_grad_enabled():
-            return self.called(asked)
-        count = at_once(tuple(asked["x"].shape[1:]), PLACES)
-        rows = [slice(i, i + count) for i in range(0, len(asked["x"]), count)]
-        return torch.cat([self.called({name: value[part] for name, value in asked.items()}) for part in rows])
+            return self._evaluate(inputs)
+        count = at_once(tuple(inputs["x"].shape[1:]), PLACES)
+        rows = [slice(i, i + count) for i in range(0, len(inputs["x"]), count)]
+        return torch.cat([self._evaluate({name: value[part] for name, value in inputs.items()}) for part in rows])
 
-    def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
+    def split(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
         """(output, raw) of a network's output at x_t."""
         out = out.to(x_t.dtype)
         output, raw = out.chunk(2, dim=1) if self.choices.variance.learned else (out, out[:, :0])
         return output, raw
 
-    def called(self, values: Values) -> Tensor:
+    def _evaluate(self, values: Values) -> Tensor:
         """The network's output for these inputs, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
             out = self.network(*values.values())

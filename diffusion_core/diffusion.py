@@ -28,7 +28,7 @@ from diffusion_core.gamma import Gamma, interpolated
 from diffusion_core.precision import Compile, Precision, compile_network, resolve_compile
 from diffusion_core.randomness import built, initialise
 from diffusion_core.refusing import refuse, require
-from diffusion_core.terms import Reverse, bound_term, noise_of, prior_term
+from diffusion_core.terms import ReverseStep, bound_term, noise_of, prior_term
 from diffusion_core.variances import Variance
 
 Progress = Callable[[float], None]
@@ -61,7 +61,7 @@ class Diffusion(nn.Module):
         sensible(choices)
         if choices.conditioning.labelled and not classes:
             reason = "conditioning={conditioning} tells the network labels, and these data have none: take data with "
-            raise ValueError(choices.said(reason + "labels, or conditioning=unconditional"))
+            raise ValueError(choices.formatted(reason + "labels, or conditioning=unconditional"))
         self.choices, self.encoding, self.shape = choices, encoding, shape
         self.classes = classes if choices.conditioning.labelled else 0
         unknown = torch.full((choices.horizon + 1,), math.nan, dtype=torch.float64)
@@ -154,9 +154,9 @@ class Diffusion(nn.Module):
         self.encoding.check(values, self.shape)
         return (self if labels is None else self.with_labels(labels)), values
 
-    def rows(self, places: slice | Tensor) -> Diffusion:
+    def select(self, places: slice | Tensor) -> Diffusion:
         """This view for the rows at these places alone; the diffusion itself if no labels were given."""
-        guide = self.guide and replace(self.guide, diffusion=self.guide.diffusion.rows(places))
+        guide = self.guide and replace(self.guide, diffusion=self.guide.diffusion.select(places))
         labels = None if self.labels is None else self.labels[places]
         return self if labels is None and guide is None else self.view(labels=labels, guide=guide)
 
@@ -165,7 +165,8 @@ class Diffusion(nn.Module):
         labelled = len(x_t) if self.labels is None else len(self.labels)
         if labelled != len(x_t):
             raise ValueError(
-                f"labels of {labelled} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(slice(i, j))"
+                f"labels of {labelled} rows are given, and {len(x_t)} rows are asked: take "
+                "diffusion.select(slice(i, j))"
             )
         return self.denoiser(x_t, t, step, self.labels)
 
@@ -187,7 +188,7 @@ class Diffusion(nn.Module):
         taught = self.choices if self.choices.variance.learned else asked
         if taught.variance.learned and variance != self.choices.variance:
             reason = "variance={variance} is taught to a network, and cannot be swapped: train one with it"
-            raise ValueError(taught.said(reason))
+            raise ValueError(taught.formatted(reason))
         return self.view(choices=sensible(asked), x0_variance=torch.full_like(self.x0_variance, math.nan))
 
     def with_spacing(self, spacing: Spacing) -> Diffusion:
@@ -234,7 +235,7 @@ class Diffusion(nn.Module):
         """x̂_0 within the data's bounds, where they have any and it is to be clipped."""
         return clipped(x0) if self.clip and self.encoding.bounded else x0
 
-    def reverse(self, x_t: Tensor, chain: Chain, k: Tensor) -> Reverse:
+    def reverse(self, x_t: Tensor, chain: Chain, k: Tensor) -> ReverseStep:
         """p_θ of the chain's steps k int64 [B], at x_t [B, …]."""
         step = chain.step(k)
         trained = chain.trained_step(k) if self.choices.parameterization.needs_step and not chain.full else step
@@ -242,7 +243,7 @@ class Diffusion(nn.Module):
         output, raw = self.denoised(x_t, t, trained)
         x0 = self.estimate(output, x_t, trained, lambda guide: guide.reverse(x_t, chain, k).x0)
         fitted = interpolated(self.x0_variance, t.double(), 1)
-        return Reverse(step, x_t, x0, self.choices.variance.log_variance(step, raw, x_t, fitted))
+        return ReverseStep(step, x_t, x0, self.choices.variance.log_variance(step, raw, x_t, fitted))
 
     def estimate(
         self, output: Tensor, x_t: Tensor, trained: Step, of_guide: Callable[[Diffusion], Tensor] | None = None

@@ -26,7 +26,7 @@ from diffusion_core.conditioning import Data
 from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import Step, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
-from diffusion_core.terms import Reverse, bound_term, kl_normal, mean_dims
+from diffusion_core.terms import ReverseStep, bound_term, kl_normal, mean_dims
 from diffusion_core.variances import Fitted, Moments, Variance
 
 MOST_DATA = 4096
@@ -76,7 +76,7 @@ def _passes(
                 yield x0, eps, torch.full((draws,), t, device=raw.device)
             progress(t / diffusion.choices.horizon)
 
-    return diffusion.rows(places), passes()
+    return diffusion.select(places), passes()
 
 
 def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:
@@ -120,7 +120,7 @@ def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, trained: Step, t:
         return Step(gamma_t, level, logsigmoid(gamma_t))
 
     clean = to(levels[:1].expand(len(x0)))
-    p = Reverse(clean, x_t, x0_hat, variance.log_variance(clean, raw, x_t, fitted))
+    p = ReverseStep(clean, x_t, x0_hat, variance.log_variance(clean, raw, x_t, fitted))
     first = bound_term(x0, p, diffusion.encoding.decoder_term).double().mean()
     at_once = max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
     parts = torch.split(levels[1:-1], at_once)

@@ -206,7 +206,7 @@ def flow_likelihood(
     parts = []
     for i in range(0, len(x0), batch):
         x_1 = math.exp(0.5 * log_alpha_bar) * x0[i : i + batch].double()
-        slope = partial(_slope, diffusion.rows(slice(i, i + batch)), directions[:, i : i + batch], time)
+        slope = partial(_slope, diffusion.select(slice(i, i + batch)), directions[:, i : i + batch], time)
         x, gain = _flow(slope, x_1, len(directions), start, end, steps)
         prior = -0.5 * (sum_dims(x**2) + dims * math.log(2 * math.pi))
         parts.append(prior + gain + 0.5 * dims * log_alpha_bar)

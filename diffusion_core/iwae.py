@@ -39,7 +39,7 @@ from diffusion_core.likelihood import Vae
 from diffusion_core.randomness import normal
 from diffusion_core.refusing import require
 from diffusion_core.stratified import HALVES
-from diffusion_core.terms import Reverse, bits_per_nat, bound_term, sum_dims
+from diffusion_core.terms import ReverseStep, bits_per_nat, bound_term, sum_dims
 
 CHUNK = 512
 """The examples that go through the network at once."""
@@ -114,14 +114,14 @@ def _path(diffusion: Diffusion, chain: Chain, x0: Tensor, noise: Callable[[int],
         parts = []
         for rows in torch.split(torch.arange(len(x0), device=x0.device), CHUNK):
             with precision.exact(x0.device):
-                p = diffusion.rows(rows).reverse(x[rows], chain, torch.full_like(rows, k))
+                p = diffusion.select(rows).reverse(x[rows], chain, torch.full_like(rows, k))
             parts.append(_step(x0[rows], eps[rows], p) if k > 1 else (bound_term(x0[rows], p, decoder), x[rows]))
         terms, x = (torch.cat(part) for part in zip(*parts, strict=True))
         nats = nats + terms
     return nats
 
 
-def _step(x0: Tensor, eps: Tensor, p: Reverse) -> tuple[Tensor, Tensor]:
+def _step(x0: Tensor, eps: Tensor, p: ReverseStep) -> tuple[Tensor, Tensor]:
     """log q(x_s | x_t, x_0)/p_θ(x_s | x_t) in nats, float64 [B], and x_s ~ q(x_s | x_t, x_0) by ε [B, …] itself.
 
     Both are taken at x_s − μ̃ = √β̃ ε, and the means differ by c_0 (x_0 − x̂_0): so, nothing cancels.

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
-from diffusion_core.conditioning import HOST, TOLD
+from diffusion_core.conditioning import HOST, INPUTS
 from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
@@ -33,8 +33,8 @@ from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous, per_example
 from diffusion_core.precision import compile_network
 from diffusion_core.randomness import Values, normal, uniform
-from diffusion_core.terms import Reverse, bits_per_nat, bound_term, mean_dims
-from diffusion_core.trainable import Learner, Question
+from diffusion_core.terms import ReverseStep, bits_per_nat, bound_term, mean_dims
+from diffusion_core.trainable import Learner, NetworkCall
 
 QUANTILES = (0, 25, 50, 75, 100)
 """Places on the time axis, in percent, at which a learned γ is logged while it trains."""
@@ -65,17 +65,17 @@ class DiffusionLearner(Learner):
         return self.diffusion.classes
 
     def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """The loss per example [B] of each group of parameters, from one answer of the network without a label, at t
+        """The loss per example [B] of each group of parameters, from one pass of the network without a label, at t
         [B].
 
         t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim.
         """
-        return self._answered(self._question(x0, t, eps, {}))
+        return self._losses_by(self._call(x0, t, eps, {}))
 
-    def _answered(self, question: Question) -> Values:
-        return question.losses(self.diffusion.denoiser.answer(question.asked))
+    def _losses_by(self, call: NetworkCall) -> Values:
+        return call.losses(self.diffusion.denoiser.evaluate(call.inputs))
 
-    def _question(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> Question:
+    def _call(self, x0: Tensor, t: Tensor, eps: Tensor, conditions: Values) -> NetworkCall:
         """The network's inputs, with the losses as a function of its output, which may be made beside others'."""
         diffusion, target = self.diffusion, self.choices.parameterization.target
         if self.continuous:
@@ -86,7 +86,7 @@ class DiffusionLearner(Learner):
         x_t = diffuse(x0, eps, step.gamma_t)
 
         def losses_by(out: Tensor) -> Values:
-            output, raw = diffusion.denoiser.read(out, x_t)
+            output, raw = diffusion.denoiser.split(out, x_t)
             term = partial(self._term, x0, t, x_t, step, raw)
             error = mean_dims((target(x0, eps, x_t, step) - output) ** 2)
             levels = levels_of(diffusion, step, rate)
@@ -94,9 +94,9 @@ class DiffusionLearner(Learner):
             losses = {"network": per_example(self.choices.objective, example)}
             if self.choices.schedule.learned:
                 losses |= self._schedule_losses(example, x0, eps)
-            return {group: losses[group] for group in self.taught}
+            return {group: losses[group] for group in self.trained_groups}
 
-        return Question(diffusion.network, diffusion.denoiser.asked(x_t, t, step, **told), losses_by)
+        return NetworkCall(diffusion.network, diffusion.denoiser.inputs(x_t, t, step, **conditions), losses_by)
 
     def _term(self, x0: Tensor, t: Tensor, x_t: Tensor, step: Step, raw: Tensor, output: Tensor) -> Tensor:
         """L_{t−1} in bits/dim [B] by the output for the mean, and by `raw`, the one for a learned σ².
@@ -107,7 +107,7 @@ class DiffusionLearner(Learner):
             raise RuntimeError("an objective that reads a term of a chain must say continuous = False")
         diffusion, variance = self.diffusion, self.choices.variance.trained_as
         estimate = self.choices.parameterization.x0(output, x_t, step)
-        p = Reverse(step, x_t, estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
+        p = ReverseStep(step, x_t, estimate, variance.log_variance(step, raw, x_t, diffusion.x0_variance[t]))
         return bound_term(x0, p, diffusion.encoding.decoder_term) * bits_per_nat(x0[0].numel())
 
     def _schedule_losses(self, example: Example, x0: Tensor, eps: Tensor) -> Values:
@@ -132,7 +132,7 @@ class DiffusionLearner(Learner):
         self.diffusion.encoding.check_stored(stored, self.diffusion.shape)
 
     @torch.no_grad()
-    def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
+    def couple_noise(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
         """The draws, with the noise that the coupling gives each x_0; for each class by itself, if labels are told."""
         # Another class may be independent of x_0 as well, but use more than a single draw.
         if type(self.choices.coupling) is Independent:
@@ -158,26 +158,26 @@ class DiffusionLearner(Learner):
         """A batch's times and the weights of their losses, both [B], from u ~ U[0, 1) float64 [B]."""
         return self.timesteps.real(u) if self.continuous else self.timesteps(u)
 
-    def settled(self, draws: Values) -> Values:
+    def sample_times(self, draws: Values) -> Values:
         """The draws with a batch's times, by all of its uniforms and what is remembered, and the losses' weights."""
         t, weight = self.times(draws["u"])
-        labels = self.choices.conditioning.told(draws, self.classes)
+        labels = self.choices.conditioning.inputs(draws, self.classes)
         return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight, **labels}
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         """`losses` of data as the encoding stores them [B, …]."""
-        return self._answered(self.question(raw, draws))
+        return self._losses_by(self.call(raw, draws))
 
-    def question(self, raw: Tensor, draws: Values) -> Question:
+    def call(self, raw: Tensor, draws: Values) -> NetworkCall:
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
-        return self._question(x0, draws["t"], draws["eps"], {name: draws[name] for name in TOLD if name in draws})
+        return self._call(x0, draws["t"], draws["eps"], {name: draws[name] for name in INPUTS if name in draws})
 
-    def remember(self, draws: Values, losses: Values) -> None:
+    def record_losses(self, draws: Values, losses: Values) -> None:
         """Record the network's losses, from which later times may be drawn."""
         self.timesteps.record(draws["t"], losses["network"])
 
     @cached_property
-    def taught(self) -> tuple[str, ...]:
+    def trained_groups(self) -> tuple[str, ...]:
         """The names of the groups of parameters; the modules are walked once."""
         return tuple(self.parameter_groups())
 

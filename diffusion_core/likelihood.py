@@ -150,7 +150,7 @@ def _by_batches(diffusion: Diffusion, batch: int, of: Callable[..., Tensor], *va
     """of(diffusion, *values) [N, …], in float32 throughout, for `batch` rows of the values [N, …] at a time."""
     with precision.exact(values[0].device):
         places = [slice(i, i + batch) for i in range(0, len(values[0]), batch)]
-        return torch.cat([of(diffusion.rows(place), *(value[place] for value in values)) for place in places])
+        return torch.cat([of(diffusion.select(place), *(value[place] for value in values)) for place in places])
 
 
 def codes_of(encoding: Encoding, raw: Tensor, seed: int) -> list[Code]:
@@ -223,7 +223,7 @@ def estimate_variance(
             t, weight = timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
-                term = diffusion.rows(slice(i, i + n)).term(x0, eps, chain, t) * per_nat
+                term = diffusion.select(slice(i, i + n)).term(x0, eps, chain, t) * per_nat
             scale = torch.where(t > 1, weight * chain.steps * diffusion.encoding.share, 0)
             means.append((scale * term.double()).mean())
         variances.append(n * torch.stack(means).var())

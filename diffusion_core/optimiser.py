@@ -134,7 +134,7 @@ class AdamW:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from the state of another optimiser; ValueError where it had other parameters."""
-        take_over(self.state(), state, "optimiser")
+        load_tensors(self.state(), state, "optimiser")
 
 
 def descend(means: Mapping[str, Tensor], inputs: Mapping[str, Sequence[Tensor]]) -> None:
@@ -146,7 +146,7 @@ def descend(means: Mapping[str, Tensor], inputs: Mapping[str, Sequence[Tensor]])
         torch._foreach_add_(*zip(*reached, strict=True))
 
 
-def take_over(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], what: str) -> None:
+def load_tensors(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], what: str) -> None:
     """Copy saved values of an optimiser or of averages into its `own` tensors; ValueError where the shapes differ."""
     if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in saved.items()}:
         raise ValueError(f"the checkpoint belongs to another learner: its {what} had other parameters")

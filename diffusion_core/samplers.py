@@ -37,7 +37,7 @@ from diffusion_core.diffusion import Diffusion, Progress, silent
 from diffusion_core.forward import Gaussian, Step, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.refusing import require
-from diffusion_core.terms import Reverse
+from diffusion_core.terms import ReverseStep
 
 Noise = Callable[[], Tensor]
 """A function that draws N(0, I) for a sampler's step, shaped like x_t; a step without noise does not call it."""
@@ -116,7 +116,7 @@ class Sampler(ABC):
 
         `first` is a multiple of the noise's BLOCK. Where labels are given, sample i has the i-th.
         """
-        diffusion = diffusion.rows(slice(first, first + count))
+        diffusion = diffusion.select(slice(first, first + count))
 
         def noise(t: int) -> Tensor:
             return normal_blocks(seed, t, first, count, diffusion.shape, diffusion.device)
@@ -128,7 +128,7 @@ class Sampler(ABC):
         yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(times[k]))
 
 
-def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int) -> Reverse:
+def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int) -> ReverseStep:
     """p_θ of step k for all of x_t [B, …]."""
     return diffusion.reverse(x_t, chain, torch.full((len(x_t),), k, device=x_t.device))
 

@@ -121,8 +121,12 @@ def draws(encoding: Encoding, raw: Tensor, codes: list[Code], strata: list[Strat
 
 def with_less_variance(terms: Tensor, draw: Draw) -> Tensor:
     """The terms L_{k−1} [2, N] of a draw less both control variates: the same mean over its stratum, less variance."""
-    reduced = unexplained(terms, torch.stack([excess(eps) for eps in draw.eps]))
-    return reduced if draw.stratum.length == 1 else unexplained(reduced, _place(draw.stratum, torch.stack(draw.k)))
+    reduced = less_control_variate(terms, torch.stack([excess(eps) for eps in draw.eps]))
+    return (
+        reduced
+        if draw.stratum.length == 1
+        else less_control_variate(reduced, _place(draw.stratum, torch.stack(draw.k)))
+    )
 
 
 def _times(stratum: Stratum, u: Tensor) -> Tensor:
@@ -135,7 +139,7 @@ def _place(stratum: Stratum, k: Tensor) -> Tensor:
     return (k - (stratum.first + stratum.last) / 2) / math.sqrt((stratum.length**2 - 1) / 12)
 
 
-def unexplained(values: Tensor, control: Tensor) -> Tensor:
+def less_control_variate(values: Tensor, control: Tensor) -> Tensor:
     """Each half's values [2, N] minus slope · control, for a control [2, N] of mean 0 and variance 1. The slope is that
     of the other half over its images; nothing is subtracted for fewer than `FEWEST` images."""
     n = values.shape[1]

@@ -29,7 +29,7 @@ from diffusion_core.forward import Step, expand, posterior_mean
 
 
 @dataclass(frozen=True)
-class Reverse:
+class ReverseStep:
     """p_θ(x_s | x_t) = N(c_t x_t + c_0 x̂_0, exp(`log_variance`)) of the step `step`, at `x_t` and x̂_0 = `x0`."""
 
     step: Step
@@ -73,7 +73,7 @@ def normal_nats(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * ((x - mean) ** 2 * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
 
 
-def denoising_term(x0: Tensor, p: Reverse) -> Tensor:
+def denoising_term(x0: Tensor, p: ReverseStep) -> Tensor:
     """KL(q(x_s | x_t, x_0) ‖ p_θ(x_s | x_t)) [B], for steps that do not end in clean data.
 
     The means differ by c_0 (x_0 − x̂_0): taken so, nothing cancels.
@@ -86,7 +86,7 @@ Decoder = Callable[[Tensor, Tensor, Tensor], Tensor]
 """−log p(x_0) [B] of x_0 [B, …] at a mean and a log σ²."""
 
 
-def bound_term(x0: Tensor, p: Reverse, decoder: Decoder) -> Tensor:
+def bound_term(x0: Tensor, p: ReverseStep, decoder: Decoder) -> Tensor:
     """L_{t−1} in nats [B], or L_0 by the decoder where the step ends in clean data."""
     if x0.device.type != "cpu":
         # To learn which rows end in clean data, the CPU would have to wait for the device.
@@ -97,7 +97,7 @@ def bound_term(x0: Tensor, p: Reverse, decoder: Decoder) -> Tensor:
     return terms.index_copy(0, rows, decoder(*clean).to(terms.dtype)) if len(rows) else terms
 
 
-def term_in_all_rows(x0: Tensor, p: Reverse, decoder: Decoder) -> Tensor:
+def term_in_all_rows(x0: Tensor, p: ReverseStep, decoder: Decoder) -> Tensor:
     """The same, with the decoder in every row, at values that cannot overflow where it is not needed."""
     first = expand(p.step.ends_clean, x0).bool()
     clean = decoder(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))

@@ -24,22 +24,22 @@ from diffusion_core.randomness import Values, send
 from diffusion_core.refusing import require
 
 
-class Question(NamedTuple):
-    """A question to a network: its inputs `x`, `time` and, if it takes labels, `label` [B, …], in this order, and the
+class NetworkCall(NamedTuple):
+    """A call of a network: its inputs `x`, `time` and, if it takes labels, `label` [B, …], in this order, and the
     losses [B] per group as a function of its output.
 
-    If the networks of several learners have one shape, one pass can answer all of their questions (`population.py`).
+    If the networks of several learners have one shape, one pass can make all of their calls (`population.py`).
     """
 
     network: nn.Module
-    asked: Values
+    inputs: Values
     losses: Callable[[Tensor], Values]
 
 
 class Learner(nn.Module, ABC):
     """A module that can be trained: it gives losses per example, and says which parameters each of them teaches.
 
-        draws ─▶ paired ─▶ settled ─▶ example_losses ─▶ remember
+        draws ─▶ couple_noise ─▶ sample_times ─▶ example_losses ─▶ record_losses
 
     These are of a whole batch, except the losses, which can be computed for any part of it. The draw named `WEIGHT`
     multiplies them. The entry named `LABEL` is no draw, but the label of each example, if the learner learns from
@@ -55,27 +55,27 @@ class Learner(nn.Module, ABC):
 
     @property
     def classes(self) -> int:
-        """K where it learns from labels of K classes: `paired` and `settled` find them among the draws; else 0."""
+        """K where it learns from labels of K classes, which are then among the draws; else 0."""
         return 0
 
     def check(self, stored: Tensor) -> None:
         """ValueError where it cannot learn from stored data [N, …]."""
         return
 
-    def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
+    def couple_noise(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
         """The draws of a step, on a device, and what follows from them and all the stored data of the batch [B, …]."""
         return draws
 
-    def settled(self, draws: Values) -> Values:
+    def sample_times(self, draws: Values) -> Values:
         """The draws of a batch, and what follows from all of them or from earlier losses, each [B, …]."""
         return draws
 
     @abstractmethod
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
-        """Losses [B] per group of parameters, of stored data [B, …] and what was settled for them."""
+        """Losses [B] per group of parameters, of stored data [B, …] by their draws and times."""
 
-    def question(self, raw: Tensor, draws: Values) -> Question | None:
-        """The question whose answer gives `example_losses`; None where they do not follow from one such pass."""
+    def call(self, raw: Tensor, draws: Values) -> NetworkCall | None:
+        """The call of the network that gives `example_losses`; None where they do not follow from one such call."""
         return None
 
     @abstractmethod
@@ -94,7 +94,7 @@ class Learner(nn.Module, ABC):
         """Set, before the first step, all that depends on the first batch [B, …] besides the seed."""
         return
 
-    def remember(self, draws: Values, losses: Values) -> None:
+    def record_losses(self, draws: Values, losses: Values) -> None:
         """Keep what later batches need of a batch's losses [B], before any weight."""
         return
 
@@ -114,13 +114,13 @@ class Learner(nn.Module, ABC):
         return {group: draws[self.WEIGHT].to(loss.dtype) * loss for group, loss in losses.items()}
 
     @final
-    def drawn(self, raw: Tensor, labels: Tensor | None, seed: int, step: int) -> Values:
-        """The settled draws of a whole batch of stored data [B, …] with these labels [B], on their device."""
+    def batch_draws(self, raw: Tensor, labels: Tensor | None, seed: int, step: int) -> Values:
+        """The draws and times of a whole batch of stored data [B, …] with these labels [B], on their device."""
         own = self.draws(tuple(raw.shape), seed, step)
         draws = {name: send(value, raw.device) for name, value in own.items()}
         if labels is not None:
             draws[self.LABEL] = labels
-        return self.settled(self.paired(raw, draws, seed, step))
+        return self.sample_times(self.couple_noise(raw, draws, seed, step))
 
     @final
     def batch_losses(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
@@ -130,9 +130,9 @@ class Learner(nn.Module, ABC):
         """
         if step == 0:
             self.begin(raw, seed)
-        draws = self.drawn(raw, labels, seed, step)
+        draws = self.batch_draws(raw, labels, seed, step)
         losses = self.example_losses(raw, draws)
-        self.remember(draws, {group: loss.detach() for group, loss in losses.items()})
+        self.record_losses(draws, {group: loss.detach() for group, loss in losses.items()})
         return self.weighted(losses, draws)
 
 
@@ -162,7 +162,7 @@ class Clipping:
         learner.eval()
         for draw in range(1, DRAWS + 1):
             # Steps below 0, so that no training step has the same draws.
-            draws = learner.drawn(raw, labels, seed, -draw)
+            draws = learner.batch_draws(raw, labels, seed, -draw)
             for start in range(0, len(raw), size):
                 piece = slice(start, start + size)
                 of_piece = {name: value[piece] for name, value in draws.items()}

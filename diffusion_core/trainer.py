@@ -118,7 +118,7 @@ class Trainer:
     def step(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
         """One step on a batch [B, …] with its labels [B], if it has any; the mean losses stay on the device."""
         plan, size = self.plan, self.plan.micro_batch or len(raw)
-        draws = self.learner.drawn(raw, labels, seed, step)
+        draws = self.learner.batch_draws(raw, labels, seed, step)
         reseed(key(seed, step, "dropout"), self.device)
         self.member.random = torch.get_rng_state()
         if self.compiles:
@@ -130,7 +130,7 @@ class Trainer:
             piece = Piece(self.member, raw[rows], of_rows, len(raw[rows]) / len(raw), start == 0)
             descents.append(piece.alone() if self.beside is None else self.beside(piece, learn))
         losses, means = (_joined(values) for values in zip(*descents, strict=True))
-        self.learner.remember(draws, losses)
+        self.learner.record_losses(draws, losses)
         self.clipping()
         self.optimiser.step(plan.learning_rate * plan.share_of_peak(step))
         self.averages.follow(step)

@@ -116,7 +116,9 @@ def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor, *, factor: f
 
     If the factor is not 1, the maps of every second network are multiplied by it, and these networks are left out.
     """
-    x, dy = (laid(torch.cat([value * factor ** (i % 2) for i in range(members)], dim=1)) for value in (x, dy))
+    x, dy = (
+        with_channels_last(torch.cat([value * factor ** (i % 2) for i in range(members)], dim=1)) for value in (x, dy)
+    )
     x, weight = x.requires_grad_(), torch.cat([weight] * members).requires_grad_()
     # A shift about as large as the sums: kernels add it first or last.
     bias = torch.cat([halved((len(dy[0]) // members, 1), 1, 1)[:, 0] * SHIFT] * members).to(x.dtype).requires_grad_()
@@ -137,13 +139,13 @@ class Convolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, parts: frozenset[str]) -> Tensor:
         ctx.groups, ctx.parts = groups, parts
         ctx.save_for_backward(x, weight)
-        return convolved(laid(x), weight, bias, groups, by_products="y" in parts)
+        return convolved(with_channels_last(x), weight, bias, groups, by_products="y" in parts)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         groups, parts, side = ctx.groups, ctx.parts, weight.shape[-1]
-        x, dy = laid(x), laid(dy)
+        x, dy = with_channels_last(x), with_channels_last(dy)
         needs_x, needs_weight = ctx.needs_input_grad[:2]
         plain = needs_x and "dx" not in parts, needs_weight and "dw" not in parts
         dx = dweight = dbias = None
@@ -172,7 +174,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, *, by
     return images(product(rows, matrices, None if bias is None else bias.reshape(groups, 1, -1)), x)
 
 
-def laid(x: Tensor) -> Tensor:
+def with_channels_last(x: Tensor) -> Tensor:
     """x [B, C, H, W] with channels last, also in strides that sizes of 1 leave open."""
     batch, channels, height, width = x.shape
     rows = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)

@@ -22,7 +22,7 @@ from diffusion_core.fast.forms import stackable, stacked
 from diffusion_core.optimiser import AdamW, descend
 from diffusion_core.precision import Precision, same_kernels, tf32
 from diffusion_core.randomness import Values
-from diffusion_core.trainable import Learner, Question
+from diffusion_core.trainable import Learner, NetworkCall
 
 NETWORK = "network"
 """The group of parameters that are a network's."""
@@ -101,18 +101,18 @@ class Piece:
         means = {group: loss.mean() for group, loss in weighted.items()}
         return means if self.share == 1 else {group: mean * self.share for group, mean in means.items()}
 
-    def question(self) -> Question | None:
-        """The question to its network, if others can be asked beside it; else None."""
+    def call(self) -> NetworkCall | None:
+        """The call of its network, if others can be called beside it; else None."""
         with self.member.autocast():
-            question = self.member.learner.question(self.raw, self.draws)
-        if question is not None and self.member.make is None:
-            self.member.make = make_of(question.network)
-        return question if self.member.make else None
+            call = self.member.learner.call(self.raw, self.draws)
+        if call is not None and self.member.make is None:
+            self.member.make = make_of(call.network)
+        return call if self.member.make else None
 
-    def kind(self, question: Question) -> tuple[Any, ...]:
+    def kind(self, call: NetworkCall) -> tuple[Any, ...]:
         """All that pieces must have in common to be computed by one pass."""
         member = self.member
-        inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
+        inputs = tuple((name, value.shape, value.dtype) for name, value in call.inputs.items())
         parts = tuple((name, len(own.values)) for name, own in member.optimiser.of_group(NETWORK).items())
         return member.make, parts, inputs, member.precision, member.device, self.first
 
@@ -124,16 +124,16 @@ def learn(pieces: Sequence[Piece]) -> list[Descent | Exception]:
     """
     if len(pieces) == 1:
         return [pieces[0].alone()]
-    questions = [piece.question() for piece in pieces]
+    calls = [piece.call() for piece in pieces]
     kinds: dict[Any, list[int]] = {}
-    for i, (piece, question) in enumerate(zip(pieces, questions, strict=True)):
-        kinds.setdefault(i if question is None else piece.kind(question), []).append(i)
+    for i, (piece, call) in enumerate(zip(pieces, calls, strict=True)):
+        kinds.setdefault(i if call is None else piece.kind(call), []).append(i)
     descents: dict[int, Descent | Exception] = {}
     for places in kinds.values():
         own = [pieces[i] for i in places]
         try:
-            asked = [question for i in places if (question := questions[i])]
-            descents |= zip(places, _together(own, asked) if len(own) > 1 else [own[0].alone()], strict=True)
+            theirs = [call for i in places if (call := calls[i])]
+            descents |= zip(places, _together(own, theirs) if len(own) > 1 else [own[0].alone()], strict=True)
         except Exception as error:
             descents |= dict.fromkeys(places, error)
     return [descents[i] for i in range(len(pieces))]
@@ -152,17 +152,17 @@ def plain(layer: nn.Module) -> tuple[Any, ...]:
     return tuple(item for item in vars(layer).items() if isinstance(item[1], (int, float, str, tuple)))
 
 
-def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
+def _together(pieces: list[Piece], calls: list[NetworkCall]) -> list[Descent]:
     members = [piece.member for piece in pieces]
-    stack = stack_of(members, questions[0].network)
+    stack = stack_of(members, calls[0].network)
     # Each member has a row of its own, in whatever order they come.
     order = [members.index(member) for member in stack.members]
-    pieces, questions = [pieces[i] for i in order], [questions[i] for i in order]
+    pieces, calls = [pieces[i] for i in order], [calls[i] for i in order]
     with members[0].kernels():
         with members[0].autocast():
-            asked = [torch.stack([question.asked[name] for question in questions]) for name in questions[0].asked]
-            outs = stack.network(*asked).unbind()
-            losses = [question.losses(out) for question, out in zip(questions, outs, strict=True)]
+            inputs = [torch.stack([call.inputs[name] for call in calls]) for name in calls[0].inputs]
+            outs = stack.network(*inputs).unbind()
+            losses = [call.losses(out) for call, out in zip(calls, outs, strict=True)]
         means = [piece.means(loss) for piece, loss in zip(pieces, losses, strict=True)]
         stack.receive(means, first=pieces[0].first)
     descents = [(detached(loss), detached(mean)) for loss, mean in zip(losses, means, strict=True)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffusion_core import flow, iwae
 from diffusion_core.checking import denoiser_output
-from diffusion_core.conditioning import TOLD, Class, Conditioning, Labelled, Unconditional, sample_labels
+from diffusion_core.conditioning import INPUTS, Class, Conditioning, Labelled, Unconditional, sample_labels
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import noise_moments
@@ -44,10 +44,10 @@ def test_what_is_told_follows_from_the_seed_the_step_and_the_label_which_is_an_e
     labels = torch.arange(-1, 3).repeat(512)
 
     def told(seed: int = 0, step: int = 0) -> Values:
-        return conditioning.told({**conditioning.draws(len(labels), seed, step), "label": labels}, 3)
+        return conditioning.inputs({**conditioning.draws(len(labels), seed, step), "label": labels}, 3)
 
     values = told()
-    assert set(values) <= set(TOLD)
+    assert set(values) <= set(INPUTS)
     assert all(value.shape == labels.shape and torch.equal(told()[key], value) for key, value in values.items())
     for key, draws in conditioning.draws(len(labels), 0, 0).items():
         assert not any(torch.equal(conditioning.draws(len(labels), *at)[key], draws) for at in ((1, 0), (0, 1)))
@@ -135,7 +135,7 @@ def drawn(sampler: Sampler, model: Diffusion, n: int = 150, **more) -> Tensor:
 def test_labels_of_other_rows_are_no_labels():
     x, model = torch.zeros(4, 2), exact(20)
     view = model.with_labels(torch.tensor([0, 1, 2]))
-    line = r"^labels of 3 rows are given, and 4 rows are asked: take diffusion.rows\(slice\(i, j\)\)$"
+    line = r"^labels of 3 rows are given, and 4 rows are asked: take diffusion.select\(slice\(i, j\)\)$"
     with pytest.raises(ValueError, match=line):
         view.predict(x, torch.full((4,), 7.0))
 

@@ -58,9 +58,9 @@ def test_noise_is_paired_within_a_class_where_labels_are_told(coupling):
     """Else noise given a label would lie where the class does, and no sample of the class starts there."""
     learner, (points, labels) = told_learner()
     points, labels = points[:15], labels[:15]
-    plain = learner.drawn(points, labels, 0, 1)
+    plain = learner.batch_draws(points, labels, 0, 1)
     learner.choices = replace(learner.choices, coupling=coupling)
-    paired = learner.drawn(points, labels, 0, 1)
+    paired = learner.batch_draws(points, labels, 0, 1)
     assert all(torch.equal(paired[key], plain[key]) for key in paired if key != "eps")
     assert not torch.equal(paired["eps"], plain["eps"])
     draws = [plain["eps"], *(normal(0, 1, f"eps/{j}", (15, 2), points.device) for j in (1, 2, 3))]

@@ -13,7 +13,7 @@ from torch import Tensor
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import Bound, bound, estimate_variance
 from diffusion_core.parameterizations import X0, Mu
-from diffusion_core.stratified import Stratification, unexplained
+from diffusion_core.stratified import Stratification, less_control_variate
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import BetaTilde
 from tests.diffusion_core.problems import diffusion
@@ -143,5 +143,5 @@ def test_slopes_are_of_the_other_half_and_none_of_few_images():
     values, control = torch.randn(2, 2, 40, generator=torch.Generator().manual_seed(0)).double()
     slopes = [torch.cov(torch.stack([v, c]))[0, 1] for v, c in zip(values, control, strict=True)]
     expected = torch.stack([values[0] - slopes[1] * control[0], values[1] - slopes[0] * control[1]])
-    torch.testing.assert_close(unexplained(values, control), expected)
-    assert torch.equal(unexplained(values[:, :29], control[:, :29]), values[:, :29])
+    torch.testing.assert_close(less_control_variate(values, control), expected)
+    assert torch.equal(less_control_variate(values[:, :29], control[:, :29]), values[:, :29])

@@ -73,7 +73,7 @@ def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, vari
     mean_q, variance_q = bayes(x0, x_t, alpha_bar[1:], alpha_bar[:-1])
     mean_p, _ = bayes(x0_hat, x_t, alpha_bar[1:], alpha_bar[:-1])
     expected = kl_divergence(Normal(mean_q, variance_q.sqrt()), Normal(mean_p, (log_variance / 2).exp())).sum(1)
-    term = denoising_term(x0, dc.Reverse(step, x_t, x0_hat, log_variance))
+    term = denoising_term(x0, dc.ReverseStep(step, x_t, x0_hat, log_variance))
     torch.testing.assert_close(term, expected, rtol=1e-8, atol=1e-12)
 
 

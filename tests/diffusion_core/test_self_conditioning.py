@@ -113,8 +113,8 @@ def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradien
     """Losses and gradients are those of the second pass alone, its input held: by hand, in the words of ε."""
     learner = learner_of()
     made, raw = learner.diffusion, POINTS.float().repeat(20, 1)
-    draws = learner.drawn(raw, None, 3, 5)
-    own = draws["own"]
+    draws = learner.batch_draws(raw, None, 3, 5)
+    own = draws["self_conditioned"]
     assert 80 < int(own.sum()) < 160
     t, eps = draws["t"], draws["eps"]
     step = dc.Step.level(made.gamma(t))
