@@ -14,8 +14,8 @@ from ablations.data.base import SPLITS, DataSet
 from ablations.data.shipped import Digits, Mixture2d
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Architecture
-from ablations.metrics.judging import Yardstick
-from ablations.metrics.metric import Examined, Metric
+from ablations.metrics.metric import FeatureSet, Metric
+from ablations.metrics.scoring import Reference
 from diffusion_core import checking
 from diffusion_core.checking import expect
 from diffusion_core.encodings import GreyLevels
@@ -75,20 +75,20 @@ def check_metric(metric: Metric, data_set: DataSet) -> None:
     data, name = data_set.load(), data_set.extractor
     extractor = None if name is None else extractors.load(name)
     train, drawn, test = (
-        Examined(data.images[split][:200], extractor, data.labels[split][:200] if data.labels else None)
+        FeatureSet(data.images[split][:200], extractor, data.labels[split][:200] if data.labels else None)
         for split in SPLITS
     )
     generator = torch.Generator().manual_seed(1)
     order = torch.randperm(len(drawn.stored), generator=generator)
     if isinstance(data.encoding, GreyLevels):
-        yardstick = Yardstick("train", train, test, data.encoding.levels)
+        reference = Reference("train", train, test, data.encoding.levels)
         noise = torch.randint(data.encoding.levels, drawn.stored.shape, generator=generator).to(torch.uint8)
     else:
-        yardstick = Yardstick("test", test, None, None)
+        reference = Reference("test", test, None, None)
         noise = 3 * drawn.stored.abs().max() * (2 * torch.rand(drawn.stored.shape, generator=generator) - 1)
 
     def score(stored: torch.Tensor, labels: torch.Tensor | None = drawn.labels) -> float:
-        return metric.compute(yardstick.judged(stored.clone(), labels))
+        return metric.compute(reference.comparison(stored.clone(), labels))
 
     first, again, worse = score(drawn.stored), score(drawn.stored), score(noise)
     ordered = score(drawn.stored[order], None if drawn.labels is None else drawn.labels[order])

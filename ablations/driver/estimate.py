@@ -19,7 +19,7 @@ from torch.utils.benchmark import Timer, timer
 
 from ablations.data.base import Data
 from ablations.engine.stage import size_of_next
-from ablations.metrics.judging import set_size, yardstick_of
+from ablations.metrics.scoring import reference_of, set_size
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
 from ablations.stages.restore import autoencoder_of, build
@@ -81,8 +81,8 @@ def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict
     if judged is not None:
         data = judged.data.load()
         images = data.images["test"][torch.arange(set_size(judged, "test")) % len(data.images["test"])].to(device)
-        yardstick = yardstick_of(judged, "test", data, device)
-        each[JUDGE] = slower * _seconds(lambda: yardstick.values(yardstick.default, [images]), device, judged.threads)
+        reference = reference_of(judged, "test", data, device)
+        each[JUDGE] = slower * _seconds(lambda: reference.values(reference.default, [images]), device, judged.threads)
     return each
 
 

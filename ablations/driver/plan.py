@@ -25,7 +25,7 @@ from ablations.data.base import Data
 from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import Grid, Point, words
 from ablations.launchers.launcher import Launcher
-from ablations.metrics.judging import extractor_identity
+from ablations.metrics.scoring import extractor_identity
 from ablations.results.folder import never_overwritten, read_grid_json, write_frames
 from ablations.results.grid_json import head_of
 from ablations.results.records import record

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import CHUNK, Examined, Judged, Metric, MetricInfo, checked
+from ablations.metrics.metric import CHUNK, Comparison, FeatureSet, Metric, MetricInfo, checked
 
 SUBSETS, SUBSET_SIZE = 20, 1000
 SEED = 2020
@@ -30,10 +30,10 @@ class Kid(Metric):
 
     info = MetricInfo("KID", "min", digits=3, of=("images",), extracts=True)
 
-    def compute(self, judged: Judged) -> float:
-        extractor = judged.real.extractor
+    def compute(self, sets: Comparison) -> float:
+        extractor = sets.real.extractor
         assert extractor is not None, "images have an extractor"
-        return kid(judged.generated.features, judged.real.features, standardised=extractor.module.standardised)
+        return kid(sets.generated.features, sets.real.features, standardised=extractor.module.standardised)
 
 
 def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
@@ -72,10 +72,10 @@ class Mmd(Metric):
         if not self.width > 0:
             raise ValueError(f"mmd.width must be above 0, got {self.width:g}")
 
-    def compute(self, judged: Judged) -> float:
-        real = judged.real.features
+    def compute(self, sets: Comparison) -> float:
+        real = sets.real.features
         deviation = math.sqrt(float(checked(real, "MMD", at_least=2).var(0).sum()))
-        return mmd(judged.generated.features, real, self.width * deviation)
+        return mmd(sets.generated.features, real, self.width * deviation)
 
 
 def mmd(x: Tensor, y: Tensor, sigma: float) -> float:
@@ -101,8 +101,8 @@ class EnergyDistance(Metric):
 
     info = MetricInfo("Energy distance", "min", digits=4, decides="samples", least=0.0, of=("points",))
 
-    def compute(self, judged: Judged) -> float:
-        return energy_distance(judged.generated.stored, judged.real.stored, judged.real.once(_mean_within))
+    def compute(self, sets: Comparison) -> float:
+        return energy_distance(sets.generated.stored, sets.real.stored, sets.real.cached(_mean_within))
 
 
 def energy_distance(x: Tensor, y: Tensor, within_y: float | None = None) -> float:
@@ -116,7 +116,7 @@ def energy_distance(x: Tensor, y: Tensor, within_y: float | None = None) -> floa
     return max(0.0, 2 * _mean_distance(x, y) - _mean_distance(x, x) - within_y)
 
 
-def _mean_within(real: Examined) -> float:
+def _mean_within(real: FeatureSet) -> float:
     points = checked(real.stored, "energy distance", at_least=1)
     return _mean_distance(points, points)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ablations.metrics.extractors import architecture_of
-from ablations.metrics.metric import Examined, Judged, Metric, MetricInfo, checked
+from ablations.metrics.metric import Comparison, FeatureSet, Metric, MetricInfo, checked
 
 Statistics = dict[str, npt.NDArray[np.float64]]
 
@@ -33,8 +33,8 @@ class Fid(Metric):
 
     info = replace(_FRECHET, decides="samples")
 
-    def compute(self, judged: Judged) -> float:
-        return fid(judged.generated.once(statistics_of), judged.real.once(statistics_of))
+    def compute(self, sets: Comparison) -> float:
+        return fid(sets.generated.cached(statistics_of), sets.real.cached(statistics_of))
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class FidHeldOut(Metric):
 
     info = replace(_FRECHET, label="FID, held-out", compares=False, reads_held_out=True, has_floor=False)
 
-    def compute(self, judged: Judged) -> float:
-        return fid(judged.generated.once(statistics_of), judged.beside.once(statistics_of))
+    def compute(self, sets: Comparison) -> float:
+        return fid(sets.generated.cached(statistics_of), sets.beside.cached(statistics_of))
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class FidInfinity(Metric):
 
     info = MetricInfo("FID∞", "min", digits=1, of=("images",), extracts=True)
 
-    def compute(self, judged: Judged) -> float:
-        features = judged.generated.features
-        return fid_infinity(features[shuffled(judged.generated.stored)], judged.real.once(statistics_of))
+    def compute(self, sets: Comparison) -> float:
+        features = sets.generated.features
+        return fid_infinity(features[shuffled(sets.generated.stored)], sets.real.cached(statistics_of))
 
 
-def statistics_of(examined: Examined) -> Statistics:
-    return fid_statistics(examined.features)
+def statistics_of(images: FeatureSet) -> Statistics:
+    return fid_statistics(images.features)
 
 
 def fid_statistics(feature: Tensor) -> Statistics:
@@ -139,8 +139,8 @@ class Is(Metric):
 
     info = MetricInfo("IS", "max", digits=2, least=1.0, of=("images",), extracts=True, compares=False)
 
-    def compute(self, judged: Judged) -> float:
-        return inception_score(judged.generated.logits)
+    def compute(self, sets: Comparison) -> float:
+        return inception_score(sets.generated.logits)
 
 
 def inception_score(logits: Tensor) -> float:

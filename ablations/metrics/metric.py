@@ -32,21 +32,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Remembering:
+class _Cache:
     """One or two sets that are judged, with the values computed from them."""
 
-    _known: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
+    _values: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
-    def once(self, make: Callable[[Self], T]) -> T:
+    def cached(self, make: Callable[[Self], T]) -> T:
         """The value that `make` works out of it, for all metrics that ask: statistics of real images, say."""
-        if make not in self._known:
-            self._known[make] = make(self)
-        result: T = self._known[make]
+        if make not in self._values:
+            self._values[make] = make(self)
+        result: T = self._values[make]
         return result
 
 
 @dataclass(frozen=True, eq=False)
-class Examined(_Remembering):
+class FeatureSet(_Cache):
     """A set as metrics see it; `extractor` is None for points, `labels` [N] are the classes, −1 where there is none.
 
     Labels are None of data, and of samples of a model, that know no classes.
@@ -80,7 +80,7 @@ class Examined(_Remembering):
 
 
 @dataclass(frozen=True, eq=False)
-class Judged(_Remembering):
+class Comparison(_Cache):
     """All that a metric may read of one generated set.
 
     `real` is what it is held against: training images where the test split is judged, else held-out images or points.
@@ -88,13 +88,13 @@ class Judged(_Remembering):
     of points.
     """
 
-    generated: Examined
-    real: Examined
-    held_out: Examined | None = None
+    generated: FeatureSet
+    real: FeatureSet
+    held_out: FeatureSet | None = None
     levels: int | None = None
 
     @property
-    def beside(self) -> Examined:
+    def beside(self) -> FeatureSet:
         """The held-out images, of which a metric that reads them is asked only where there are some."""
         assert self.held_out is not None, "a metric that reads held-out images is asked where there are some"
         return self.held_out
@@ -182,7 +182,7 @@ class Metric(ABC):
     info: ClassVar[MetricInfo]
 
     @abstractmethod
-    def compute(self, judged: Judged) -> float:
+    def compute(self, sets: Comparison) -> float:
         """The score of one generated set; ValueError, in one line, where it has none."""
 
     @classmethod

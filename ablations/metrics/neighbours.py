@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ablations.metrics.discrepancies import distances
-from ablations.metrics.metric import CHUNK, Examined, Judged, Metric, MetricInfo, checked
+from ablations.metrics.metric import CHUNK, Comparison, FeatureSet, Metric, MetricInfo, checked
 
 THIRD, FIFTH = 3, 5
 MEMORISED = 0.05
@@ -33,8 +33,8 @@ class PrecisionMetric(Metric):
 
     info = replace(_SHARE, label="Precision")
 
-    def compute(self, judged: Judged) -> float:
-        return judged.once(_both)[0]
+    def compute(self, sets: Comparison) -> float:
+        return sets.cached(_both)[0]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class RecallMetric(Metric):
 
     info = replace(_SHARE, label="Recall")
 
-    def compute(self, judged: Judged) -> float:
-        return judged.once(_both)[1]
+    def compute(self, sets: Comparison) -> float:
+        return sets.cached(_both)[1]
 
 
-def _both(judged: Judged) -> tuple[float, float]:
-    return precision_recall(judged.generated.features, judged.real.features)
+def _both(sets: Comparison) -> tuple[float, float]:
+    return precision_recall(sets.generated.features, sets.real.features)
 
 
 def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
@@ -66,8 +66,8 @@ class DensityMetric(Metric):
 
     info = MetricInfo("Density", "max", digits=2, least=0.0, extracts=True)
 
-    def compute(self, judged: Judged) -> float:
-        return float(judged.once(met).mean()) * len(judged.real.stored) / (FIFTH * len(judged.generated.stored))
+    def compute(self, sets: Comparison) -> float:
+        return float(sets.cached(met).mean()) * len(sets.real.stored) / (FIFTH * len(sets.generated.stored))
 
 
 @dataclass(frozen=True)
@@ -76,21 +76,21 @@ class CoverageMetric(Metric):
 
     info = MetricInfo("Coverage", "max", digits=2, counted=True, extracts=True)
 
-    def compute(self, judged: Judged) -> float:
-        return float((judged.once(met) > 0).double().mean())
+    def compute(self, sets: Comparison) -> float:
+        return float((sets.cached(met) > 0).double().mean())
 
 
-def radii(real: Examined) -> Tensor:
+def radii(real: FeatureSet) -> Tensor:
     """The distance from each real sample to its k-th neighbour, [M]."""
     y = checked(real.features, "density and coverage", at_least=FIFTH + 1)
     # The nearest to a sample is itself.
     return torch.cat([distances(part, y).kthvalue(FIFTH + 1, 1).values for part in torch.split(y, CHUNK)])
 
 
-def met(judged: Judged) -> Tensor:
+def met(sets: Comparison) -> Tensor:
     """The number of generated samples in the ball of each real one, float64 [M]."""
-    reach, y = judged.real.once(radii), judged.real.features
-    x = checked(judged.generated.features, "density and coverage", at_least=1)
+    reach, y = sets.real.cached(radii), sets.real.features
+    x = checked(sets.generated.features, "density and coverage", at_least=1)
     return torch.stack([(distances(part, y) <= reach).sum(0) for part in torch.split(x, CHUNK)]).sum(0).double()
 
 
@@ -100,8 +100,8 @@ class Memorisation(Metric):
 
     info = MetricInfo("Memorisation rate", "none", "share", digits=2, counted=True, of=("images",), reads_held_out=True)
 
-    def compute(self, judged: Judged) -> float:
-        return memorisation_rate(judged.generated.stored, judged.real.stored, judged.beside.stored)
+    def compute(self, sets: Comparison) -> float:
+        return memorisation_rate(sets.generated.stored, sets.real.stored, sets.beside.stored)
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ class ClassMemorisation(Metric):
 
     info = replace(Memorisation.info, label="Memorisation rate within classes", reads_labels=True)
 
-    def compute(self, judged: Judged) -> float:
-        if judged.generated.labels is None:
+    def compute(self, sets: Comparison) -> float:
+        if sets.generated.labels is None:
             raise ValueError("class_memorisation reads labels, and these samples have none: take conditioning=class")
         counts, rates, most = list[int](), list[float](), 0
-        for label in sorted(set(judged.generated.labels.tolist()) - {-1}):
-            sides = judged.generated, judged.real, judged.beside
+        for label in sorted(set(sets.generated.labels.tolist()) - {-1}):
+            sides = sets.generated, sets.real, sets.beside
             generated, training, held_out = (side.of_class(label) for side in sides)
             most = max(most, len(held_out))
             if len(training) and len(held_out) >= FEWEST:

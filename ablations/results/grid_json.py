@@ -9,9 +9,9 @@ from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.grids.file import GridFile
 from ablations.metrics.fid import cautions
-from ablations.metrics.judging import set_size
 from ablations.metrics.metric import SCALE, MetricInfo
 from ablations.metrics.registry import column_of, is_default, shown_metrics
+from ablations.metrics.scoring import set_size
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.registry import parameters
 from ablations.stages.stage import Run

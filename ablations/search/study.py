@@ -213,10 +213,10 @@ def _valid(fields: dict[str, Any], place: str) -> StudyFile:
 def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
     """The fixed settings with those that objectives need to be evaluated and shown: samples on validation data, these
     metrics."""
-    judging, shown = [name for name in objective if name in names()], [*map(choice_name, SHOWN)]
-    more = [name for name in judging if name not in shown]
+    scoring, shown = [name for name in objective if name in names()], [*map(choice_name, SHOWN)]
+    more = [name for name in scoring if name not in shown]
     asked = {"evaluation.metrics": list(dict.fromkeys([*fixed.get("evaluation.metrics", []), *more]))} if more else {}
-    return {"evaluation.quality": ["validation", "test"], **fixed, **asked} if judging else fixed
+    return {"evaluation.quality": ["validation", "test"], **fixed, **asked} if scoring else fixed
 
 
 def _possible(key: str, file: StudyFile, fixed: dict[str, Any], *, asked: bool) -> bool:

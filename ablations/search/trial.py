@@ -19,8 +19,8 @@ from ablations.driver.plan import Conditions, conditions
 from ablations.engine.journal import Failure, Journal
 from ablations.grids.grid import Point
 from ablations.launchers.launcher import launcher_of
-from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names
+from ablations.metrics.scoring import against
 from ablations.results.csv_text import union
 from ablations.results.folder import never_overwritten, read_grid_json
 from ablations.results.records import failure_of, own_metrics, record

@@ -21,7 +21,7 @@ from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
 from ablations.metrics.fid import Fid
-from ablations.metrics.judging import yardstick_of
+from ablations.metrics.scoring import reference_of
 from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
 from ablations.settings.registry import content_hash, describe
@@ -128,7 +128,7 @@ class ReconstructionStage(Stage):
         if "test" in self.cell.evaluation.quality:
             # Of training images, whatever samples are held against.
             cell = replace(self.cell, evaluation=replace(self.cell.evaluation, reference=None))
-            values = yardstick_of(cell, "test", data, device).values([Fid()], [made])
+            values = reference_of(cell, "test", data, device).values([Fid()], [made])
             metrics |= {f"r{name}": value for name, (value,) in values.items()}
         return ended(metrics)
 

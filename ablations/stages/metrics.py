@@ -17,9 +17,9 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
-from ablations.metrics.judging import against, set_size, yardstick_of
-from ablations.metrics.metric import Examined, Metric
+from ablations.metrics.metric import FeatureSet, Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
+from ablations.metrics.scoring import against, reference_of, set_size
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
 from ablations.settings.registry import content_hash, describe
@@ -46,8 +46,8 @@ class MetricStage(Stage):
         size, metric = set_size(self.cell, self.held_out), metric_of(self.metric)
         sets = torch.split(tensors["samples"].to(device), size)
         labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
-        yardstick = yardstick_of(self.cell, self.held_out, data, device)
-        return scored(yardstick.values([metric], sets, labels))
+        reference = reference_of(self.cell, self.held_out, data, device)
+        return scored(reference.values([metric], sets, labels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +62,16 @@ class FloorStage(Stage):
     work = "real images judged"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        yardstick, n = yardstick_of(self.cell, "test", data, device), self.cell.evaluation.n
-        extractor, names = yardstick.real.extractor, HELD_OUT[: 1 if yardstick.held_out is None else 2]
+        reference, n = reference_of(self.cell, "test", data, device), self.cell.evaluation.n
+        extractor, names = reference.real.extractor, HELD_OUT[: 1 if reference.held_out is None else 2]
         splits = [data.images[split].to(device) for split in names]
         labels = [data.labels[split] for split in names] if data.labels.keys() >= set(names) else None
-        if yardstick.held_out is not None:
+        if reference.held_out is not None:
             together = torch.cat(labels) if labels else None
-            yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor, together))
+            reference = replace(reference, held_out=FeatureSet(torch.cat(splits), extractor, together))
         sets, own = _of_size(n, splits), _of_size(n, labels) if labels else None
-        metrics = yardstick.default if self.metric is None else [metric_of(self.metric)]
-        values = yardstick.values(metrics, sets, own) if sets else {}
+        metrics = reference.default if self.metric is None else [metric_of(self.metric)]
+        values = reference.values(metrics, sets, own) if sets else {}
         accuracy = None if extractor is None else extractor.accuracy
         return scored(values, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
 

@@ -28,9 +28,9 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Bench, Progress
-from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.metric import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
+from ablations.metrics.scoring import reference_of, set_size
 from ablations.settings.budget import autoencoder_flops, forward_flops, sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
@@ -84,15 +84,15 @@ class SamplesStage(InPieces):
         if samples is None:
             return ended({}, f"the {self.doing} are not finite")
         seconds += time.monotonic() - began
-        yardstick = yardstick_of(cell, self.held_out, data, samples.device)
+        reference = reference_of(cell, self.held_out, data, samples.device)
         if self.rung:
             write_artifact(bench.folder, SAMPLES, {"samples": samples[:SHOWN]})
             metrics = [metric for metric in DEFAULT if metric.info.decides is not None and metric.info.extracts]
-            values = yardstick.values(metrics, [samples])
+            values = reference.values(metrics, [samples])
             return scored(values, {RUNG_SECONDS: time.monotonic() - began})
         labels = labels_of_samples(cell, data, n * self.sets)
         write_artifact(bench.folder, SAMPLES, {"samples": samples} | ({} if labels is None else {"labels": labels}))
-        values = yardstick.values(yardstick.default, torch.split(samples, n))
+        values = reference.values(reference.default, torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, loaded[0])}
         return scored(values, costs)
 
@@ -137,14 +137,14 @@ class GuidanceStage(Stage):
         model = load_guided(cell, data, bench.journal, self.parts, device)
         n = set_size(cell, "validation")
         first = noise_after(cell) * max(set_size(cell, split) for split in HELD_OUT)
-        yardstick = yardstick_of(cell, "validation", data, device)
+        reference = reference_of(cell, "validation", data, device)
         name = "energy_distance" if cell.data.extractor is None else "fid"
         scores, began = dict[float, float](), time.monotonic()
         for place, scale in enumerate(scales):
             bench.progress(place / len(scales))
             samples = draw_samples(at_scale(cell, scale), model, n, lambda share: None, first)
             if samples is not None:
-                ((scores[scale],),) = yardstick.values([metric_of(name)], [samples]).values()
+                ((scores[scale],),) = reference.values([metric_of(name)], [samples]).values()
         usable = {scale: score for scale, score in scores.items() if math.isfinite(score)}
         if not usable:
             return ended({}, "the samples are not finite, whatever scale guides them")

@@ -19,7 +19,7 @@ from ablations.driver import run
 from ablations.driver.plan import Plan, plan_of_grid
 from ablations.grids.grid import make
 from ablations.launchers.launcher import Local
-from ablations.metrics import judging
+from ablations.metrics import scoring
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.tracking.tracker import Tracker
@@ -134,7 +134,7 @@ def few_of(*every, count=FEW):
 
 def forget():
     """Data that were read are read anew."""
-    for cache in (base._loaded, judging.reference_of):
+    for cache in (base._loaded, scoring.real_features):
         cache.cache_clear()
 
 

@@ -13,7 +13,7 @@ import torch
 from ablations import check
 from ablations.data.base import Data, DataSet, image_data
 from ablations.metrics import extractors
-from ablations.metrics.metric import Judged, Metric, MetricInfo
+from ablations.metrics.metric import Comparison, Metric, MetricInfo
 from ablations.metrics.registry import metric_of, names
 
 
@@ -45,8 +45,8 @@ class Contrast(Metric):
 
     info: ClassVar[Any] = MetricInfo("Contrast", "min")
 
-    def compute(self, judged: Judged) -> float:
-        return abs(float(judged.generated.stored.double().std() - judged.real.stored.double().std()))
+    def compute(self, sets: Comparison) -> float:
+        return abs(float(sets.generated.stored.double().std() - sets.real.stored.double().std()))
 
 
 def contrast(**declared: Any) -> Metric:
@@ -55,12 +55,12 @@ def contrast(**declared: Any) -> Metric:
     return made
 
 
-def moody(self: Metric, judged: Judged) -> float:
-    return Contrast.compute(self, judged) + float(torch.rand(()))
+def moody(self: Metric, sets: Comparison) -> float:
+    return Contrast.compute(self, sets) + float(torch.rand(()))
 
 
-def of_the_first(self: Metric, judged: Judged) -> float:
-    return abs(float(judged.generated.features[0].mean() - judged.real.features.mean()))
+def of_the_first(self: Metric, sets: Comparison) -> float:
+    return abs(float(sets.generated.features[0].mean() - sets.real.features.mean()))
 
 
 def stretched() -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ablations.metrics.metric import Judged, Metric, MetricInfo
+from ablations.metrics.metric import Comparison, Metric, MetricInfo
 
 TOLERANCE = 3
 
@@ -20,8 +20,8 @@ class Straightness(Metric):
         "Straight", "max", unit="share", digits=2, decides="straight stripes", of=("images",), compares=False
     )
 
-    def compute(self, judged: Judged) -> float:
-        images = judged.generated.stored.int()
+    def compute(self, sets: Comparison) -> float:
+        images = sets.generated.stored.int()
         along_rows, along_columns = ((images.amax(side) - images.amin(side)).flatten(1).amax(1) for side in (3, 2))
         straight = (along_rows <= TOLERANCE) | (along_columns <= TOLERANCE)
         return float(straight.double().mean())

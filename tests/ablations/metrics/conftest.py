@@ -9,8 +9,8 @@ from torch import Tensor
 from ablations.data.shipped import Digits
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Extractor
-from ablations.metrics.judging import Yardstick
-from ablations.metrics.metric import Examined
+from ablations.metrics.metric import FeatureSet
+from ablations.metrics.scoring import Reference
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +24,9 @@ def extractor() -> Extractor:
 
 
 @pytest.fixture(scope="session")
-def yardstick(images, extractor) -> Yardstick:
+def reference(images, extractor) -> Reference:
     """What is judged on the test split."""
-    return Yardstick("train", Examined(images["train"], extractor), Examined(images["test"], extractor), 17)
+    return Reference("train", FeatureSet(images["train"], extractor), FeatureSet(images["test"], extractor), 17)
 
 
 def normal(n: int, d: int, seed: int = 0) -> Tensor:

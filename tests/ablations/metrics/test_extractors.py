@@ -13,7 +13,7 @@ import torch
 from ablations.data.shipped import Digits
 from ablations.metrics import discrepancies, extractors
 from ablations.metrics.extractors.architectures import Extractor, features
-from ablations.metrics.metric import Examined, Judged
+from ablations.metrics.metric import Comparison, FeatureSet
 
 DIGITS, FASHION, INCEPTION = extractors.ARCHITECTURES
 HERE = Path(extractors.__file__).parent
@@ -113,7 +113,7 @@ def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standard
     for name, cls in extractors.ARCHITECTURES.items():
         module = SimpleNamespace(standardised=cls.standardised)
         feature = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        examined = Examined(feature, Extractor(name, "0", None, module))
-        vars(examined)["_outputs"] = (feature, feature)
-        discrepancies.Kid().compute(Judged(examined, examined))
+        features = FeatureSet(feature, Extractor(name, "0", None, module))
+        vars(features)["_outputs"] = (feature, feature)
+        discrepancies.Kid().compute(Comparison(features, features))
     assert asked == [True, True, False]

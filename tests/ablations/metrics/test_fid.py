@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ablations.metrics import fid as metric
 from ablations.metrics.fid import Fid, FidHeldOut, FidInfinity, fid_infinity, fid_statistics, shuffled
-from ablations.metrics.metric import Examined, Judged
+from ablations.metrics.metric import Comparison, FeatureSet
 from tests.ablations.metrics.conftest import normal, with_moments
 
 
@@ -28,8 +28,8 @@ def test_fid_of_gaussians_whose_covariances_do_not_commute():
     x, y = with_moments(shift, a, seed=1), with_moments(0 * shift, b, n=700, seed=2)
     assert fid(x, y) == pytest.approx(closed, abs=1e-6)
     assert fid(y, x) == pytest.approx(closed, abs=1e-6)
-    # Points stand for features, which an examined set without an extractor gives as they are.
-    beside = Judged(Examined(x), Examined(normal(300, 2)), Examined(y))
+    # Points stand for features, which a set without an extractor gives as they are.
+    beside = Comparison(FeatureSet(x), FeatureSet(normal(300, 2)), FeatureSet(y))
     assert FidHeldOut().compute(beside) == pytest.approx(closed, abs=1e-6)
 
 
@@ -42,7 +42,7 @@ def test_fid_of_equal_and_of_constant_sets():
 
 def test_a_copier_is_told_by_the_held_out_distance_alone():
     real, held_out = normal(60, 5, 0), normal(60, 5, 1)
-    copies = Judged(Examined(real), Examined(real), Examined(held_out))
+    copies = Comparison(FeatureSet(real), FeatureSet(real), FeatureSet(held_out))
     assert Fid().compute(copies) == pytest.approx(0, abs=1e-6)
     assert FidHeldOut().compute(copies) == pytest.approx(fid(real, held_out))
     assert fid(real, held_out) > 0.1
@@ -82,7 +82,9 @@ def test_samples_are_halved_by_chance_in_whatever_order_they_come(real):
     """Features in an order of their own, as real images sorted by class have, would make halves of two kinds."""
     in_order = generated(400, 3).sort(0).values
     order = torch.randperm(400, generator=torch.Generator().manual_seed(5))
-    one, other = (FidInfinity().compute(Judged(Examined(x), Examined(real))) for x in (in_order, in_order[order]))
+    one, other = (
+        FidInfinity().compute(Comparison(FeatureSet(x), FeatureSet(real))) for x in (in_order, in_order[order])
+    )
     assert one == other
     assert shuffled(in_order).sort().values.tolist() == list(range(400)) != shuffled(in_order).tolist()
     with pytest.raises(ValueError, match=r"at least 50 images.*the 24 features, got 49: take evaluation\.n=50"):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import InceptionV3Compat, features
-from ablations.metrics.judging import extractor_identity, extractor_of
+from ablations.metrics.scoring import extractor_identity, extractor_of
 from ablations.settings.making import make_cell
 from ablations.settings.registry import cell_id
 from tests.ablations.metrics.test_extractors import CPU, INCEPTION, refuse

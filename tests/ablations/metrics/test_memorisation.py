@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ablations.data.shipped import Digits
-from ablations.metrics.metric import Examined, Judged
+from ablations.metrics.metric import Comparison, FeatureSet
 from ablations.metrics.neighbours import ClassMemorisation, memorisation_rate
 
 
@@ -64,7 +64,7 @@ def classes(*counts):
 
 def rate_of(*sets):
     """The rate within classes of generated, training and held-out images, each with their labels."""
-    return ClassMemorisation().compute(Judged(*(Examined(images, labels=labels) for images, labels in sets)))
+    return ClassMemorisation().compute(Comparison(*(FeatureSet(images, labels=labels) for images, labels in sets)))
 
 
 def test_it_is_the_share_of_samples_as_near_to_their_class_as_the_nearest_5_percent_of_its_held_out_images():

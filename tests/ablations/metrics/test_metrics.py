@@ -13,13 +13,13 @@ from torch import Tensor
 from ablations.metrics import metric as sets
 from ablations.metrics.discrepancies import Mmd, energy_distance, kid, mmd
 from ablations.metrics.fid import FidHeldOut, FidInfinity, FidPooled, fid_statistics, inception_score
-from ablations.metrics.metric import Examined, Judged
+from ablations.metrics.metric import Comparison, FeatureSet
 from ablations.metrics.neighbours import FIFTH, THIRD, CoverageMetric, DensityMetric, precision_recall
 from tests.ablations.metrics.conftest import normal
 
 
-def of_points(x: Tensor, y: Tensor) -> Judged:
-    return Judged(Examined(x), Examined(y))
+def of_points(x: Tensor, y: Tensor) -> Comparison:
+    return Comparison(FeatureSet(x), FeatureSet(y))
 
 
 def density_and_coverage(x: Tensor, y: Tensor) -> tuple[float, float]:

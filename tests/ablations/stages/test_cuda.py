@@ -9,9 +9,9 @@ import pytest
 from ablations.data.shipped import Digits, Patches
 from ablations.grids.grid import make
 from ablations.metrics.extractors import ARCHITECTURES
-from ablations.metrics.judging import extractor_identity
 from ablations.metrics.metric import SCALE
 from ablations.metrics.registry import metric_of, names
+from ablations.metrics.scoring import extractor_identity
 from ablations.settings.arguments import parse_run
 from ablations.stages import autoencoder, training
 from ablations.stages.graph import stages_of

@@ -15,7 +15,7 @@ from ablations.data.shipped import Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
 from ablations.engine.workers import perform
-from ablations.metrics.judging import yardstick_of
+from ablations.metrics.scoring import reference_of
 from ablations.stages import samples as sampling
 from ablations.stages.artifacts import SAMPLES
 from ablations.stages.graph import once
@@ -166,8 +166,8 @@ def test_the_scale_that_is_tuned_is_the_best_of_all_candidates(by, root):
         samples = next(stage for stage in plain if stage.kind == "samples")
         model = load_guided(samples.cell, samples.cell.data.load(), Journal(root), samples.parts, CPU)
         drawn_ = draw_samples(samples.cell, model, 300, lambda share: None, first=16 * 300)
-        yardstick = yardstick_of(samples.cell, "validation", samples.cell.data.load(), CPU)
-        scores[scale] = yardstick.values(yardstick.default, [drawn_])["energy_distance/val"][0]
+        reference = reference_of(samples.cell, "validation", samples.cell.data.load(), CPU)
+        scores[scale] = reference.values(reference.default, [drawn_])["energy_distance/val"][0]
     assert result.curves["guidance/energy_distance"] == [list(scores), list(scores.values())]
     best = min(scores, key=scores.get)
     assert result.metrics["guidance/scale"] == best

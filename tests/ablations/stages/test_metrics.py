@@ -15,7 +15,7 @@ from ablations.engine.workers import perform
 from ablations.metrics import extractors
 from ablations.metrics.discrepancies import Mmd
 from ablations.metrics.fid import Fid, FidInfinity
-from ablations.metrics.metric import Examined, Judged
+from ablations.metrics.metric import Comparison, FeatureSet
 from ablations.metrics.neighbours import DensityMetric
 from ablations.settings.registry import cell_id
 from ablations.stages.artifacts import SAMPLES, write_artifact
@@ -52,7 +52,7 @@ def test_what_is_asked_for_besides_changes_no_cell_and_no_stage():
 
 def score(metric, images, real):
     extractor = extractors.load(EXTRACTOR)
-    return metric.compute(Judged(Examined(images, extractor), Examined(real, extractor)))
+    return metric.compute(Comparison(FeatureSet(images, extractor), FeatureSet(real, extractor)))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Yardsticks that the samples of a cell are judged by: the data's extractor, and the real images that it has looked at.
+"""The reference that a cell's samples are scored against: real images, with their features by the data's extractor.
 
 test          against the training images, points against the test points; or as `evaluation.reference` says
 validation    against the validation images or points: for searches, which read no test data
@@ -16,7 +16,7 @@ from torch import Tensor
 from ablations.data.base import Data, DataSet, Split
 from ablations.metrics import extractors
 from ablations.metrics.extractors.architectures import Extractor
-from ablations.metrics.metric import Examined, Judged, Metric
+from ablations.metrics.metric import Comparison, FeatureSet, Metric
 from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
@@ -24,21 +24,21 @@ from diffusion_core.encodings import GreyLevels
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
+class Reference:
     """The real data that generated sets are held against at a split; `against` is what columns call it."""
 
     against: str
-    real: Examined
-    held_out: Examined | None
+    real: FeatureSet
+    held_out: FeatureSet | None
     levels: int | None
 
     @property
     def extractor(self) -> str | None:
         return self.real.extractor.name if self.real.extractor else None
 
-    def judged(self, stored: Tensor, labels: Tensor | None = None) -> Judged:
+    def comparison(self, stored: Tensor, labels: Tensor | None = None) -> Comparison:
         """A generated set as metrics see it."""
-        return Judged(Examined(stored, self.real.extractor, labels), self.real, self.held_out, self.levels)
+        return Comparison(FeatureSet(stored, self.real.extractor, labels), self.real, self.held_out, self.levels)
 
     def values(
         self, metrics: Iterable[Metric], sets: Sequence[Tensor], labels: Sequence[Tensor] | None = None
@@ -59,9 +59,9 @@ class Yardstick:
         values: dict[str, list[float]] = {name: [] for name in named}
         for i, stored in enumerate(sets):
             # One at a time: of many images, the features alone take much memory.
-            judged = self.judged(stored, labels[i] if labels else None)
+            comparison = self.comparison(stored, labels[i] if labels else None)
             for name, metric in named.items():
-                values[name].append(float(metric.compute(judged)))
+                values[name].append(float(metric.compute(comparison)))
         return values
 
     @property
@@ -87,14 +87,14 @@ def set_size(cell: Cell, split: HeldOut) -> int:
     return cell.evaluation.n or len(cell.data.load().images[split])
 
 
-def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
-    """The yardstick that a cell's generated sets are held against at a split."""
+def reference_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Reference:
+    """The reference that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
     real, extractor = real_split_of(cell, split), extractor_of(cell.data.extractor, cell.evaluation.weights)
-    held_out = Examined(data.images["test"].to(device), extractor, data.labels.get("test"))
+    held_out = FeatureSet(data.images["test"].to(device), extractor, data.labels.get("test"))
     beside = held_out if extractor is not None and real == "train" else None
-    reference = reference_of(cell.data, cell.evaluation.weights, real, device)
-    return Yardstick(against(cell, split), reference, beside, levels)
+    reference = real_features(cell.data, cell.evaluation.weights, real, device)
+    return Reference(against(cell, split), reference, beside, levels)
 
 
 def extractor_identity(cell: Cell) -> str | None:
@@ -115,7 +115,7 @@ def extractor_of(name: str | None, weights: str | None) -> Extractor | None:
 
 
 @lru_cache(maxsize=2)
-def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> Examined:
+def real_features(data: DataSet, weights: str | None, split: Split, device: torch.device) -> FeatureSet:
     """Real images as a data set's extractor sees them: worked out once in a worker, however many cells it judges."""
     whole, extractor = data.load(), extractor_of(data.extractor, weights)
-    return Examined(whole.images[split].to(device), extractor, whole.labels.get(split))
+    return FeatureSet(whole.images[split].to(device), extractor, whole.labels.get(split))
