@@ -32,14 +32,14 @@ def clean(given: dict[str, Any]) -> None:
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
     from rich.filesize import decimal
 
-    from ablations.engine.journal import FOLDER, STAGE_LOCK, bytes_of, cleaning_lock, tried
+    from ablations.engine.journal import FOLDER, STAGE_LOCK, bytes_of, cleaning_lock, try_lock
 
     with cleaning_lock(results):
         needed, stages = named_in(results), sorted((results / FOLDER).glob("[!.]*"))
         spare = {folder: bytes_of(folder) for folder in stages if folder.name not in needed}
         for folder, size in spare.items():
             print(f"{folder.name}  {decimal(size):>9}")
-            with tried(folder / STAGE_LOCK) as holder:
+            with try_lock(folder / STAGE_LOCK) as holder:
                 # A command on another results folder may use this journal.
                 if free and not holder:
                     shutil.rmtree(folder)

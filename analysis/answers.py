@@ -97,7 +97,7 @@ def summarise(results: Results, comparisons: pd.DataFrame) -> pd.DataFrame:
         row
         for metric in results.metrics
         for name, cells in rows_of(results).items()
-        for row in _places(results, metric, name, cells, listed[listed["metric"] == metric.name])
+        for row in _cell_rows(results, metric, name, cells, listed[listed["metric"] == metric.name])
     ]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"n": "int64", "rank": "int64"})
 
@@ -111,7 +111,7 @@ def rows_of(results: Results) -> dict[str, list[str]]:
     return rows
 
 
-def _places(
+def _cell_rows(
     results: Results, metric: MetricInfo, name: str, cells: list[str], listed: pd.DataFrame
 ) -> list[dict[str, Any]]:
     """The rows of the frame for these cells in one metric."""
@@ -123,7 +123,7 @@ def _places(
     )
     inner = listed[listed["a"].isin(cells) & listed["b"].isin(cells)]
     same = [results.keys(metric.name)[cell] for cell in cells]
-    beaten, near = _standing(results, metric, cells, sorted(ranked), same, inner)
+    beaten, near = _dominated_by(results, metric, cells, sorted(ranked), same, inner)
     leading = {i for i, better in enumerate(beaten) if better is not None and not better}
     best = next((i for i in ranked if i in leading or not leading), None) if metric.sign else None
     # A listed comparison may call a cell equal to the best one.
@@ -156,7 +156,7 @@ def _places(
     ]
 
 
-def _standing(
+def _dominated_by(
     results: Results, metric: MetricInfo, cells: list[str], measured: list[int], same: list[bytes], listed: pd.DataFrame
 ) -> tuple[list[frozenset[int] | None], set[int]]:
     """A set per cell of the cells shown to be better, None where nothing was tested; and the cells that the best is

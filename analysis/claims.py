@@ -113,15 +113,19 @@ def _matched(results: Results, expectation: Expectation, metric: MetricInfo) -> 
     """The terms of D, `better` and `than` first, at each combination of the other axes that two seeds finished."""
     matched = []
     for cell in results.at(expectation.better):
-        other = _moved(results, cell, expectation.than)
-        starts = [end and _moved(results, end, expectation.since) for end in (cell, other)] if expectation.since else []
+        other = _counterpart(results, cell, expectation.than)
+        starts = (
+            [end and _counterpart(results, end, expectation.since) for end in (cell, other)]
+            if expectation.since
+            else []
+        )
         parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
         if len(parts) == 2 + len(starts) and len(contrast(results, metric, parts, results.meta.first_look)) > 1:
             matched.append(parts)
     return matched
 
 
-def _moved(results: Results, cell: str, levels: Mapping[str, str]) -> str | None:
+def _counterpart(results: Results, cell: str, levels: Mapping[str, str]) -> str | None:
     """The cell that differs from `cell` in these levels only; None where there is none."""
     return next(iter(results.at(results.levels(cell) | dict(levels))), None)
 
@@ -148,7 +152,7 @@ def _margin(results: Results, metric: MetricInfo, expectation: Expectation, matc
     return expectation.within * abs(float(np.mean(means)))
 
 
-def judged(
+def decided_rows(
     metric: MetricInfo, values: Mapping[Hypothesis, Array], *, primary: bool, alpha: float = ALPHA
 ) -> dict[Hypothesis, dict[str, Any]]:
     """The rows of hypotheses by their differences [n], as one family; without `primary`, none comes first."""

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.claims import Hypothesis, claims_of, comparison, contrast, judged, row_as_listed, row_of
+from analysis.claims import Hypothesis, claims_of, comparison, contrast, decided_rows, row_as_listed, row_of
 from analysis.grid_json import Declaration, Expectation, MetricInfo
 from analysis.looks import rows_by_looks
 from analysis.results import Results
@@ -83,7 +83,7 @@ def _at_once(results: Results, metric: MetricInfo, claims: Sequence[Hypothesis])
         return [row_of(metric, tested, of) | {"verdict": "open"} for tested, of in values.items()]
     first = any(tested.primary for tested in values if tested.number is None)
     rows: list[dict[str, Any]] = []
-    for tested, row in judged(metric, values, primary=first).items():
+    for tested, row in decided_rows(metric, values, primary=first).items():
         listed = None if tested.number is None else row_as_listed(results, metric, tested, rows)
         rows.append(listed or row)
     return rows
@@ -100,7 +100,7 @@ def declared_times(results: Results, rows: Iterable[Mapping[Any, Any]]) -> list[
     """The time at which each row of the comparisons' frame was declared; as a primary comparison, if it is one."""
     stated = [(declaration, _stated(results, declaration)) for declaration in results.meta.declarations]
     first = {str(cell): str(times.min()) for cell, times in results.finished.groupby("cell_id")[FIRST_RESULT]}
-    return [_when(stated, first, *_statement(results, row)) for row in rows]
+    return [_declared_when(stated, first, *_statement(results, row)) for row in rows]
 
 
 def _statement(results: Results, row: Mapping[Any, Any]) -> tuple[Statement, Sequence[str], list[list[str]]]:
@@ -125,7 +125,7 @@ def _stated(results: Results, declaration: Declaration) -> set[Statement]:
     return stated
 
 
-def _when(
+def _declared_when(
     declarations: Sequence[tuple[Declaration, set[Statement]]],
     first: Mapping[str, str],
     statement: Statement,

@@ -220,7 +220,7 @@ def cell_name(levels: Iterable[tuple[str, str]]) -> str:
     return " · ".join(names) or "the baseline"
 
 
-def within(text: str) -> str:
+def mid_sentence(text: str) -> str:
     """A label within a sentence, with its first letter small; an abbreviation or a symbol stays: NLL, T."""
     return f"{text[:1].lower()}{text[1:]}" if text[1:2].islower() else text
 
@@ -230,7 +230,7 @@ def counted(n: int, what: str) -> str:
     return f"{n} {what}" + ("" if n == 1 else "s")
 
 
-def begun(text: str) -> str:
+def sentence_start(text: str) -> str:
     """The text as the beginning of a sentence, with its first letter large. A symbol stays: μ̃ does not become M̃."""
     return f"{text[:1].upper()}{text[1:]}" if text[:1].isascii() else text
 

@@ -33,7 +33,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.claims import Hypothesis, claims_of, comparison, contrast, judged, row_as_listed, row_of, values_of
+from analysis.claims import Hypothesis, claims_of, comparison, contrast, decided_rows, row_as_listed, row_of, values_of
 from analysis.grid_json import Auto, MetricInfo
 from analysis.reading import read_results
 from analysis.results import Results
@@ -53,7 +53,7 @@ def look_weights(looks: Sequence[int]) -> dict[int, float]:
 
 
 @dataclass(frozen=True)
-class Looked:
+class SequentialDecision:
     """A comparison after the looks so far: the number of seeds at which it was first called `different` or `equal`, or
     was `dropped`; None where it was not.
 
@@ -69,14 +69,14 @@ class Looked:
     direction: int = 0
 
     @property
-    def settled(self) -> bool:
+    def decided(self) -> bool:
         """True where anything is claimed of it."""
         return self.different is not None or self.equal is not None
 
     @property
-    def open(self) -> bool:
+    def undecided(self) -> bool:
         """True where more seeds are wanted for it."""
-        return not self.settled and self.dropped is None
+        return not self.decided and self.dropped is None
 
 
 def follow(
@@ -87,10 +87,10 @@ def follow(
     margin: float = math.nan,
     resolution: float = 0.0,
     alpha: float = ALPHA,
-) -> list[Looked]:
+) -> list[SequentialDecision]:
     """The state of `count` comparisons after all looks; `first(n)` gives their differences [n] over the first n seeds,
     None where a comparison has no part in a look."""
-    states = [Looked()] * count
+    states = [SequentialDecision()] * count
     for n, weight in look_weights(looks).items():
         p = np.full((2, count), np.nan)
         claimed = np.array([[getattr(of, kind) is not None for of in states] for kind in ("different", "equal")], bool)
@@ -105,13 +105,15 @@ def follow(
     return states
 
 
-def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
+def _with(
+    looked: SequentialDecision, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_
+) -> SequentialDecision:
     """The comparison, updated by the claims of a look at n seeds."""
     if different:
         looked = replace(looked, different=n, direction=int(np.sign(np.mean(looked.by_seed))))
     if equal:
         looked = replace(looked, equal=n)
-    return replace(looked, dropped=n) if futile and looked.open else looked
+    return replace(looked, dropped=n) if futile and looked.undecided else looked
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], spent: float, *, equalities: bool) -> NDArray[np.bool_]:
@@ -193,7 +195,7 @@ def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -
 
 
 Progress = Literal["open", "settled", "over"]
-"""The progress of a comparison: `open` if more seeds are wanted, `settled`, or `over` without a verdict."""
+"""The progress of a comparison: `undecided` if more seeds are wanted, `decided`, or `over` without a verdict."""
 
 
 def progress(folder: Path) -> dict[tuple[str, str], Progress]:
@@ -201,7 +203,7 @@ def progress(folder: Path) -> dict[tuple[str, str], Progress]:
     metric with values of both cells, else settled if all closed metrics settled it."""
     results = read_results(folder)
     assert results.meta.auto is not None, "its seeds are not added by looks"
-    states: dict[tuple[str, str], list[Looked]] = {pair: [] for pair in results.declared}
+    states: dict[tuple[str, str], list[SequentialDecision]] = {pair: [] for pair in results.declared}
     open_pairs: set[tuple[str, str]] = set()
     claims = claims_of(results)
     for metric in results.deciding:
@@ -209,10 +211,10 @@ def progress(folder: Path) -> dict[tuple[str, str], Progress]:
         measured = results.values(metric.name).notna().any(axis=1)
         for pair, looked in _followed(results, results.meta.auto, metric, about):
             states[pair].append(looked)
-            if looked.open and all(measured[cell] for cell in pair):
+            if looked.undecided and all(measured[cell] for cell in pair):
                 open_pairs.add(pair)
-    decided = {pair for pair, of in states.items() if any(state.settled for state in of)}
-    settled = {pair for pair in decided if all(state.settled or state.open for state in states[pair])}
+    decided = {pair for pair, of in states.items() if any(state.decided for state in of)}
+    settled = {pair for pair in decided if all(state.decided or state.undecided for state in states[pair])}
     return {pair: "open" if pair in open_pairs else "settled" if pair in settled else "over" for pair in states}
 
 
@@ -225,13 +227,13 @@ def rows_by_looks(
     by_claim = {claim: row_as_listed(results, metric, claim, rows) for claim in claims}
     rest = [claim for claim, row in by_claim.items() if row is None]
     values = {claim: contrast(results, metric, claim.terms, results.meta.first_look) for claim in rest}
-    by_claim |= judged(metric, values, primary=False, alpha=ALPHA * (1 - FOLLOWED) if followed else ALPHA)
+    by_claim |= decided_rows(metric, values, primary=False, alpha=ALPHA * (1 - FOLLOWED) if followed else ALPHA)
     return rows + [row for row in by_claim.values() if row]
 
 
 def _followed(
     results: Results, auto: Auto, metric: MetricInfo, about: Sequence[Hypothesis]
-) -> list[tuple[tuple[str, str], Looked]]:
+) -> list[tuple[tuple[str, str], SequentialDecision]]:
     """The declared comparisons after the looks that were taken, each over the seeds that both cells have."""
     declared = [pair for pair in results.declared if all(cell in auto.stopped for cell in pair)]
 
@@ -252,7 +254,7 @@ def _followed(
     return list(zip(declared, decisions, strict=True))
 
 
-def _looked(metric: MetricInfo, pair: Hypothesis, looked: Looked) -> dict[str, Any]:
+def _looked(metric: MetricInfo, pair: Hypothesis, looked: SequentialDecision) -> dict[str, Any]:
     """The row of a comparison that looks followed; its interval holds at all looks."""
     ended, verdict = looked.different, "better" if metric.sign * looked.direction > 0 else "worse"
     if looked.equal is not None:

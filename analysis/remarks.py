@@ -111,15 +111,15 @@ def go_on(analysis: Analysis) -> dict[str, str]:
     meta = analysis.meta
     command = meta.command or f"python -m ablations.run grid={meta.name}"
     more = {"seeds.max": 2 * meta.auto.looks[-1]} if meta.auto else {"seeds": 2 * len(meta.seeds)}
-    commands = {} if meta.preliminary else {"more seeds, for exploration": changed(command, more)}
+    commands = {} if meta.preliminary else {"more seeds, for exploration": with_settings(command, more)}
     if analysis.search is not None:
         trials, seeds = {"trials": 2 * len(analysis.search.trials)}, {"confirm": 2 * len(meta.seeds)}
-        commands = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
+        commands = {"more trials": with_settings(command, trials), "more fresh seeds": with_settings(command, seeds)}
     plans = analysis.runs.reindex(columns=["training.steps", "horizon"], fill_value="").to_numpy()
     steps = {steps for steps, horizon in plans if steps and horizon != "0"}
     if len(steps) == 1 and not analysis.trained_elsewhere:
         longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
-        commands["training twice as long"] = changed(command, longer)
+        commands["training twice as long"] = with_settings(command, longer)
     results = analysis.folder.parent
     for metric in analysis.deciding[-1:] if results.name != COMMITTED else []:  # where there are no models
         own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
@@ -127,14 +127,14 @@ def go_on(analysis: Analysis) -> dict[str, str]:
             best = {"cell": (metric.sign * own).idxmax(), "seed": meta.seeds[0], "results": results}
             script = re.match(r"python (\S+\.py)", command)  # which alone knows its classes
             program = f"python {script[1]} sample" if script else "python -m ablations.sample"
-            commands["a picture of the best cell"] = changed(program, best)
+            commands["a picture of the best cell"] = with_settings(program, best)
     findable = results.name == COMMITTED or results.resolve() == Path("results").resolve()
     where = f"grid={meta.name}" if findable else f"runs={analysis.folder}"
     commands["LaTeX"] = f"python -m analysis.tables {where} format=latex"
     return commands
 
 
-def changed(command: str, settings: Mapping[str, object]) -> str:
+def with_settings(command: str, settings: Mapping[str, object]) -> str:
     """A command with other settings."""
     kept = [word for word in shlex.split(command) if word.partition("=")[0] not in settings]
     return shlex.join([*kept, *(f"{key}={value}" for key, value in settings.items())])

@@ -103,7 +103,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-def kept(method: Callable[[Any, Key], Value]) -> Callable[[Any, Key], Value]:
+def cached(method: Callable[[Any, Key], Value]) -> Callable[[Any, Key], Value]:
     """The method of results, which now computes its value for each argument once."""
     return cached_property(lambda results: cache(partial(method, results)))  # type: ignore[return-value]
 
@@ -202,7 +202,7 @@ class Results:
         """The metric of this name; KeyError where the grid has none."""
         return {metric.name: metric for metric in self.metrics}[name]
 
-    @kept
+    @cached
     def values(self, metric: str) -> pd.DataFrame:
         """The finite values of a metric by cell (rows) and by seed and kind of machine (columns).
 
@@ -214,13 +214,13 @@ class Results:
         table = finite.pivot(index="cell_id", columns=["seed", MACHINE], values=metric)
         return table.reindex(self.cell_ids).sort_index(axis=1)
 
-    @kept
+    @cached
     def keys(self, metric: str) -> dict[str, bytes]:
         """A key per cell, equal for cells with the same values at every seed."""
         first = self.values(metric).T.groupby(level=0).first().T
         return dict(zip(self.cell_ids, map(bytes, first.to_numpy(dtype=np.float64)), strict=True))
 
-    @kept
+    @cached
     def scaled(self, metric: MetricInfo) -> pd.DataFrame:
         """The same values on the metric's scale."""
         values = self.values(metric.name)

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.grid_json import MetricInfo, fault
-from analysis.labels import Rounding, begun, listed
+from analysis.labels import Rounding, listed, sentence_start
 from analysis.places import trials_of
 from analysis.results import AGAIN, FINISHED, Results, numbers, read_csv
 from analysis.schema import SEARCH, TRIAL
@@ -128,7 +128,7 @@ def optimism(search: Search, results: Results) -> pd.DataFrame:
         text = Rounding.of(of.decimals, [half]).measured
         texts = [text(searched, math.nan), text(mean, half), str(len(values)), text(gap, wider * half), text(*test)]
         if not math.isnan(gap):
-            rows.append([f"{begun(winner.label)}, {of.label}", *texts])
+            rows.append([f"{sentence_start(winner.label)}, {of.label}", *texts])
     heads = ["Winner", "In the search", "At fresh seeds", "n", "Optimistic by", "On test data"]
     return pd.DataFrame(rows, columns=heads)
 
@@ -136,7 +136,7 @@ def optimism(search: Search, results: Results) -> pd.DataFrame:
 def terminal_search(search: Search, optimism: pd.DataFrame | None = None) -> str:
     """The same for a terminal."""
     shown = [f"{caption}\n{of.to_string(index=False)}" for caption, of in tables(search, optimism).items()]
-    return "\n\n".join([search.head.question, searched(search, optimism), *shown])
+    return "\n\n".join([search.head.question, overview(search, optimism), *shown])
 
 
 def tables(search: Search, optimism: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
@@ -150,7 +150,7 @@ def tables(search: Search, optimism: pd.DataFrame | None) -> dict[str, pd.DataFr
     return {caption: frame for caption, frame in captioned.items() if not frame.empty}
 
 
-def searched(search: Search, optimism: pd.DataFrame | None) -> str:
+def overview(search: Search, optimism: pd.DataFrame | None) -> str:
     """Parameters, trials by how they ended, sampler, seeds, what pruning saved, and whether anything was found."""
     head, trials = search.head, search.trials
     labels, goals = ([of.label for of in each] for each in (head.parameters, head.objectives))
@@ -169,7 +169,7 @@ def searched(search: Search, optimism: pd.DataFrame | None) -> str:
 def names(search: Search) -> dict[int, str]:
     """The names of trials: winners, and the default, with which a search begins if its ranges have it."""
     default = {of.name: "–" for of in search.head.parameters} | search.head.default
-    first = {of.name: written(search.trials[of.column].iloc[0]) for of in search.head.parameters}
+    first = {of.name: as_word(search.trials[of.column].iloc[0]) for of in search.head.parameters}
     named = {winner.trial: winner.label for winner in search.head.winners}
     return named | ({int(search.trials[TRIAL].iloc[0]): "default"} if first == default else {})
 
@@ -185,7 +185,7 @@ def best(search: Search) -> pd.DataFrame:
     for _, line in pd.concat([front, default]).iterrows():
         name = f"{line[TRIAL]} ({named[line[TRIAL]]})" if line[TRIAL] in named else str(line[TRIAL])
         values = [Rounding((of.decimals or 2) + 1, 4).number(float(line[of.name])) for of in head.objectives]
-        rows.append([name, *(written(line[of.column]) for of in head.parameters), *values])
+        rows.append([name, *(as_word(line[of.column]) for of in head.parameters), *values])
     heads = ["Trial", *(of.label for of in head.parameters), *(of.head for of in head.objectives)]
     return pd.DataFrame(rows, columns=heads)
 
@@ -202,6 +202,6 @@ def importances(search: Search) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Parameter", *(of.label for of in head.objectives)])
 
 
-def written(value: float | str) -> str:
+def as_word(value: float | str) -> str:
     """A parameter's value as a command has it; "–" if the trial lacks this parameter."""
     return value or "–" if isinstance(value, str) else "–" if math.isnan(value) else f"{value:.6g}"

@@ -19,7 +19,7 @@ from pandas.io.formats.style import Styler
 from analysis import remarks, words
 from analysis.answers import Analysis
 from analysis.claims import Verdict
-from analysis.labels import around_code, begun, in_markdown, listed, width
+from analysis.labels import around_code, in_markdown, listed, sentence_start, width
 from analysis.labels import latex as tex
 from analysis.sheet import Form, Table, letter
 
@@ -74,7 +74,9 @@ def markdown(analysis: Analysis, table: Table) -> str:
     claims = [["Outcome", "A paper's claim", "Source", "Here"]]
     for row in analysis.comparisons.query("kind == 'claim'").to_dict("records"):
         claim = analysis.meta.expects[row["claim"]]
-        claims.append([begun(row["outcome"]), claim.claim, claim.source, words.claimed_difference(analysis, row)])
+        claims.append(
+            [sentence_start(row["outcome"]), claim.claim, claim.source, words.claimed_difference(analysis, row)]
+        )
     parts = [
         [in_markdown(" ".join(text for text in (words.banner(analysis), analysis.meta.question) if text))],
         [f"- {in_markdown(text)}" for text in words.answers(analysis)],

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from ablations.driver.estimate import estimated
+from ablations.driver.estimate import estimated_seconds
 from ablations.driver.plan import plan_of_grid
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
@@ -54,7 +54,9 @@ def row_of(name: str, workers: int) -> tuple[str, int, int, int, int]:
     launcher, devices = Local(workers=workers), ["cpu"] * workers
     grid = plan_of_grid(make(parse_run([f"grid={name}"])), launcher, devices)
     with TemporaryDirectory() as empty:
-        minutes = math.ceil(estimated(grid.runs, grid.missing(Journal(Path(empty))), devices, launcher.together) / 60)
+        minutes = math.ceil(
+            estimated_seconds(grid.runs, grid.missing(Journal(Path(empty))), devices, launcher.together) / 60
+        )
     trainings = sum(stage.kind == "training" and not stage.rung for stage in grid.stages())
     return name, len({item.cell_id for item in grid.runs}), len(grid.grid.seeds), trainings, minutes
 

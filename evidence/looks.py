@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ablations.grids.grid import looks_of
-from analysis.looks import FOLLOWED, Looked, follow
+from analysis.looks import FOLLOWED, SequentialDecision, follow
 from analysis.shell import Option, exit_code
 from analysis.statistics import ALPHA, Array, judge
 from evidence.inference import Draw, unequal
@@ -31,16 +31,16 @@ NOISES: Mapping[str, Draw] = {
 TRUTHS = {"by 0": (0.0, math.nan), "by 5 SD": (5.0, math.nan), "by the margin": (MARGIN, MARGIN)}
 
 
-def settled(values: Array, margin: float) -> tuple[list[Looked], list[int]]:
+def decided(values: Array, margin: float) -> tuple[list[SequentialDecision], list[int]]:
     """The comparisons with the baseline after all looks, of values [m + 1, seeds], and the seeds of each."""
     differences = values[1:] - values[0]
-    found, seeds = [Looked()] * len(differences), [0] * len(differences)
+    found, seeds = [SequentialDecision()] * len(differences), [0] * len(differences)
 
     def first(n: int) -> list[Array | None]:
         return [d[:n] if n <= taken else None for d, taken in zip(differences, seeds, strict=True)]
 
     for n in LOOKS:
-        seeds = [n if one.open else taken for one, taken in zip(found, seeds, strict=True)]
+        seeds = [n if one.undecided else taken for one, taken in zip(found, seeds, strict=True)]
         found = follow(LOOKS, len(differences), first, margin=margin, alpha=ALPHA * FOLLOWED)
     return found, seeds
 
@@ -66,7 +66,7 @@ def simulated(noise: str, truth: str, m: int, count: int) -> tuple[float, ...]:
     means = np.where(np.arange(m + 1) % 2 == 1, apart, 0.0)
     for _ in range(count):
         values = means[:, None] + NOISES[noise](rng, m + 1, LOOKS[-1])
-        ended, seeds = settled(values, margin)
+        ended, seeds = decided(values, margin)
         claims = ((p.different is not None, p.equal is not None, d) for p, d in zip(ended, means[1:], strict=True))
         listed = wrong(claims, margin)
         either = listed or claimed(values, means, margin)

@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 from ablations.data.tensors import read_tensors
-from ablations.engine.journal import kept
+from ablations.engine.journal import artefacts_of
 from ablations.results.csv_text import rows_of
 from analysis.errors import InputError
 from analysis.shell import Option, exit_code
@@ -180,7 +180,7 @@ def numbers(results: Path) -> dict[str, str]:
     for path in sorted(results.glob("[!.]*/*.csv")):
         lines = ({key: text for key, text in row.items() if not key.startswith(costs)} for row in rows_of(path, ()))
         files[path] = "\n".join(map(str, lines))
-    tensors = {path: _digest(path) for folder in sorted(results.glob(".stages/*")) for path in kept(folder)}
+    tensors = {path: _digest(path) for folder in sorted(results.glob(".stages/*")) for path in artefacts_of(folder)}
     held = {f"{path.parent.name}/{path.name}": text for path, text in (files | tensors).items()}
     return held | {"the store": "\n".join(stored(results))}
 

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import ablations
 from ablations.driver import execute, run
-from ablations.engine.journal import STAGE, Journal, kept
+from ablations.engine.journal import STAGE, Journal, artefacts_of
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_artifact, write_artifact
@@ -65,7 +65,7 @@ def copying(words: list[str], template: Journal) -> Callable[..., str]:
 
     def copy(stage: Any, journal: Journal, *_: object) -> str:
         other = known[stage.kind, stage.held_out, stage.rung]
-        for path in kept(template.folder(other)):
+        for path in artefacts_of(template.folder(other)):
             tensors, header = read_artifact(path.parent, path.name)
             own = {key: word for key, word in header.items() if key != STAGE}
             write_artifact(journal.folder(stage.id), path.name, tensors, **own)

@@ -211,7 +211,7 @@ def histogram_codes(train: Tensor, test: Tensor, levels: int) -> dict[str, float
     """
     first = torch.arange(math.prod(train.shape[1:])) * levels
     counts = torch.zeros(len(first) * levels, dtype=torch.float64)
-    for part in pieces(train):
+    for part in chunks(train):
         counts += torch.bincount((first + part).flatten(), minlength=len(counts))
     per_pixel = counts.view(-1, levels)
     everywhere = per_pixel.sum(0) + 1
@@ -219,13 +219,13 @@ def histogram_codes(train: Tensor, test: Tensor, levels: int) -> dict[str, float
     per_pixel += 1
     log_per_pixel = torch.log2(per_pixel / per_pixel.sum(-1, keepdim=True)).flatten()
     bits = {"one histogram": 0.0, "histogram per pixel": 0.0}
-    for part in pieces(test):
+    for part in chunks(test):
         bits["one histogram"] -= float(log_everywhere[part.long()].sum())
         bits["histogram per pixel"] -= float(log_per_pixel[first + part].sum())
     return {"uniform code": math.log2(levels), **{name: total / test.numel() for name, total in bits.items()}}
 
 
-def pieces(examples: Tensor) -> tuple[Tensor, ...]:
+def chunks(examples: Tensor) -> tuple[Tensor, ...]:
     """The examples, each flat, in runs that are counted at once: their places take eight times the memory."""
     flat = examples.flatten(1)
     return torch.split(flat, max(1, min(CODE_BATCH, CODE_VALUES // flat.shape[1])))

@@ -45,12 +45,12 @@ Timed = tuple[Callable[[], object], float]
 """An action, and the forward passes of one example that it takes; a backward pass counts as two."""
 
 
-def estimated(runs: Sequence[Run], missing: Sequence[Stage], devices: Sequence[str], together: int) -> float:
+def estimated_seconds(runs: Sequence[Run], missing: Sequence[Stage], devices: Sequence[str], together: int) -> float:
     """The seconds that these missing stages of runs will take, on workers that each train so many networks together; 0
     where there are none."""
     if not missing:
         return 0.0
-    each = measured(missing, devices, together)
+    each = seconds_per_pass(missing, devices, together)
     took = {
         stage.id: STAGE + stage.sets * each[JUDGE] + stage.passes()[1] * each.get(key_of(stage), 0.0)
         for stage in missing
@@ -66,7 +66,7 @@ def key_of(stage: Stage) -> Hashable:
     return stage.passes()[0], *network, plan.batch, plan.micro_batch, plan.optimizer, plan.precision
 
 
-def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict[Hashable, float]:
+def seconds_per_pass(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict[Hashable, float]:
     """The seconds of a pass of each kind that these stages take, and of judging a set of samples."""
     device, slower = torch.device(devices[0]), SLOWER if devices[0] == "cpu" and len(devices) > 1 else 1.0
     marks = Counter((key_of(stage), stage.shape_key(devices[0])) for stage in stages)

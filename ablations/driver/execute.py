@@ -20,10 +20,10 @@ from typing import Any
 
 from rich.console import Console
 
-from ablations.driver.estimate import estimated
-from ablations.driver.live import Live, watching
+from ablations.driver.estimate import estimated_seconds
+from ablations.driver.live import Live, live_runs
 from ablations.driver.plan import Looks, Plan, check_same_request, looks_of, plan_of_grid, planned_anew
-from ablations.driver.progress import Following, bar, minutes
+from ablations.driver.progress import StageProgress, bar, minutes
 from ablations.driver.trained_cells import forgetting_damaged
 from ablations.engine.journal import Journal, results_lock
 from ablations.engine.scheduler import Scheduler
@@ -34,7 +34,7 @@ from ablations.results.folder import write_results
 from ablations.results.records import Record, record
 from ablations.settings.request import Request
 from ablations.stages.stage import Stage
-from ablations.tracking.tracker import Tracker, deliver, open_tracker, sent, where
+from ablations.tracking.tracker import Tracker, attempt, deliver, how_to_see, open_tracker
 from analysis import pages
 from analysis.errors import line
 from analysis.labels import listed
@@ -63,14 +63,14 @@ def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Jou
     tracker = open_tracker(request.tracking_uri, plan.grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
     with results_lock(folder):
-        if lines := beginning(plan, declared, journal):
-            print("\n".join([*lines, *where(tracker)]), flush=True)
+        if lines := opening_lines(plan, declared, journal):
+            print("\n".join([*lines, *how_to_see(tracker)]), flush=True)
         looks = iter([plan]) if declared is None else declared.take(journal)
         ended = execute(looks, journal, folder, tracker, provenance)
         return finish(folder, ended)
 
 
-def beginning(plan: Plan, declared: Looks | None, journal: Journal) -> list[str]:
+def opening_lines(plan: Plan, declared: Looks | None, journal: Journal) -> list[str]:
     """Lines that say what is run; none where nothing is missing."""
     first = plan if declared is None else declared.least()
     if not first.missing(journal):
@@ -98,7 +98,7 @@ def dry_run(planned: tuple[Plan, Looks | None], journal: Journal) -> str:
     here = plan.here
     for words_before, part in parts.items():
         lines.append(f"{words_before}{part.size(journal)}")
-        seconds = estimated(part.runs, part.missing(journal), here.devices, here.launcher.together)
+        seconds = estimated_seconds(part.runs, part.missing(journal), here.devices, here.launcher.together)
         lines.append(f"about {minutes(seconds)} on {here.devices[0]}, measured just now")
     return "\n".join(lines)
 
@@ -126,8 +126,8 @@ def show(folder: Path, tracker: Tracker | None) -> None:
     with Console(stderr=True).status("drawing the report"):
         text = pages.write_pages(folder)
     print(f"{text}\n\nfiles    {folder}/  (report.html, table.md, runs.csv, …)")
-    if link := sent(Tracker.summarise, tracker, folder):
-        print("\n".join(where(tracker, link)))
+    if link := attempt(Tracker.summarise, tracker, folder):
+        print("\n".join(how_to_see(tracker, link)))
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,8 @@ class Execution:
     def run(self, missing: list[Stage]) -> None:
         """Run what is missing, which a bar follows."""
         self.began = time.monotonic()
-        with watching(self.live), bar(self.look.grid.name, 1.0) as shown, closing(self.scheduler.run()) as events:
-            following = Following(shown, self.journal)
+        with live_runs(self.live), bar(self.look.grid.name, 1.0) as shown, closing(self.scheduler.run()) as events:
+            following = StageProgress(shown, self.journal)
             following.add(missing)
             for event in events:
                 following.note(event)
@@ -250,7 +250,7 @@ class Execution:
         if self.whole > self.drawn and self.waiting and now > self.next_pages:
             self.publish()
             print(pages.write_pages(self.folder), flush=True)
-            sent(Tracker.summarise, self.tracker, self.folder)
+            attempt(Tracker.summarise, self.tracker, self.folder)
             self.drawn, drew = self.whole, time.monotonic()
             self.next_pages = drew + SHARE * (drew - now)
         elif now > self.next_writing:

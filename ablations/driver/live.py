@@ -102,7 +102,7 @@ class Live:
 
 
 @contextmanager
-def watching(live: Live | None) -> Iterator[None]:
+def live_runs(live: Live | None) -> Iterator[None]:
     """Meanwhile runs are shown; whoever stops marks those that are not over as run by nobody."""
     try:
         yield

@@ -31,7 +31,7 @@ from ablations.results.grid_json import head_of
 from ablations.results.records import record
 from ablations.settings.cell import Cell
 from ablations.settings.registry import cell_id
-from ablations.stages.graph import once, stages_of
+from ablations.stages.graph import stages_of, unique
 from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors, metric_stages
 from ablations.stages.stage import Run, Stage, missing
 from analysis.errors import InputError
@@ -127,7 +127,7 @@ class Plan:
         return f"{cells} × {seeds}: {counted(len(trainings), 'training')}, {len(new)} of them new, on {workers}"
 
     def stages(self) -> list[Stage]:
-        return once([*(stage for run in self.runs for stage in run.stages), *self.floors])
+        return unique([*(stage for run in self.runs for stage in run.stages), *self.floors])
 
     @property
     def sensible(self) -> int:

@@ -70,7 +70,7 @@ def bar(name: str, total: float, *, done: int = 0, counts: bool = False) -> Iter
 
 
 @dataclass
-class Following:
+class StageProgress:
     """A bar that follows stages: the `passes` of each, by its id, and the `shares` that are done."""
 
     shown: Bar

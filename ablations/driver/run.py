@@ -17,7 +17,7 @@ from ablations.engine.journal import journal_of
 from ablations.engine.workers import warm_up
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
-from ablations.settings.grammar import listed
+from ablations.settings.grammar import help_lines
 from ablations.settings.request import Common
 
 
@@ -61,9 +61,9 @@ def main(arguments: list[str]) -> int:
 def help_text() -> str:
     """Usage, the axes with every choice, and the grids."""
     words = [f"  {f'{key}={value}':23} {line}" for key, lines in WORDS.items() for value, line in lines.items()]
-    more = ["", "Where stages run (launcher=)", *listed("launcher"), "", "Grids (grid=)", *listed("grid")]
+    more = ["", "Where stages run (launcher=)", *help_lines("launcher"), "", "Grids (grid=)", *help_lines("grid")]
     for axis in AXES:
-        more += ["", f"{axis.capitalize()} ({axis}=; its fields {axis}.FIELD=)", *listed(axis)]
+        more += ["", f"{axis.capitalize()} ({axis}=; its fields {axis}.FIELD=)", *help_lines(axis)]
     return "\n".join([HELP, *words, TERMS, *more])
 
 

@@ -57,7 +57,7 @@ class Damaged(InputError):
         self.what = f"{path.name} {why}"
 
 
-def kept(folder: Path) -> list[Path]:
+def artefacts_of(folder: Path) -> list[Path]:
     """The artefacts that a stage leaves for good."""
     return [path for path in sorted(folder.glob("[!.]*.safetensors")) if path.name not in (CHECKPOINT, STATE)]
 
@@ -152,7 +152,7 @@ class Journal:
 
     def write_result(self, stage_id: str, result: Result) -> None:
         """Write that a stage is finished, or diverged, with its result, once its other files are there."""
-        files = {path.name: size_of(path) for path in kept(self.folder(stage_id))}
+        files = {path.name: size_of(path) for path in artefacts_of(self.folder(stage_id))}
         content = asdict(result) | {STAGE: stage_id, FILES: files}
         write_json(self.folder(stage_id) / RESULT, content | {DIGEST: _digest(content)})
 
@@ -201,7 +201,7 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 @contextmanager
-def tried(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[str]:
+def try_lock(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[str]:
     """Hold a lock, and yield ""; where another process holds it, yield the pid of that."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
@@ -222,21 +222,21 @@ def results_lock(folder: Path) -> Iterator[None]:
     """Hold a results folder for a whole command; InputError while another command works on it, or cleans."""
     results = folder.parent
     with (
-        _held(results, CLEANING, f"cleans {results}", fcntl.LOCK_SH),
-        _held(results, folder.name, f"works on {folder}"),
+        _lock_or_refuse(results, CLEANING, f"cleans {results}", fcntl.LOCK_SH),
+        _lock_or_refuse(results, folder.name, f"works on {folder}"),
     ):
         yield
 
 
 def cleaning_lock(results: Path) -> AbstractContextManager[None]:
     """Hold all results folders; InputError while a command works on one of them."""
-    return _held(results, CLEANING, f"works on a folder of {results}")
+    return _lock_or_refuse(results, CLEANING, f"works on a folder of {results}")
 
 
 @contextmanager
-def _held(results: Path, name: str, works: str, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+def _lock_or_refuse(results: Path, name: str, works: str, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Hold a lock; InputError, which says that another command `works`, where it cannot be had."""
-    with tried(results / LOCKS / name, kind) as pid:
+    with try_lock(results / LOCKS / name, kind) as pid:
         if pid:
             raise InputError(f"another command {works} (process {pid}): wait until it has ended, or stop it")
         yield

@@ -17,7 +17,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from ablations.engine.journal import CHECKPOINT, STAGE_LOCK, STATUS, Damaged, Failure, Journal, tried
+from ablations.engine.journal import CHECKPOINT, STAGE_LOCK, STATUS, Damaged, Failure, Journal, try_lock
 from ablations.engine.stage import Bench, Member, Stage, side_by_side
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -30,7 +30,7 @@ DIED = "died"
 def perform(stage: Stage, journal: Journal, device: str, member: Member | None = None) -> str:
     """Run a stage unless it has its result, and return how it ended: "finished", "diverged", "failed" (the journal says
     why), or "elsewhere" where another process runs it."""
-    with tried(journal.folder(stage.id) / STAGE_LOCK) as holder:
+    with try_lock(journal.folder(stage.id) / STAGE_LOCK) as holder:
         if holder:
             return ELSEWHERE
         if (before := journal.result(stage.id)) is not None:

@@ -12,7 +12,7 @@ from ablations.settings.layers import Layer, choices_first
 from ablations.settings.registry import fields_of
 from ablations.settings.request import Request
 from analysis.errors import unknown
-from analysis.labels import begun
+from analysis.labels import sentence_start
 
 TITLES = {"parameterization": "Target", "horizon": "T"}
 LABELS = {"mu": "μ̃", "epsilon": "ε", "x0": "x₀", "beta": "β", "beta_tilde": "β̃", "True": "true", "False": "false"}
@@ -37,7 +37,7 @@ def _titles(key: str) -> tuple[str, ...]:
     """The titles that an axis which a command adds may have: of space.kl_weight, KL weight, or else Space KL weight."""
     words = [ABBREVIATIONS.get(word, word) for word in key.replace(".", "_").split("_")]
     short = words[1:] if "." in key and len(words) > 2 else words
-    return TITLES.get(key, begun(" ".join(short))), begun(" ".join(words)), key
+    return TITLES.get(key, sentence_start(" ".join(short))), sentence_start(" ".join(words)), key
 
 
 def _level(key: str, value: Any) -> LevelSpec:
@@ -60,7 +60,7 @@ def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
     return picked
 
 
-def crossed(
+def every_crossing(
     axes: list[AxisSpec], file: GridFile, fixed: Layer, common: Layer
 ) -> Iterator[tuple[dict[str, str], list[Layer]]]:
     """Each crossing that the file does not leave out: its levels by axis, and the layers of its cell's settings.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ablations.metrics.metric import MEASURED
-from ablations.metrics.registry import directed
+from ablations.metrics.registry import directed_metrics
 from ablations.settings import grammar
 from ablations.settings.grammar import choice_file
 from ablations.settings.registry import complaint
@@ -182,7 +182,9 @@ def _check_names(where: str, file: GridFile) -> None:
             raise unknown(f"level of {axis} in {where}", level, levels[axis])
     metrics = [*(claim.metric for claim in file.expects), *file.relevant, *file.scale]
     columns = [column.name for column in MEASURED]
-    named = [("metric", name, directed()) for name in metrics] + [("column", name, columns) for name in file.columns]
+    named = [("metric", name, directed_metrics()) for name in metrics] + [
+        ("column", name, columns) for name in file.columns
+    ]
     for kind, name, allowed in [*named, ("layout", file.layout, LAYOUTS)]:
         if name not in allowed:
             raise unknown(f"{kind} of {where}", name, allowed)

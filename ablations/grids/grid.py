@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ablations.grids.crossing import axes_of, crossed
+from ablations.grids.crossing import axes_of, every_crossing
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, PrimarySpec, read
 from ablations.metrics.registry import MEASURED_KINDS, is_default
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import Cell
 from ablations.settings.layers import Layer
 from ablations.settings.making import continuous_refusal, make_cell, refusal
-from ablations.settings.published import overridden
+from ablations.settings.published import overrides
 from ablations.settings.request import Request
 from analysis.errors import InputError
-from analysis.labels import listed, within
+from analysis.labels import listed, mid_sentence
 
 MOST = 12  # seeds up to which is gone where they are added by looks, unless told otherwise
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
@@ -78,13 +78,13 @@ def make(request: Request) -> Grid:
     _refuse_varied(common, axes, request.grid)
     terms = equal_terms(varied, {*file.set, *common})
     fixed = {key: value for key, (value, _) in terms.items()} | file.set
-    points = [_point(levels, layers, request) for levels, layers in crossed(axes, file, fixed, common)]
+    points = [_point(levels, layers, request) for levels, layers in every_crossing(axes, file, fixed, common)]
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     points = _judged(_alike(points, varied))
     crossings = [point.levels for point in points]
-    primary, not_compared = compared(file, crossings)
-    claims, not_tested = tested(file, crossings, [point.cell for point in points])
+    primary, not_compared = available_comparisons(file, crossings)
+    claims, not_tested = available_claims(file, crossings, [point.cell for point in points])
     update = {
         "axes": axes,
         "expects": claims,
@@ -96,12 +96,12 @@ def make(request: Request) -> Grid:
     notes = (*not_compared, *not_tested)
     settings = fixed | common
     if settings.get("network") == "published":
-        notes = (*overridden(str(settings.get("network.path", "")), settings, varied), *notes)
+        notes = (*overrides(str(settings.get("network.path", "")), settings, varied), *notes)
     return Grid(request.title, file.model_copy(update=update), points, every, looks, notes)
 
 
 def _question(axes: list[AxisSpec]) -> str:
-    titles = [within(axis.title) for axis in axes]
+    titles = [mid_sentence(axis.title) for axis in axes]
     if not titles:
         return "What does the baseline score?"
     return f"What {'does' if len(titles) == 1 else 'do'} {listed(titles)} change?"
@@ -176,7 +176,7 @@ def terms_footnote(terms: list[str]) -> list[str]:
     return [f"Because schedules are compared, {meanings} in every cell ({', '.join(settings)})."]
 
 
-def compared(file: GridFile, crossings: list[dict[str, str]]) -> tuple[list[PrimarySpec], list[str]]:
+def available_comparisons(file: GridFile, crossings: list[dict[str, str]]) -> tuple[list[PrimarySpec], list[str]]:
     """The declared comparisons for which some cells were asked for, and a footnote on those whose cells were not."""
     possible = [
         [all(any(side.items() <= cell.items() for cell in crossings) for side in both) for both in file.sides([pair])]
@@ -188,12 +188,14 @@ def compared(file: GridFile, crossings: list[dict[str, str]]) -> tuple[list[Prim
     return kept, [note] if lost else []
 
 
-def tested(file: GridFile, crossings: list[dict[str, str]], cells: list[Cell]) -> tuple[list[ClaimSpec], list[str]]:
+def available_claims(
+    file: GridFile, crossings: list[dict[str, str]], cells: list[Cell]
+) -> tuple[list[ClaimSpec], list[str]]:
     """The papers' claims whose levels were asked for, and notes on those that are not tested."""
     levels = {level for crossing in crossings for level in crossing.items()}
     named = [{pair for cell in claim.cells for pair in cell.items()} for claim in file.expects]
     claims = [claim for claim, of_claim in zip(file.expects, named, strict=True) if of_claim <= levels]
-    unmeasured = [claim for claim in claims if not any(measures(cell, claim.metric) for cell in cells)]
+    unmeasured = [claim for claim in claims if not any(has_metric(cell, claim.metric) for cell in cells)]
     reasons = {
         "their levels were not asked for": len(file.expects) - len(claims),
         "their metric is not measured here": len(unmeasured),
@@ -202,7 +204,7 @@ def tested(file: GridFile, crossings: list[dict[str, str]], cells: list[Cell]) -
     return claims, [f"{about} {why}: {n} of {len(file.expects)}." for why, n in reasons.items() if n]
 
 
-def measures(cell: Cell, metric: str) -> bool:
+def has_metric(cell: Cell, metric: str) -> bool:
     """True where a cell has such a metric of samples; True for metrics of other kinds."""
     if metric in MEASURED_KINDS:
         return True

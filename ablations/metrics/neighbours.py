@@ -34,7 +34,7 @@ class PrecisionMetric(Metric):
     info = replace(_SHARE, label="Precision")
 
     def compute(self, sets: Comparison) -> float:
-        return sets.cached(_both)[0]
+        return sets.cached(_precision_recall)[0]
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class RecallMetric(Metric):
     info = replace(_SHARE, label="Recall")
 
     def compute(self, sets: Comparison) -> float:
-        return sets.cached(_both)[1]
+        return sets.cached(_precision_recall)[1]
 
 
-def _both(sets: Comparison) -> tuple[float, float]:
+def _precision_recall(sets: Comparison) -> tuple[float, float]:
     return precision_recall(sets.generated.features, sets.real.features)
 
 
@@ -67,7 +67,7 @@ class DensityMetric(Metric):
     info = MetricInfo("Density", "max", digits=2, least=0.0, extracts=True)
 
     def compute(self, sets: Comparison) -> float:
-        return float(sets.cached(met).mean()) * len(sets.real.stored) / (FIFTH * len(sets.generated.stored))
+        return float(sets.cached(hits).mean()) * len(sets.real.stored) / (FIFTH * len(sets.generated.stored))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class CoverageMetric(Metric):
     info = MetricInfo("Coverage", "max", digits=2, counted=True, extracts=True)
 
     def compute(self, sets: Comparison) -> float:
-        return float((sets.cached(met) > 0).double().mean())
+        return float((sets.cached(hits) > 0).double().mean())
 
 
 def radii(real: FeatureSet) -> Tensor:
@@ -87,7 +87,7 @@ def radii(real: FeatureSet) -> Tensor:
     return torch.cat([distances(part, y).kthvalue(FIFTH + 1, 1).values for part in torch.split(y, CHUNK)])
 
 
-def met(sets: Comparison) -> Tensor:
+def hits(sets: Comparison) -> Tensor:
     """The number of generated samples in the ball of each real one, float64 [M]."""
     reach, y = sets.real.cached(radii), sets.real.features
     x = checked(sets.generated.features, "density and coverage", at_least=1)

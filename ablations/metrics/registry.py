@@ -114,11 +114,11 @@ def fact_of(column: str) -> MetricInfo:
     return facts()[column.split("/")[0]]
 
 
-def directed() -> dict[str, MetricInfo]:
+def directed_metrics() -> dict[str, MetricInfo]:
     """Metrics of which one end is better, so that claims can be made of them."""
     return {name: info for name, info in facts().items() if info.sign}
 
 
 def objectives() -> dict[str, MetricInfo]:
     """Metrics among them that one set of validation data can give, so that a search may go by them."""
-    return {name: info for name, info in directed().items() if not info.reads_held_out and not info.pools}
+    return {name: info for name, info in directed_metrics().items() if not info.reads_held_out and not info.pools}

@@ -105,13 +105,13 @@ def extractor_identity(cell: Cell) -> str | None:
     name, weights = cell.data.extractor, cell.evaluation.weights
     if name is None and weights:
         raise ValueError("evaluation.weights is of an extractor of images, and this data is of points: leave it out")
-    return None if name is None else extractors.identity(name, extractors.located(name, weights))
+    return None if name is None else extractors.identity(name, extractors.weights_file(name, weights))
 
 
 @lru_cache(maxsize=2)
 def extractor_of(name: str | None, weights: str | None) -> Extractor | None:
     """The extractor that judges samples, with its weights; None for points."""
-    return None if name is None else extractors.load(name, extractors.located(name, weights))
+    return None if name is None else extractors.load(name, extractors.weights_file(name, weights))
 
 
 @lru_cache(maxsize=2)

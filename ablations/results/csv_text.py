@@ -41,7 +41,7 @@ def curve_frame(curves: Mapping[tuple[str, int], Curves]) -> pd.DataFrame:
     """A row per point of the curves of each (cell_id, seed) that are kept. What follows from the choices of a cell is
     the same at all of its seeds, unless it is learned, and is there once, without a seed."""
     points = {
-        (cell_id, seed, name): [(number(x), number(y)) for x, y in drawn(*curve)]
+        (cell_id, seed, name): [(number(x), number(y)) for x, y in thinned(*curve)]
         for (cell_id, seed), named in curves.items()
         for name, curve in named.items()
         if is_kept(name)
@@ -57,7 +57,7 @@ def curve_frame(curves: Mapping[tuple[str, int], Curves]) -> pd.DataFrame:
     return pd.DataFrame([(*place, x, y) for place, xy in placed.items() for x, y in xy], columns=list(CURVES))
 
 
-def drawn(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:
+def thinned(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:
     """The points of a curve; of a long one all early points, where curves are steep, and some of the rest, evenly."""
     points = list(zip(xs, ys, strict=True))
     if len(points) <= MOST_POINTS:

@@ -145,15 +145,15 @@ def metadata_of(done: Results, digest: str, remarks: Sequence[str] = ()) -> dict
     heard = [result.metadata for stage, result in done if not (stage.trains and stage.optional)]
     codes, times = ([result.metadata.get(name, "") for _, result in done] for name in ("code", FINISHED_AT))
     return {name: text for own in heard for name, text in own.items()} | {
-        "notes": "\n".join(once([line for own in heard for line in own.get("notes", "").splitlines()] + [*remarks])),
-        MACHINE: SEVERAL.join(once(kind for own in heard for kind in own.get(MACHINE, "").split(SEVERAL))),
-        "code": SEVERAL.join(once(code or "unknown" for code in codes)) if any(codes) else "",
+        "notes": "\n".join(unique([line for own in heard for line in own.get("notes", "").splitlines()] + [*remarks])),
+        MACHINE: SEVERAL.join(unique(kind for own in heard for kind in own.get(MACHINE, "").split(SEVERAL))),
+        "code": SEVERAL.join(unique(code or "unknown" for code in codes)) if any(codes) else "",
         "numerics": str(NUMERICS),
         "data_digest": digest,
         FIRST_RESULT: min(times),
     }
 
 
-def once(texts: Iterable[str]) -> list[str]:
+def unique(texts: Iterable[str]) -> list[str]:
     """Every text once, in order, without empty ones."""
     return list(dict.fromkeys(filter(None, texts)))

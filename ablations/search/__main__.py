@@ -8,8 +8,8 @@ from typing import get_args
 from ablations.driver.run import command
 from ablations.metrics.metric import MEASURED
 from ablations.settings.arguments import parse_search
-from ablations.settings.grammar import listed
-from ablations.settings.plugins import unnamed, written_metrics
+from ablations.settings.grammar import help_lines
+from ablations.settings.plugins import outside_names, written_metrics
 from ablations.settings.request import NOTHING, SearchRequest
 from analysis.errors import InputError, unknown
 from analysis.shell import exit_code
@@ -26,7 +26,7 @@ def parse(arguments: list[str]) -> SearchRequest:
     request = parse_search(arguments)
     objectives = {metric.kind for metric in MEASURED if metric.sign and not metric.reads_held_out}
     objectives |= {name for name, text in written_metrics().items() if not re.search('"none"|pools=|reads_', text)}
-    objectives |= unnamed("metric").keys()
+    objectives |= outside_names("metric").keys()
     for objective in set(request.objective or ()) - objectives:
         raise unknown("study.objective", objective, objectives, ["nll"] * (objective == "loss"))
     if not request.study and not request.ranges and all(len(values) == 1 for values in request.settings.values()):
@@ -41,7 +41,7 @@ def help_text() -> str:
 
     allowed = {name: get_args(StudyFile.model_fields[name].annotation) for name in ("sampler", "pruner")}
     words = [f"  study.{name + '=':13} {', '.join(of)}" for name, of in {"objective": objectives(), **allowed}.items()]
-    return "\n".join([HELP, *words, "", "Studies (study=)", *listed("study")])
+    return "\n".join([HELP, *words, "", "Studies (study=)", *help_lines("study")])
 
 
 HELP = """python -m ablations.search [study=NAME] [key=value | key=A,B | key='interval(LOW,HIGH)' …]

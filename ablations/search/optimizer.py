@@ -24,7 +24,7 @@ from ablations.metrics.registry import fact_of
 from ablations.search.study import Study
 from ablations.tracking.store import make_whole
 from analysis.errors import InputError
-from analysis.labels import within
+from analysis.labels import mid_sentence
 from analysis.places import reason_of, without_password
 from diffusion_core.randomness import key
 
@@ -63,7 +63,7 @@ class Optimizer:
         """All trials in the order of their numbers, with the values that were tried."""
         trials = self.kept.get_trials()
         for trial in trials:
-            trial.params = {name: self.study.parameters[name].tried(value) for name, value in trial.params.items()}
+            trial.params = {name: self.study.parameters[name].rounded(value) for name, value in trial.params.items()}
         return trials
 
     @property
@@ -83,7 +83,7 @@ class Optimizer:
         params = dict[str, Any]()
         for name, parameter in self.study.parameters.items():
             if self.study.applies(name, params):
-                params[name] = parameter.tried(trial._suggest(name, parameter.distribution(name)))
+                params[name] = parameter.rounded(trial._suggest(name, parameter.distribution(name)))
 
     def prunes(self, number: int, step: int, value: float) -> bool:
         """True where the pruner ends a trial that has this value at this step."""
@@ -108,7 +108,9 @@ class Optimizer:
             return [("found", "found by search", trial) for trial in front[:1]]
         facts = enumerate(map(fact_of, self.objectives))
         ends = [(fact, max(front, key=lambda trial: fact.sign * trial.values[i])) for i, fact in facts]
-        return [(f"best_{fact.kind.removesuffix('_distance')}", f"best {within(fact.label)}", it) for fact, it in ends]
+        return [
+            (f"best_{fact.kind.removesuffix('_distance')}", f"best {mid_sentence(fact.label)}", it) for fact, it in ends
+        ]
 
     def importances(self) -> dict[str, dict[str, float]]:
         """By objective: the share of the values' variance explained by each parameter that all trials have (fANOVA,
@@ -149,7 +151,7 @@ def pruner_of(study: Study, rungs: list[int]) -> pruners.BasePruner:
 
 
 @contextmanager
-def guarded(uri: str) -> Iterator[None]:
+def storage_errors(uri: str) -> Iterator[None]:
     """Turn every failure of the storage into an InputError of one line."""
     try:
         yield

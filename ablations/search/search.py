@@ -20,8 +20,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ablations.driver.estimate import COMMAND, estimated
-from ablations.driver.execute import REST, WRITE_SECONDS, beginning, execute, finish, show
+from ablations.driver.estimate import COMMAND, estimated_seconds
+from ablations.driver.execute import REST, WRITE_SECONDS, execute, finish, opening_lines, show
 from ablations.driver.live import curves_of
 from ablations.driver.plan import plan_of_grid
 from ablations.driver.progress import Bar, bar, minutes
@@ -33,15 +33,15 @@ from ablations.grids.grid import Grid, Point
 from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.results.folder import read_grid_json
-from ablations.search.optimizer import Optimizer, guarded
-from ablations.search.study import said
+from ablations.search.optimizer import Optimizer, storage_errors
+from ablations.search.study import as_text
 from ablations.search.trial import Course, SearchPlan
 from ablations.search.trial import planned as planned
 from ablations.settings.registry import is_whole, parameters
 from ablations.settings.request import SearchRequest
-from ablations.stages.graph import once
+from ablations.stages.graph import unique
 from ablations.stages.stage import Run, Stage
-from ablations.tracking.tracker import Tracker, deliver, open_tracker, sent, where
+from ablations.tracking.tracker import Tracker, attempt, deliver, how_to_see, open_tracker
 from analysis import pages
 from analysis.files import write_json, write_text
 from analysis.labels import counted
@@ -137,7 +137,7 @@ class Search:
             "seed": study.seeds[0],
             "status": STATUSES.get(trial.state, "running"),
             "reason": trial.user_attrs.get("reason", ""),
-            **{f"param.{name}": said(trial.params.get(name, "")) for name in study.parameters},
+            **{f"param.{name}": as_text(trial.params.get(name, "")) for name in study.parameters},
             **(parameters(runs[0].cell) if runs else {}),
             **{name: number(value) for name, value in metrics.items()},
         }
@@ -159,15 +159,15 @@ class Search:
                 parameter.model_dump()
                 | {"name": name, "label": parameter.label or name, "when": study.when(name)}
                 | {"kind": "choice" if parameter.choices else "int" if is_whole(name) else "float"}
-                | {"choices": list(map(said, parameter.choices))}
+                | {"choices": list(map(as_text, parameter.choices))}
                 for name, parameter in study.parameters.items()
             ],
             "limit": study.file.trials,
             "seeds": study.seeds,
-            "default": {name: said(value) for name, value in study.default.items()},
+            "default": {name: as_text(value) for name, value in study.default.items()},
             "winners": [
                 {"level": level, "label": label, "trial": trial.number}
-                | {"params": {name: said(value) for name, value in trial.params.items()}}
+                | {"params": {name: as_text(value) for name, value in trial.params.items()}}
                 | {"values": dict(zip(plan.objectives, trial.values, strict=True))}
                 for level, label, trial in optimizer.winners()
             ],
@@ -182,10 +182,10 @@ class Search:
 def dry_run(plan: SearchPlan, _: Journal) -> str:
     """The space, and an estimate of the time."""
     study, file, workers, default = plan.study, plan.study.file, len(plan.here.devices), plan.study.default
-    lines = [f"  {key:24} {it}; the default is {said(default.get(key))}" for key, it in study.parameters.items()]
+    lines = [f"  {key:24} {it}; the default is {as_text(default.get(key))}" for key, it in study.parameters.items()]
     here, runs = plan.here, plan.runs(default)[0]
-    stages = once(stage for run in runs for stage in run.stages)
-    seconds_alone = estimated(runs, stages, here.devices[:1], here.launcher.together)
+    stages = unique(stage for run in runs for stage in run.stages)
+    seconds_alone = estimated_seconds(runs, stages, here.devices[:1], here.launcher.together)
     seconds = COMMAND + file.trials * (seconds_alone - COMMAND) / workers
     how = f"{counted(file.trials, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
     time = f"about {minutes(seconds)} on {counted(workers, 'worker')}, if none is pruned"
@@ -199,10 +199,10 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
     names = study.name, f"{study.name}{CONFIRMED}"
     tracker, later = (open_tracker(request.tracking_uri, name, results) for name in names)
     provenance = {"command": request.command, "code": code_version()}
-    with results_lock(request.folder), guarded(storage):
+    with results_lock(request.folder), storage_errors(storage):
         optimizer = Optimizer(study, plan.identity, plan.objectives, storage)
         todo = f"{study.name}: {max(0, study.file.trials - optimizer.over)} of {study.file.trials} trials to run"
-        lines = [todo, *where(tracker), f"Optuna   optuna-dashboard {without_password(storage)}"]
+        lines = [todo, *how_to_see(tracker), f"Optuna   optuna-dashboard {without_password(storage)}"]
         print("\n".join(lines), flush=True)
         search = Search(plan, optimizer, journal, request.folder, provenance, tracker)
         try:
@@ -229,7 +229,7 @@ def confirm(search: Search, tracker: Tracker) -> int:
         show(search.folder, search.tracker)
         return 0 if search.optimizer.winners() else 1
     pages.write_pages(search.folder)
-    sent(Tracker.summarise, search.tracker, search.folder)
+    attempt(Tracker.summarise, search.tracker, search.folder)
     seeds, trials = counted(len(plan.study.seeds), "seed"), counted(search.optimizer.over, "trial")
     notes = [
         f"Chosen on validation data by {seeds} a trial; all rows here are of seeds that the search has not seen.",
@@ -246,7 +246,7 @@ def confirm(search: Search, tracker: Tracker) -> int:
         there = read_grid_json(folder) or {}
         if there.get(SEARCH, {}).get("identity") == plan.identity and set(there["cells"]) != ids:
             shutil.rmtree(folder)
-        print("\n".join(beginning(cells, None, journal)), flush=True)
+        print("\n".join(opening_lines(cells, None, journal)), flush=True)
         provenance = {**search.provenance, SEARCH: entry}
         return finish(folder, execute(iter([cells]), journal, folder, tracker, provenance))
 

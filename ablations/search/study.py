@@ -73,7 +73,7 @@ class ParameterSpec(BaseModel):
             return IntDistribution(math.ceil(low), math.floor(high), self.log, math.ceil(step or 1))
         return FloatDistribution(low, high, self.log, step)
 
-    def tried(self, value: Any) -> Any:
+    def rounded(self, value: Any) -> Any:
         """A drawn value as it is tried: numbers from ranges with 4 digits, since more would be hard to read. Near 1 its
         distance from 1 has so many: a decay of 0.9996 differs from one of 0.9995."""
         if self.choices or not isinstance(value, float):
@@ -155,13 +155,13 @@ class Study:
         return rungs(cell.training, self.file.rungs) if self.file.pruner != "none" else []
 
 
-def said(value: Any) -> str:
+def as_text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def make(request: SearchRequest) -> Study:
     """The study that a request asks for; InputError where it makes no sense."""
-    file, fixed = _asked(request)
+    file, fixed = _requested(request)
     terms = equal_terms(set(file.parameters), set(fixed))
     fixed = _judged(file.objective, {**{key: value for key, (value, _) in terms.items()}, **fixed})
     ordered = [key for part in choices_first(file.parameters) for key in part]
@@ -175,7 +175,7 @@ def make(request: SearchRequest) -> Study:
     return study
 
 
-def _asked(request: SearchRequest) -> tuple[StudyFile, dict[str, Any]]:
+def _requested(request: SearchRequest) -> tuple[StudyFile, dict[str, Any]]:
     """The file of the study with the command line's words, and the fixed settings. A range stays logarithmic as in the
     file where its ends allow that."""
     file = StudyFile(question="", parameters={})

@@ -30,7 +30,7 @@ from ablations.settings.evaluation import SHORT
 from ablations.settings.making import refusal
 from ablations.settings.registry import content_hash
 from ablations.settings.request import SearchRequest
-from ablations.stages.graph import once
+from ablations.stages.graph import unique
 from ablations.stages.stage import Run, Stage, missing, needed_by
 from analysis.errors import InputError
 from analysis.schema import SEARCH, TRIALS
@@ -77,7 +77,7 @@ class SearchPlan:
 
 def leading_to(ends: Sequence[Stage], stages: Sequence[Stage]) -> list[Stage]:
     """The stages that lead to these, and these."""
-    return once(stage for end in ends for stage in needed_by(end, stages))
+    return unique(stage for end in ends for stage in needed_by(end, stages))
 
 
 def planned(request: SearchRequest, study: Study) -> SearchPlan:
@@ -114,7 +114,7 @@ class Course:
         self.number, self.plan, self.journal = trial.number, plan, journal
         self.prunes, self.tell = prunes, tell
         self.runs, self.reason = plan.runs(trial.params)
-        self.stages = once(stage for run in self.runs for stage in run.stages)
+        self.stages = unique(stage for run in self.runs for stage in run.stages)
         self.way, self.pending, self.accident = self._run(), set[str](), ""
 
     def _run(self) -> Iterator[list[Stage]]:

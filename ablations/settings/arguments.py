@@ -17,7 +17,7 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
 from ablations.settings.grammar import Range, no_such
 from ablations.settings.layers import check_key, plain_value
-from ablations.settings.plugins import base_of, script_words, unnamed, written_fields, written_metrics
+from ablations.settings.plugins import base_of, outside_names, script_words, written_fields, written_metrics
 from ablations.settings.registry import checked
 from ablations.settings.request import Common, Request, SearchRequest, check
 from analysis.errors import InputError, unknown
@@ -148,7 +148,7 @@ def _check_setting(
     if key in RUN or key in SEARCH or key.startswith(LAUNCHER):
         raise InputError(f"{key} is of another command: python -m ablations.{'search' if key in SEARCH else 'run'}")
     check_key(key, also=[*options, *axes])
-    if field and axis not in AT_ONCE and not unnamed(axis):
+    if field and axis not in AT_ONCE and not outside_names(axis):
         own = settings.get(axis, [])
         _check_field(key, settings[key], [] if axes.get(axis, set()) & {*map(str, own)} else own)
     for value in settings[key]:
@@ -158,7 +158,7 @@ def _check_setting(
             checked(base_of(axis), {field: value}, axis)
         elif field and axis in AT_ONCE:
             checked(_types(base_of(axis))[field], value, key)
-            metrics = written_metrics() | unnamed("metric")
+            metrics = written_metrics() | outside_names("metric")
             for name in value if key == "evaluation.metrics" else ():
                 if name not in metrics:
                     raise unknown("metric of samples", name, metrics)

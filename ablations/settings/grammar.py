@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from ablations.settings.plugins import SHIPPED, config_folders, unnamed
+from ablations.settings.plugins import SHIPPED, config_folders, outside_names
 from analysis.errors import InputError, nearest, unknown
 from analysis.shell import refuse_dashes
 
@@ -117,10 +117,10 @@ def choice_file(group: str, name: str) -> str:
 def options_of(group: str) -> dict[str, str]:
     """The choices of a group with a line that explains each: its file's first comment, or its class's docstring."""
     texts = {option: paths[0].read_text("utf-8", errors="replace") for option, paths in files(group).items()}
-    return unnamed(group) | {option: text.partition("\n")[0].lstrip("# ") for option, text in texts.items()}
+    return outside_names(group) | {option: text.partition("\n")[0].lstrip("# ") for option, text in texts.items()}
 
 
-def listed(group: str) -> list[str]:
+def help_lines(group: str) -> list[str]:
     """A line of `--help` per choice of a group."""
     return [f"  {option:21} {line}" for option, line in options_of(group).items()]
 
@@ -134,7 +134,7 @@ def load(group: str, option: str) -> dict[str, Any]:
         raise InputError(f"{group}={option} is in two files, {' and '.join(map(str, paths))}: rename one of them")
     if paths:
         return _content(paths[0])
-    if option in unnamed(group):
+    if option in outside_names(group):
         return {"name": option}
     if group == "average" and re.fullmatch(r"\d*\.?\d+", option):
         return {"name": "power", "std": float(option)}

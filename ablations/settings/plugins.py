@@ -122,7 +122,7 @@ def _packages() -> dict[str, str]:
     return {point.module.partition(".")[0]: _package(point) for point in offers().values()}
 
 
-def unnamed(axis: str) -> dict[str, str]:
+def outside_names(axis: str) -> dict[str, str]:
     """The names of classes from outside of an axis, with a line on each; none is imported for this."""
     lines = {key: f"from {_package(point)}" for key, point in offers().items()}
     lines |= {key: inspect.getdoc(cls) or "a class from outside" for key, cls in REGISTERED.items()}
@@ -180,7 +180,7 @@ def outside(axis: str) -> dict[str, type]:
     """The classes from outside of an axis by name, those that can be imported: whoever asks for another one is told
     why it cannot."""
     usable = {}
-    for name in unnamed(axis):
+    for name in outside_names(axis):
         with suppress(InputError):
             usable[name] = imported(axis, name)
     return usable

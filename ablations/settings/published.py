@@ -101,7 +101,7 @@ def labels_of(config: dict[str, Any]) -> dict[str, Any]:
     return {"conditioning": "class", "conditioning.dropout": 0.0} if config.get("num_class_embeds") else {}
 
 
-def overridden(path: str, settings: dict[str, Any], varied: Collection[str]) -> list[str]:
+def overrides(path: str, settings: dict[str, Any], varied: Collection[str]) -> list[str]:
     """A line for each setting that is for all cells, and other than their published network's."""
     return [
         f"{key}={settings[key]} in place of {value}, which the files of the published network stand for"

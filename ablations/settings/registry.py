@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, NUMBERS, PLAIN, Cell, default_name
 from ablations.settings.grammar import no_such
-from ablations.settings.plugins import imported, origin_of, outside, shipped, unnamed
+from ablations.settings.plugins import imported, origin_of, outside, outside_names, shipped
 from analysis.errors import InputError, written_out
 from analysis.schema import NUMERICS
 from diffusion_core.refusing import choice_name
@@ -41,7 +41,7 @@ def classes(axis: str) -> dict[str, type]:
 
 def class_of(axis: str, name: str) -> type:
     """The class of an axis with a name; InputError where none can be used."""
-    if name not in shipped(axis) and name not in unnamed(axis):
+    if name not in shipped(axis) and name not in outside_names(axis):
         raise no_such(axis, name, classes(axis))
     return shipped(axis).get(name) or imported(axis, name)
 

@@ -28,7 +28,7 @@ from ablations.settings.registry import content_hash, describe
 from ablations.stages.artifacts import RECONSTRUCTIONS, SHOWN, WEIGHTS, write_artifact
 from ablations.stages.devices import placed
 from ablations.stages.restore import autoencoder_of, load_encoding, restore_autoencoder
-from ablations.stages.stage import Passes, Stage, ended
+from ablations.stages.stage import Passes, Stage, result_of
 from ablations.stages.training_loop import learn
 from diffusion_core.autoencoder import HASTE, Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.latents import LatentCode, Standard, chunked, standard
@@ -81,7 +81,7 @@ class AutoencoderStage(Stage):
             **({} if reason else held_out_scores(code, data.images["validation"].to(device))),
         }
         metadata = {"precision": resolve_precision(plan.precision, device)}
-        return ended(metrics, reason and f"autoencoder: {reason}", "", learned.curves(), metadata)
+        return result_of(metrics, reason and f"autoencoder: {reason}", "", learned.curves(), metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class AutoencoderImport(AutoencoderStage):
         write_artifact(bench.folder, WEIGHTS, tensors)
         parameters = float(sum(p.numel() for p in autoencoder.parameters()))
         scores = held_out_scores(code, data.images["validation"].to(device))
-        return ended({"cost/autoencoder_parameters": parameters, **autoencoder.diagnostics(), **scores})
+        return result_of({"cost/autoencoder_parameters": parameters, **autoencoder.diagnostics(), **scores})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class ReconstructionStage(Stage):
             cell = replace(self.cell, evaluation=replace(self.cell.evaluation, reference=None))
             values = reference_of(cell, "test", data, device).values([Fid()], [made])
             metrics |= {f"r{name}": value for name, (value,) in values.items()}
-        return ended(metrics)
+        return result_of(metrics)
 
 
 @torch.no_grad()

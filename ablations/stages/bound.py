@@ -29,9 +29,9 @@ from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, Pieces, write_artifact
-from ablations.stages.restore import Model, diverged_before, given, labels_of, load, load_learner, remark_on_fit
+from ablations.stages.restore import Model, diverged_before, labels_of, load, load_learner, remark_on_fit, with_labels
 from ablations.stages.shares import InPieces
-from ablations.stages.stage import Passes, Stage, ended
+from ablations.stages.stage import Passes, Stage, result_of
 from analysis.schema import RUNG_SECONDS
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.fitting import bound_terms, noise_moments
@@ -56,7 +56,7 @@ class FitStage(Stage):
         """Measure over training images with the training's own seed, so that the noise of this estimate shows between
         seeds too."""
         whole = load_learner(self.cell, data, bench.journal, self.parts, device).diffusion
-        diffusion = given(whole, labels_of(self.cell, data, "train"))
+        diffusion = with_labels(whole, labels_of(self.cell, data, "train"))
         images, began = data.images["train"].to(diffusion.device), time.monotonic()
         asked: dict[str, Any] = {"draws": self.cell.evaluation.fit, "seed": self.cell.seed, "progress": bench.progress}
         moments = noise_moments(diffusion, images, **asked)
@@ -68,7 +68,7 @@ class FitStage(Stage):
         write_artifact(bench.folder, FIT, fitted)
         finite = not any(bool(values.isnan().any()) for values in fitted.values())
         costs = {"cost/fit_seconds": time.monotonic() - began}
-        return ended(costs, "" if finite else "the predicted noise is not finite")
+        return result_of(costs, "" if finite else "the predicted noise is not finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class BoundStage(InPieces):
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         if reason := diverged_before(bench.journal, self.parts):
-            return ended({}, reason)
+            return result_of({}, reason)
         cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.held_out]
         model, images = loaded = self.loaded(bench, data, device)
         (pieces, seconds), began = self.pieces(bench), time.monotonic()
@@ -95,9 +95,9 @@ class BoundStage(InPieces):
         seconds += time.monotonic() - began
         metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": seconds}
         if not math.isfinite(metrics[f"nll/{name}"]):
-            return ended(metrics, f"the {self.doing} is not finite")
+            return result_of(metrics, f"the {self.doing} is not finite")
         if self.rung:
-            return ended({f"nll/{name}": metrics[f"nll/{name}"], RUNG_SECONDS: metrics["cost/bound_seconds"]})
+            return result_of({f"nll/{name}": metrics[f"nll/{name}"], RUNG_SECONDS: metrics["cost/bound_seconds"]})
         if plan.estimates and isinstance(model, Diffusion):
             times = load_learner(cell, data, bench.journal, self.parts, device).timesteps
             asked = {"draws": plan.estimates, "batch": cell.training.batch, "seed": cell.score_seed}
@@ -105,13 +105,13 @@ class BoundStage(InPieces):
         metrics |= self._further(model, images, bench)
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
         curves: Curves = {"bound_per_t/test": (k, scored.per_step.tolist())} if k and name == "test" else {}
-        return ended(metrics, remark=remark_on_fit(cell, bench.journal, self.parts), curves=curves)
+        return result_of(metrics, remark=remark_on_fit(cell, bench.journal, self.parts), curves=curves)
 
     def loaded(self, bench: Bench, data: Data, device: torch.device) -> tuple[Model, Tensor]:
         """The model, told the labels, and the images."""
         whole = load(self.cell, data, bench.journal, self.parts, device)
         images = data.images[self.held_out].to(whole.device)
-        return given(whole, labels_of(self.cell, data, self.held_out)), images
+        return with_labels(whole, labels_of(self.cell, data, self.held_out)), images
 
     def compute(self, loaded: tuple[Model, Tensor], bench: Bench, data: Data, pieces: Pieces) -> Bound:
         """The bound; pieces that are done by others count as 0."""

@@ -19,9 +19,9 @@ from ablations.stages.autoencoder import AutoencoderImport, AutoencoderStage, au
 from ablations.stages.bound import BoundStage, FitStage
 from ablations.stages.contents import bound_content, fit_of, parts_read, samples_content
 from ablations.stages.samples import SamplesStage, guidance_of
-from ablations.stages.shares import shared
+from ablations.stages.shares import with_shares
 from ablations.stages.stage import Parts, Stage, in_order
-from ablations.stages.training import GuideStage, TrainingStage, cut, linked, segment_of
+from ablations.stages.training import GuideStage, TrainingStage, linked, segment_of, segments_of
 from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
 
@@ -60,7 +60,7 @@ def stages_of(
     trains = cell.horizon and not cell.imported
     late = budget.checkpoints(cell.training, cell.evaluation.checkpoints) if trains else []
     steps = {*scored, *judged, *kept, *late}
-    segments = cut(cell, digest, precision, parts.autoencoder, steps) if cell.horizon else []
+    segments = segments_of(cell, digest, precision, parts.autoencoder, steps) if cell.horizon else []
     stages += segments
     ends_at = {segment.rung: segment.id for segment in segments}
     checkpoints = tuple(ends_at[step] for step in late)
@@ -79,7 +79,7 @@ def stages_of(
         if cell.space.likelihood:
             of_bound = parts_read(cell, parts, cell.evaluation.horizon)
             bound = content_hash(bound_content(cell, of_bound, split))
-            stages += shared(BoundStage(bound, cell, needs, parts=of_bound, held_out=split), shares)
+            stages += with_shares(BoundStage(bound, cell, needs, parts=of_bound, held_out=split), shares)
             needs = (*needs, bound)
         if split in cell.evaluation.quality:
             sets = cell.evaluation.drawn_sets
@@ -87,7 +87,7 @@ def stages_of(
             samples = content_hash(content | ({"checkpoints": checkpoints} if checkpoints else {}))
             own: dict[str, Any] = {"parts": read, "held_out": split, "sets": sets, "checkpoints": checkpoints}
             drawn = SamplesStage(samples, cell, (*needs, *guiding, *checkpoints), **own)
-            stages += [*guides, *shared(drawn, shares)]
+            stages += [*guides, *with_shares(drawn, shares)]
             guides, needs = [], (*needs, samples)
     if parts.autoencoder is not None:
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))
@@ -128,7 +128,7 @@ def _at_rung(segment: TrainingStage, cell: Cell, parts: Parts, extractor: str | 
     return BoundStage(content_hash(content), scored, held_out="validation", **own)
 
 
-def once(stages: Iterable[Stage]) -> list[Stage]:
+def unique(stages: Iterable[Stage]) -> list[Stage]:
     """Every stage once, each after those that it needs. A shared stage waits only for what all its cells need; the
     segments of a training that cells cut differently are one chain."""
     by_id: dict[str, Stage] = {}

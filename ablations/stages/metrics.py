@@ -25,7 +25,7 @@ from ablations.settings.evaluation import HELD_OUT, HeldOut
 from ablations.settings.registry import content_hash, describe
 from ablations.stages.artifacts import SAMPLES, read_artifact
 from ablations.stages.contents import sets_asked
-from ablations.stages.stage import Stage, scored
+from ablations.stages.stage import Stage, scores_of
 from analysis.errors import InputError
 from diffusion_core.refusing import choice_name
 
@@ -47,7 +47,7 @@ class MetricStage(Stage):
         sets = torch.split(tensors["samples"].to(device), size)
         labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
         reference = reference_of(self.cell, self.held_out, data, device)
-        return scored(reference.values([metric], sets, labels))
+        return scores_of(reference.values([metric], sets, labels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class FloorStage(Stage):
         metrics = reference.default if self.metric is None else [metric_of(self.metric)]
         values = reference.values(metrics, sets, own) if sets else {}
         accuracy = None if extractor is None else extractor.accuracy
-        return scored(values, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
+        return scores_of(values, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
 
 
 def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:
@@ -94,7 +94,7 @@ def floor_of(cell: Cell, digest: str, extractor: str | None, metric: str | None 
 
 def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
     """The floors of the metrics that any of these cells, which share one data set, asks for."""
-    wanted = {name: cell for cell in cells for name, metric in asked(cell).items() if metric.info.has_floor}
+    wanted = {name: cell for cell in cells for name, metric in requested_metrics(cell).items() if metric.info.has_floor}
     return [floor_of(cell, digest, extractor, name) for name, cell in wanted.items()]
 
 
@@ -105,7 +105,7 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
     for samples in (stage for stage in stages if stage.sets and not stage.rung):
         split = cast("HeldOut", samples.held_out)
         needs = (*samples.needs, samples.id)
-        for name, metric in asked(cell).items():
+        for name, metric in requested_metrics(cell).items():
             if split == "test" or not metric.info.reads_held_out:
                 # The extractor is part of the samples' id.
                 own = content_hash({"stage": "metric", "samples": samples.id, "metric": describe(metric)})
@@ -115,7 +115,7 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
     return made
 
 
-def asked(cell: Cell) -> dict[str, Metric]:
+def requested_metrics(cell: Cell) -> dict[str, Metric]:
     """The metrics asked for by name, without those that every cell has, and without those that read labels where
     samples have none."""
     metrics = {name: metric_of(name) for name in cell.evaluation.metrics}

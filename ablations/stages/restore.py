@@ -126,6 +126,6 @@ def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
     return data.labels[split] if cell.classes else None
 
 
-def given(model: M, labels: Tensor | None) -> M:
+def with_labels(model: M, labels: Tensor | None) -> M:
     """The model of data with these labels; the same model where it is told none."""
     return model if labels is None or not isinstance(model, Diffusion) else model.with_labels(labels)

@@ -38,9 +38,9 @@ from ablations.settings.guiding import at_scale, guide_passes, guiding_cell
 from ablations.settings.registry import content_hash
 from ablations.stages.artifacts import SAMPLES, SHOWN, Pieces, write_artifact
 from ablations.stages.contents import samples_content
-from ablations.stages.restore import Model, averaged_weights, diverged_before, given, labels_of, load, restore
+from ablations.stages.restore import Model, averaged_weights, diverged_before, labels_of, load, restore, with_labels
 from ablations.stages.shares import InPieces
-from ablations.stages.stage import Parts, Passes, Stage, ended, scored
+from ablations.stages.stage import Parts, Passes, Stage, result_of, scores_of
 from analysis.schema import MOST_SETS, RUNG_SECONDS
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
@@ -76,35 +76,35 @@ class SamplesStage(InPieces):
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """Draw, judge and keep the sets."""
         if reason := diverged_before(bench.journal, self.parts):
-            return ended({}, reason)
+            return result_of({}, reason)
         cell, n = self.cell, set_size(self.cell, self.held_out)
         loaded = self.loaded(bench, data, device)
         (pieces, seconds), began = self.pieces(bench), time.monotonic()
         samples = self.compute(loaded, bench, data, pieces)
         if samples is None:
-            return ended({}, f"the {self.doing} are not finite")
+            return result_of({}, f"the {self.doing} are not finite")
         seconds += time.monotonic() - began
         reference = reference_of(cell, self.held_out, data, samples.device)
         if self.rung:
             write_artifact(bench.folder, SAMPLES, {"samples": samples[:SHOWN]})
             metrics = [metric for metric in DEFAULT if metric.info.decides is not None and metric.info.extracts]
             values = reference.values(metrics, [samples])
-            return scored(values, {RUNG_SECONDS: time.monotonic() - began})
+            return scores_of(values, {RUNG_SECONDS: time.monotonic() - began})
         labels = labels_of_samples(cell, data, n * self.sets)
         write_artifact(bench.folder, SAMPLES, {"samples": samples} | ({} if labels is None else {"labels": labels}))
         values = reference.values(reference.default, torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, loaded[0])}
-        return scored(values, costs)
+        return scores_of(values, costs)
 
     def loaded(self, bench: Bench, data: Data, device: torch.device) -> list[Model | Guided]:
         """The network at the training's end, and at earlier checkpoints."""
-        cell = settled(self.cell, bench.journal, self.parts)
+        cell = with_chosen_scale(self.cell, bench.journal, self.parts)
         sources = [replace(self.parts, training=training) for training in (self.parts.training, *self.checkpoints)]
         return [load_guided(cell, data, bench.journal, parts, device) for parts in sources]
 
     def compute(self, loaded: list[Model | Guided], bench: Bench, data: Data, pieces: Pieces) -> Tensor | None:
         """The sets one after the other; None where they are not finite, or others do some of their pieces."""
-        cell = settled(self.cell, bench.journal, self.parts)
+        cell = with_chosen_scale(self.cell, bench.journal, self.parts)
         n, drawn = set_size(cell, self.held_out), list[Tensor | None]()
         total, together = n * self.sets, n if len(loaded) > 1 else cell.network.at_once
         for place, first in enumerate(range(0, total, together)):
@@ -147,10 +147,10 @@ class GuidanceStage(Stage):
                 ((scores[scale],),) = reference.values([metric_of(name)], [samples]).values()
         usable = {scale: score for scale, score in scores.items() if math.isfinite(score)}
         if not usable:
-            return ended({}, "the samples are not finite, whatever scale guides them")
+            return result_of({}, "the samples are not finite, whatever scale guides them")
         costs = {"cost/guidance_seconds": time.monotonic() - began}
         curve = list(usable), list(usable.values())
-        return ended({SCALE: min(usable, key=usable.__getitem__)} | costs, curves={f"guidance/{name}": curve})
+        return result_of({SCALE: min(usable, key=usable.__getitem__)} | costs, curves={f"guidance/{name}": curve})
 
 
 def noise_after(cell: Cell) -> int:
@@ -163,7 +163,7 @@ def passes_of_sample(cell: Cell) -> int:
     return sample_passes(cell) + guide_passes(cell)
 
 
-def settled(cell: Cell, journal: Journal, parts: Parts) -> Cell:
+def with_chosen_scale(cell: Cell, journal: Journal, parts: Parts) -> Cell:
     """A cell with the guidance scale that validation has chosen, if one was to be chosen."""
     if parts.tuned is None:
         return cell
@@ -189,7 +189,7 @@ def draw_samples(
     """Samples `first`..`first + n` as stored values, by the cell's sampler, seed and precision; None where they are
     not finite. Where the network is told labels, the samples are of all classes by their shares, or of the class
     `label`."""
-    model = sampled(cell, model, labels_of_samples(cell, cell.data.load(), first + n, label))
+    model = sampling_model(cell, model, labels_of_samples(cell, cell.data.load(), first + n, label))
     if isinstance(model, Vae):
         x = model.sample(n, seed=cell.seed, first=first)
     else:
@@ -200,14 +200,14 @@ def draw_samples(
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 
 
-def sampled(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
+def sampling_model(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
     """The model that draws samples with these labels, guided as the cell asks for."""
     own, other = model if isinstance(model, Guided) else (model, None)
-    plan, labelled = cell.guidance, given(own, labels)
+    plan, labelled = cell.guidance, with_labels(own, labels)
     if not plan.guides or isinstance(labelled, Vae):
         return labelled
     assert plan.scale != "auto", "a scale is chosen before samples are drawn"
-    guide = labelled.with_labels(None) if other is None else given(other, labels)
+    guide = labelled.with_labels(None) if other is None else with_labels(other, labels)
     high = math.inf if plan.high is None else plan.high
     return guided(labelled, guide, scale=plan.scale, low=plan.low, high=high)
 

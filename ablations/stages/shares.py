@@ -20,7 +20,7 @@ from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
 from ablations.settings.registry import content_hash
 from ablations.stages.artifacts import PIECES, Pieces, read_artifact, write_artifact
-from ablations.stages.stage import Passes, Stage, ended
+from ablations.stages.stage import Passes, Stage, result_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +73,10 @@ class ShareStage(Stage):
         began = time.monotonic()
         self.of.compute(loaded, bench, data, pieces)
         write_artifact(bench.folder, PIECES, pieces.done)
-        return ended({"seconds": time.monotonic() - began})
+        return result_of({"seconds": time.monotonic() - began})
 
 
-def shared(stage: InPieces, count: int) -> list[Stage]:
+def with_shares(stage: InPieces, count: int) -> list[Stage]:
     """The stage, after the stages that do a share of its work each; alone where there are no pieces to share."""
     if count < 2 or not stage.cell.horizon:
         return [stage]

@@ -135,7 +135,7 @@ class Run:
         return Parts(learned, ids.get("fit"), ids.get("autoencoder"), next(guides, None), ids.get("guidance"))
 
 
-def scored(
+def scores_of(
     values: Mapping[str, Sequence[float]],
     metrics: Mapping[str, float] | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -145,10 +145,10 @@ def scored(
     means = {name: statistics.fmean(each) for name, each in values.items()}
     several = {name: list(each) for name, each in values.items() if len(each) > 1 and all(map(math.isfinite, each))}
     curves = {f"{BY_SET}{name}": ([*map(float, range(1, len(each) + 1))], each) for name, each in several.items()}
-    return ended({**(metrics or {}), **means}, curves=curves, metadata=metadata)
+    return result_of({**(metrics or {}), **means}, curves=curves, metadata=metadata)
 
 
-def ended(
+def result_of(
     metrics: dict[str, float],
     reason: str = "",
     remark: str = "",

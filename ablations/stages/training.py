@@ -33,7 +33,7 @@ from ablations.settings.registry import content_hash, describe, labels_read, rea
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.devices import placed
 from ablations.stages.restore import build, labels_of, load_encoding, restore
-from ablations.stages.stage import Passes, Stage, ended
+from ablations.stages.stage import Passes, Stage, result_of
 from ablations.stages.training_loop import Segment, Trained, finite, learn, write_checkpoint
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Labelled
@@ -100,8 +100,8 @@ class TrainingStage(Stage):
         if self.before is not None and cell.training.rate != "wsd":
             # A trunk's is left for trainings of other lengths.
             journal.discard(self.before, STATE)
-        metrics, curves = measured(cell, averaged, learned), shape | learned.curves()
-        result = ended(metrics, learned.reason, "\n".join(remarks_on(cell, learned)), curves, metadata)
+        metrics, curves = training_metrics(cell, averaged, learned), shape | learned.curves()
+        result = result_of(metrics, learned.reason, "\n".join(remarks_on(cell, learned)), curves, metadata)
         # Where it has diverged, the last segment ends so.
         return replace(result, status="finished") if self.on_the_way else result
 
@@ -129,7 +129,7 @@ class ImportStage(TrainingStage):
             "cost/parameters": float(sum(p.numel() for p in network.parameters())),
             "noise/beta_max": float(learner.curves()["beta"].max()),
         }
-        return ended(metrics, metadata={"precision": resolve_precision(self.cell.training.precision, device)})
+        return result_of(metrics, metadata={"precision": resolve_precision(self.cell.training.precision, device)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ def segment_of(
     return TrainingStage(own, cell, needs, until=end, line=line, autoencoder=autoencoder, rung=rung)
 
 
-def cut(
+def segments_of(
     cell: Cell, digest: str, precision: Precision, autoencoder: str | None, steps: Iterable[int]
 ) -> list[TrainingStage]:
     """The segments of a cell's training that is scored at these steps, the whole last; of `rate=wsd` also the trainings
@@ -198,7 +198,7 @@ def stored_of(encoding: Encoding, data: Data, device: torch.device) -> Tensor:
     return placed(encoding.store(placed(data.images["train"], device)), device)
 
 
-def measured(cell: Cell, averaged: DiffusionLearner, learned: Trained) -> dict[str, float]:
+def training_metrics(cell: Cell, averaged: DiffusionLearner, learned: Trained) -> dict[str, float]:
     """The metrics of a training; `averaged` has its averaged weights."""
     last, device = learned.last, averaged.diffusion.device
     images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged.diffusion))

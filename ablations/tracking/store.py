@@ -49,7 +49,7 @@ def check_uri(uri: str) -> None:
         raise InputError(f"tracking.uri={uri}: {folder} is no folder")
 
 
-def rescue(folder: Path, uri: str) -> str:
+def delivery_command(folder: Path, uri: str) -> str:
     """The command that delivers a results folder to a store, whose address is left out where it may hold a password."""
     results = folder.parent
     words = ["python -m ablations.publish", f"grid={folder.name}"]
@@ -70,7 +70,7 @@ def mlflow() -> ModuleType:
 
 
 @contextmanager
-def reachable(uri: str) -> Iterator[None]:
+def store_errors(uri: str) -> Iterator[None]:
     """A context in which every failure, which can only be the store's at `uri`, is a TrackingError of one line."""
     try:
         yield
@@ -79,9 +79,9 @@ def reachable(uri: str) -> Iterator[None]:
         raise TrackingError(f"the tracking store {without_password(uri)} does not answer: {reason}") from error
 
 
-def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
+def open_store(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
     """The client and the experiment's id; TrackingError where the store cannot be used."""
-    with reachable(uri):
+    with store_errors(uri):
         make_whole(uri, lambda new: mlflow().MlflowClient(new).search_experiments())
         client, place = mlflow().MlflowClient(uri), (artifacts / experiment).resolve()
         there = client.get_experiment_by_name(experiment)

@@ -25,7 +25,15 @@ from PIL import Image, ImageOps
 from ablations.engine.journal import Curves
 from ablations.results.csv_text import number
 from ablations.tracking.runs import CELL, INTERRUPTED, SUMMARY, Key, Points, Tracked, head_in, key_of, tracked_runs
-from ablations.tracking.store import TrackingError, check_uri, default_uri, mlflow, opened, reachable, rescue
+from ablations.tracking.store import (
+    TrackingError,
+    check_uri,
+    default_uri,
+    delivery_command,
+    mlflow,
+    open_store,
+    store_errors,
+)
 from ablations.tracking.views import View, tags_of, view_in
 from analysis import read
 from analysis.errors import InputError
@@ -70,7 +78,7 @@ class Tracker:
 
     @cached_property
     def _opened(self) -> tuple[MlflowClient, str]:
-        return opened(self.uri, self.experiment, self.artifacts)
+        return open_store(self.uri, self.experiment, self.artifacts)
 
     @property
     def client(self) -> MlflowClient:
@@ -84,7 +92,7 @@ class Tracker:
     @cached_property
     def runs(self) -> dict[Key, Stored]:
         client, experiment_id = self._opened
-        with reachable(self.uri):
+        with store_errors(self.uri):
             runs = client.search_runs([experiment_id], max_results=50_000)
         return {key_of(run.data.tags): Stored(run.info.run_id, run.data.tags) for run in runs}
 
@@ -93,7 +101,7 @@ class Tracker:
         delivered, the folder's tracking.json holds their links."""
         runs = tracked_runs(folder)
         news = [run for run in runs if not self._has(run)]
-        with reachable(self.uri):
+        with store_errors(self.uri):
             for run in news:
                 self._log(run)
         self.lines = {name for run in runs for name, step in run.points if step}
@@ -162,7 +170,7 @@ class Tracker:
         for name, xy in curves.items():
             # The digits of files, from which it is delivered at its end.
             points |= {(name.removeprefix(RUNG), int(x)): float(number(y)) for x, y in zip(*xy, strict=True)}
-        with reachable(self.uri):
+        with store_errors(self.uri):
             if there is None or there.shown is None:
                 there = self._start(run.name, run.tags)
             there.shown = run
@@ -171,13 +179,13 @@ class Tracker:
 
     def show_samples(self, key: Key, sheet: Path, step: int) -> None:
         """Give a run under way a sheet of samples of a step."""
-        with reachable(self.uri):
+        with store_errors(self.uri):
             self._give_sheet(self.runs[key], sheet, step)
             self.last = self.last or step
 
     def leave(self) -> None:
         """Mark the runs that are shown, and not over, as run by nobody."""
-        with reachable(self.uri):
+        with store_errors(self.uri):
             for run in (run for run in self.runs.values() if run.shown):
                 self.client.set_tag(run.run_id, "status", INTERRUPTED)
                 self.client.set_terminated(run.run_id, ENDINGS[INTERRUPTED])
@@ -185,7 +193,7 @@ class Tracker:
     def introduce(self, head: Mapping[str, Any], last: int) -> None:
         """Describe the experiment by the question of grid.json, unless something describes it already: answers stay.
         The page shows the samples of step `last` first."""
-        with reachable(self.uri):
+        with store_errors(self.uri):
             if NOTE not in self.client.get_experiment(self.experiment_id).tags:
                 self._describe(head["question"], view_in(head, last=last))
 
@@ -210,7 +218,7 @@ class Tracker:
         pages = [path for path in folder.iterdir() if path.is_file() or path.name in FOLDERS]
         files = {file: file.relative_to(folder) for path in sorted(pages) for file in whole_files(path)}
         parts = [part for file, name in files.items() for part in (str(name).encode(), file.read_bytes())]
-        with reachable(self.uri):
+        with store_errors(self.uri):
             note = self._describe(head["question"], view_in(head, self.lines, self.last), answered)
             content = hashlib.sha256(b"".join([note.encode(), *parts])).hexdigest()[:16]
             tags = {"kind": SUMMARY, "grid": self.experiment, NOTE: note}
@@ -229,7 +237,7 @@ def open_tracker(uri: str | None, experiment: str, results: Path) -> Tracker:
     return Tracker(uri, experiment, results / ".artifacts")
 
 
-def where(tracker: Tracker | None, link: str = "") -> list[str]:
+def how_to_see(tracker: Tracker | None, link: str = "") -> list[str]:
     """Lines on how to see the experiment, by a link once there is one, made without opening the store."""
     if tracker is None:
         return []
@@ -240,15 +248,15 @@ def where(tracker: Tracker | None, link: str = "") -> list[str]:
 
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
-    return None if sent(Tracker.publish, tracker, folder) is None else tracker
+    return None if attempt(Tracker.publish, tracker, folder) is None else tracker
 
 
-def sent(act: Callable[[Tracker, Path], T], tracker: Tracker | None, folder: Path) -> T | None:
+def attempt(act: Callable[[Tracker, Path], T], tracker: Tracker | None, folder: Path) -> T | None:
     """The answer of the store to an act on a results folder; None where it fails, after a warning."""
     if tracker is None:
         return None
     try:
         return act(tracker, folder)
     except TrackingError as error:
-        print(f"warning: {error}. Results are safe in {folder}; deliver later: {rescue(folder, tracker.uri)}")
+        print(f"warning: {error}. Results are safe in {folder}; deliver later: {delivery_command(folder, tracker.uri)}")
         return None

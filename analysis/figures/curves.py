@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.answers import Analysis
-from analysis.figures.style import LINEAR, LOG, WIDE, Line, Panel, alike, draw, merged, parts, place_of, varying
+from analysis.figures.style import LINEAR, LOG, WIDE, Line, Panel, coincide, draw, merged, parts, place_of, varying
 from analysis.grid_json import Axis
 from analysis.labels import some
 from analysis.results import Results
@@ -35,7 +35,7 @@ def _figure(
 ) -> Figure | None:
     """The figure of curves by the name of their vertical axis: a row each, which is broken if it is too long, over the
     axes that change them; without a row whose lines tell no cell from another."""
-    changing = {name: telling(results, tables, partial(alike, share=share)) for name, tables in curves.items()}
+    changing = {name: telling_axes(results, tables, partial(coincide, share=share)) for name, tables in curves.items()}
     kept = {name: tables for name, tables in curves.items() if changing[name] or len(tables) == 1}
     axes = [axis for axis in results.meta.axes if any(axis in changing[name] for name in kept)]
     along = _line_axis(results, axes, {cell for tables in kept.values() for cell in tables})
@@ -74,7 +74,7 @@ def _line_axis(results: Results, axes: Sequence[Axis], cells: Iterable[str]) -> 
     return [min(axes, key=lambda axis: max(MOST_PANELS, panels[axis.name]))] if axes else []
 
 
-def telling(results: Results, things: Mapping[str, Any], same: Callable[[Any, Any], bool]) -> list[Axis]:
+def telling_axes(results: Results, things: Mapping[str, Any], same: Callable[[Any, Any], bool]) -> list[Axis]:
     """The axes along which things of cells change, as few as tell all different ones apart."""
     kept = varying(results, things)
     for axis in reversed(kept.copy()):
@@ -140,7 +140,7 @@ def schedules(analysis: Analysis) -> Figure | None:
     places = np.linspace(max((mean.index.min() for mean in over.values()), default=1.0), 1.0, 100)
     snr = {cell: np.exp(np.interp(places, mean.index, mean)) for cell, mean in over.items()}
     tables = {cell: pd.DataFrame({0: values}, index=places) for cell, values in snr.items()}
-    axes = telling(analysis, tables, partial(alike, share=SAME_SNR))
+    axes = telling_axes(analysis, tables, partial(coincide, share=SAME_SNR))
     if not axes and len(tables) != 1:
         return None
     every = enumerate(merged(_lines(analysis, axes, tables), SAME_SNR))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from analysis.answers import Analysis
-from analysis.figures.curves import telling
+from analysis.figures.curves import telling_axes
 from analysis.figures.style import GREY, WIDTH, parts, varying, wrapped
 from analysis.labels import Rounding, mathtext
 from analysis.schema import AUTOENCODER, HELD_OUT
@@ -71,7 +71,7 @@ def reconstructions(analysis: Analysis) -> Figure | None:
     folder = analysis.folder / "reconstructions"
     coded = analysis.runs[(analysis.runs["seed"] == analysis.meta.seeds[0]) & analysis.runs[AUTOENCODER].ne("")]
     first = coded.drop_duplicates(AUTOENCODER)
-    axes = telling(analysis, dict(zip(coded["cell_id"], coded[AUTOENCODER], strict=True)), eq)
+    axes = telling_axes(analysis, dict(zip(coded["cell_id"], coded[AUTOENCODER], strict=True)), eq)
     rows: list[Row] = [("originals", folder / "originals.png", "")]
     asked = [m for m in analysis.metrics if m.name in first and m.name.startswith(("psnr/", "rfid/"))]
     for run in first.to_dict("records"):

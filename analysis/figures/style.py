@@ -164,7 +164,7 @@ class Panels(Figure):
     looks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
-def alike(a: pd.DataFrame, b: pd.DataFrame, share: float = 1e-6) -> bool:
+def coincide(a: pd.DataFrame, b: pd.DataFrame, share: float = 1e-6) -> bool:
     """True where the means of two lines are at the same places, and differ by at most this share."""
     return a.index.equals(b.index) and np.allclose(a.mean(axis=1), b.mean(axis=1), share, 0.0, equal_nan=True)
 
@@ -173,7 +173,7 @@ def merged(lines: Iterable[Line], share: float = 1e-6) -> list[Line]:
     """The lines of a panel, equal ones as one with the names of all."""
     kept: list[Line] = []
     for line in lines:
-        twin = next((other for other in kept if alike(other.table, line.table, share)), None)
+        twin = next((other for other in kept if coincide(other.table, line.table, share)), None)
         if twin is None:
             kept.append(line)
         else:

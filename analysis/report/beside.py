@@ -54,12 +54,12 @@ class Effect:
 Effects = dict[Metrics, list[Effect]]
 
 
-def shared(a: Analysis, b: Analysis) -> dict[str, str]:
+def shared_cells(a: Analysis, b: Analysis) -> dict[str, str]:
     """The cells of A that B has too, each with B's: those at the same levels, by name, of the axes that vary in both.
     InputError where there are none."""
     axes = [axis for axis in _varying(a) if axis in _varying(b)]
     ours, theirs = (
-        {tuple(of.levels(cell)[axis] for axis in axes): cell for cell in of.at(alone(of, other))}
+        {tuple(of.levels(cell)[axis] for axis in axes): cell for cell in of.at(axes_of_one(of, other))}
         for of, other in ((a, b), (b, a))
     )
     if not axes or not ours.keys() & theirs.keys():
@@ -68,7 +68,7 @@ def shared(a: Analysis, b: Analysis) -> dict[str, str]:
     return {cell: theirs[levels] for levels, cell in ours.items() if levels in theirs}
 
 
-def alone(of: Analysis, other: Analysis) -> dict[str, str]:
+def axes_of_one(of: Analysis, other: Analysis) -> dict[str, str]:
     """The axes that vary in this grid only, each with the level at which its cells are taken: the baseline's or, if it
     has none, the first."""
     axes = [axis for axis in of.meta.axes if axis.name in set(_varying(of)) - set(_varying(other))]
@@ -88,7 +88,7 @@ def metrics_of(a: Analysis, b: Analysis) -> list[Metrics]:
 def effects_of(a: Analysis, b: Analysis, metrics: Metrics) -> list[Effect]:
     """The effects in a metric of the comparisons that both grids declare. Where only one of them compares it by
     logarithms, it is compared as it is."""
-    cells, common, effects = shared(a, b), min(metrics, key=lambda metric: metric.scale == "log"), []
+    cells, common, effects = shared_cells(a, b), min(metrics, key=lambda metric: metric.scale == "log"), []
     for pair in a.declared:
         twin = (cells.get(pair[0], ""), cells.get(pair[1], ""))
         if twin in b.declared:
@@ -151,7 +151,7 @@ def _table(grids: Grids, effects: Effects) -> Table:
     heads += [Head(of, f"effect in {b.meta.name}") for of in ("changes by", "p", "is")]
     lines = []
     for (ours, theirs), judged in effects.items():
-        for cell, twin in shared(a, b).items():
+        for cell, twin in shared_cells(a, b).items():
             means = [_mean(a, ours, cell), _mean(b, theirs, twin)]
             own: list[Effect | None] = [effect for effect in judged if effect.cell == cell]
             for effect in own or [None]:
@@ -202,7 +202,7 @@ def _notes(grids: Grids, effects: Effects) -> list[str]:
                 f"{ours.label} is {ours.name} in {a.name}, {theirs.name} in {b.name}: its values do not compare."
             )
     for of, other in (grids, grids[::-1]):
-        held, seeds = alone(of, other), of.meta.first_look
+        held, seeds = axes_of_one(of, other), of.meta.first_look
         at = cell_name((axis.label, axis.label_of(held[axis.name])) for axis in of.meta.axes if axis.name in held)
         notes += [f"Cells of {of.meta.name} are those at {at}."] * bool(held)
         notes += [f"Effects in {of.meta.name} are over its first {len(seeds)} seeds."] if seeds else []

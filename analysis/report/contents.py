@@ -21,11 +21,11 @@ from analysis.factorial import averages_of
 from analysis.figures import FIGURES, caption_of
 from analysis.files import read_json
 from analysis.grid_json import MetricInfo
-from analysis.labels import Rounding, begun, counted, duration, listed, probability, some
+from analysis.labels import Rounding, counted, duration, listed, probability, sentence_start, some
 from analysis.places import pages_of
 from analysis.report.page import PHOTOS, Part, figure, link, links_of, prose, render, scrolled, sheets, table
 from analysis.schema import HELD_OUT
-from analysis.search import Search, searched, tables
+from analysis.search import Search, overview, tables
 from analysis.statistics import ALPHA
 from analysis.tables import render as render_table
 
@@ -158,7 +158,7 @@ SEARCHED = ("history", "slices", "pareto")
 
 def search_part(search: Search, optimism: pd.DataFrame | None, figures: Mapping[str, Markup]) -> Part:
     """The search's part of a page: a sentence on what was tried, three tables, figures."""
-    blocks = [searched(search, optimism)]
+    blocks = [overview(search, optimism)]
     for caption, of in tables(search, optimism).items():
         blocks += [caption, table(list(map(str, of)), of.to_numpy().tolist())]
     return Part("search", "Search", [*blocks, *figures.values()], counted(len(search.trials), "trial"), opened=True)
@@ -259,7 +259,7 @@ def _provenance(analysis: Analysis) -> Part | None:
 
 def _go_on(analysis: Analysis, tracked: Any) -> Part | None:
     """The commands that go on from here, with that of the store that the grid was delivered to, if any."""
-    rows = [(begun(what), f"`{way}`") for what, way in remarks.go_on(analysis).items()]
+    rows = [(sentence_start(what), f"`{way}`") for what, way in remarks.go_on(analysis).items()]
     if tracked and not tracked["uri"].startswith("http"):
         rows.append(("The runs in MLflow", f"`mlflow ui --backend-store-uri {tracked['uri']}`"))
     price = f"{duration(s)} of computing for a seed of all cells" if (s := seed_seconds(analysis)) else ""

@@ -67,7 +67,7 @@ def test_no_prospect_binds_nobody():
     values = np.array([1.0, -1.0, 0.0, 9.0, 9.1, 9.0, 9.2, 9.1, 9.0, 9.1, 9.1, 9.0])
     stopped, later = (follow(PLAN, 1, lambda n, end=end: [values[:n] if n <= end else None])[0] for end in (3, 12))
     assert stopped.dropped == 3
-    assert not stopped.open
+    assert not stopped.undecided
     # At 8 seeds t = 3.4: p = 0.011, below 39/144 of 5 %.
     assert (later.dropped, later.different) == (3, 8)
 

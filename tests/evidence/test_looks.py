@@ -17,7 +17,7 @@ def test_a_comparison_that_is_settled_or_hopeless_gets_no_more_seeds():
     values[1] += 100  # settled at the first look
     values[2, :3] = values[0, :3] + np.array([1.0, -1.0, 0.0])  # p = 1 there
     values[3] += 0.0005 + 0.0008 * rng.normal(size=12)
-    found, seeds = looks.settled(values, NONE)
+    found, seeds = looks.decided(values, NONE)
     assert seeds[:2] == [3, 3]
     assert (found[0].different, found[1].dropped) == (3, 3)
     assert seeds[2] in looks.LOOKS[1:]

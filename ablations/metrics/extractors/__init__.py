@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ablations.data.download import fetch
 from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, Extractor, FashionCnn, InceptionV3Compat
-from ablations.settings.plugins import imported, origin_of, unnamed
+from ablations.settings.plugins import imported, origin_of, outside_names
 from analysis.errors import unknown
 
 DOWNLOAD = "download"
@@ -38,12 +38,12 @@ def architecture_of(name: str) -> type[Architecture]:
     """The network of an extractor, one that ships or one from outside; InputError where there is none such."""
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
-    if name in unnamed("extractor"):
+    if name in outside_names("extractor"):
         return imported("extractor", name)
-    raise unknown("extractor", name, [*ARCHITECTURES, *unnamed("extractor")])
+    raise unknown("extractor", name, [*ARCHITECTURES, *outside_names("extractor")])
 
 
-def located(name: str, weights: str | None) -> Path | None:
+def weights_file(name: str, weights: str | None) -> Path | None:
     """The file of weights that a path, or `download`, names; None for those that ship.
 
     Where they are fetched, they lie in torch.hub's folder of checkpoints, as torch-fidelity's own do: what is there

@@ -106,6 +106,6 @@ def test_runs_of_a_command_that_is_stopped_are_left_as_killed(watched, tracker):
     """What another command makes of them is the tracker's."""
     _, watch = watched
     watch.look()
-    with pytest.raises(KeyboardInterrupt), live.watching(watch):
+    with pytest.raises(KeyboardInterrupt), live.live_runs(watch):
         raise KeyboardInterrupt
     assert {one.info.status for one in runs_of(tracker)} == {"KILLED"}

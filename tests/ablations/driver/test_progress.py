@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.driver.progress import Following, bar
+from ablations.driver.progress import StageProgress, bar
 from ablations.engine.journal import Journal
 from ablations.engine.stage import Event
 from ablations.stages.artifacts import write_history
@@ -47,7 +47,7 @@ class Shown(list):
 
 def test_a_stage_under_way_is_named_by_its_seed_with_the_last_loss(tmp_path, clock):
     found, shown = plan_of(*TINY, "parameterization=epsilon,v"), Shown()
-    following = Following(shown, Journal(tmp_path))
+    following = StageProgress(shown, Journal(tmp_path))
     following.add(found.stages())
     first, second = [stage for stage in found.stages() if isinstance(stage, TrainingStage)]
     following.journal.folder(first.id).mkdir(parents=True)
@@ -69,7 +69,7 @@ def test_what_is_left_goes_by_the_rate_so_far_without_what_an_earlier_command_di
     journal.folder(training.id).mkdir(parents=True)
     journal.write_progress(training.id, 0.5)
     with bar("tiny", 1.0) as shown:
-        following = Following(shown, journal)
+        following = StageProgress(shown, journal)
         following.add([training])
         following.note(Event("started", training))
         for share in (0.6, 0.7):

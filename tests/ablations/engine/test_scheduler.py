@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ablations.engine import scheduler as module
-from ablations.engine.journal import STAGE_LOCK, Failure, Result, tried
+from ablations.engine.journal import STAGE_LOCK, Failure, Result, try_lock
 from ablations.engine.scheduler import Scheduler
 from ablations.engine.workers import ThisProcess
 from tests.ablations.engine.toys import LEFT, RUNS, toy
@@ -108,7 +108,7 @@ FINISHED = Result("finished", "", {}, {}, {})
 def test_what_another_command_runs_is_tried_here_once_that_ends(serial, journal, often, leaves, runs):
     serial.add([toy("a"), toy("b")])
     events = []
-    with tried(journal.folder("a") / STAGE_LOCK):
+    with try_lock(journal.folder("a") / STAGE_LOCK):
         run = serial.run()
         while events.count(("started", "a")) < 4:
             events += told([next(run)])

@@ -20,7 +20,7 @@ from ablations.settings import grammar, making, registry
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.cell import AT_ONCE, AXES, Cell, default_name
 from ablations.settings.registry import cell_id, parameters
-from ablations.stages.graph import once, stages_of
+from ablations.stages.graph import stages_of, unique
 from analysis.errors import InputError
 from tests.ablations.cells import GRIDS
 
@@ -274,7 +274,7 @@ def test_a_stage_has_no_part_that_it_does_not_read(call):
 def test_a_shared_stage_waits_for_what_all_its_cells_need_alike():
     made = points("variance=beta,beta_tilde", "sampler=ddim").points
     a, b = (stages_of(point.cell, DIGEST, "float32", "x") for point in made)
-    together = {stage.id: stage for stage in once([*a, *b])}
+    together = {stage.id: stage for stage in unique([*a, *b])}
     assert [stage.kind for stage in together.values()] == ["training", "bound", "bound", "samples", "bound", "bound"]
     assert together[a[-1].id].needs == (a[0].id,)
     assert together[a[-2].id].needs == a[-2].needs

@@ -14,7 +14,7 @@ from ablations.metrics.extractors.architectures import features
 from ablations.metrics.fid import Fid, FidPooled, fid, fid_statistics
 from ablations.metrics.metric import FeatureSet
 from ablations.metrics.scoring import Reference
-from ablations.stages.stage import scored
+from ablations.stages.stage import scores_of
 from tests.ablations.metrics.conftest import normal
 
 FID = "fid/train/digits-cnn"
@@ -27,9 +27,9 @@ def test_scores_of_points_are_the_mean_over_sets():
     assert reference.default == [EnergyDistance()]
     result = reference.values(reference.default, drawn)
     assert result == {"energy_distance/test": pytest.approx(values)}
-    assert scored(result).metrics == {"energy_distance/test": pytest.approx(np.mean(values))}
-    assert scored(result).curves == {"sets/energy_distance/test": ([1, 2], pytest.approx(values))}
-    assert scored(reference.values(reference.default, drawn[:1])).curves == {}, "one set is its own mean"
+    assert scores_of(result).metrics == {"energy_distance/test": pytest.approx(np.mean(values))}
+    assert scores_of(result).curves == {"sets/energy_distance/test": ([1, 2], pytest.approx(values))}
+    assert scores_of(reference.values(reference.default, drawn[:1])).curves == {}, "one set is its own mean"
 
 
 def test_scores_of_images_are_the_mean_over_sets_under_names_that_hold_the_extractor(images, reference):
@@ -47,7 +47,7 @@ def test_pooled_sets_have_one_fid_in_a_column_that_names_their_images(images, ex
     statistics = [fid_statistics(features(extractor, x, x.device)[0]) for x in (torch.cat(parts), images["train"])]
     assert values.keys() == {FID, "fid_pooled/train/digits-cnn/450"}
     assert values["fid_pooled/train/digits-cnn/450"] == [pytest.approx(fid(*statistics), rel=1e-9)]
-    assert scored(values).metrics[FID] > values["fid_pooled/train/digits-cnn/450"][0], "less bias"
+    assert scores_of(values).metrics[FID] > values["fid_pooled/train/digits-cnn/450"][0], "less bias"
     assert FidPooled.column("train", "digits-cnn", 450).label == "FID, n = 450"
 
 
@@ -55,7 +55,7 @@ def test_pooled_sets_have_one_fid_in_a_column_that_names_their_images(images, ex
 def test_constant_images_get_finite_scores(level, images, reference):
     blank = torch.full((450, 1, 8, 8), level, dtype=torch.uint8)
     values = reference.values(reference.default, [blank, images["validation"]])
-    assert all(map(math.isfinite, scored(values).metrics.values()))
+    assert all(map(math.isfinite, scores_of(values).metrics.values()))
 
 
 def test_a_set_is_examined_once_for_all_metrics(images, extractor, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.metrics.registry import shown_metrics
-from ablations.results.csv_text import curve_frame, drawn
+from ablations.results.csv_text import curve_frame, thinned
 from ablations.results.folder import runs_csv
 from ablations.results.records import Record, metadata_of, record
 from ablations.tracking.runs import tracked_runs
@@ -130,13 +130,13 @@ def test_a_folder_without_curves_is_not_delivered(tmp_path):
 
 def test_a_long_curve_keeps_its_ends_and_its_steep_start():
     xs = [float(t) for t in range(1, 1001)]
-    points = drawn(xs, [2 * x for x in xs])
+    points = thinned(xs, [2 * x for x in xs])
     assert len(points) == 250
     assert points[:50] == [(x, 2 * x) for x in xs[:50]]
     assert points[-1] == (1000.0, 2000.0)
     steps = {b[0] - a[0] for a, b in pairwise(points[50:])}
     assert steps <= {4.0, 5.0}
-    assert drawn(xs[:250], xs[:250]) == list(zip(xs[:250], xs[:250], strict=True))
+    assert thinned(xs[:250], xs[:250]) == list(zip(xs[:250], xs[:250], strict=True))
 
 
 @pytest.mark.parametrize(

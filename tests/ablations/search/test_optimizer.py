@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from ablations.search.optimizer import Optimizer, guarded, pruner_of
+from ablations.search.optimizer import Optimizer, pruner_of, storage_errors
 from ablations.search.study import StudyFile, make
 from ablations.settings.arguments import parse_search
 from analysis.errors import InputError
@@ -201,7 +201,7 @@ def test_a_storage_keeps_one_search_of_a_name_and_leaves_a_foreign_one_alone(tmp
 @pytest.mark.parametrize("uri", ["nothing://x", "sqlite:////dev/null/x.db", "postgresql://me:secret@nowhere/x"])
 def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(uri):
     study = make(parse_search(SPACE))
-    with pytest.raises(InputError, match=r"the storage .* cannot be used") as error, guarded(uri):
+    with pytest.raises(InputError, match=r"the storage .* cannot be used") as error, storage_errors(uri):
         Optimizer(study, "mine", ["nll/val"], uri)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)

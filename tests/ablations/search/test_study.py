@@ -105,7 +105,7 @@ def test_a_command_line_fixes_narrows_and_adds():
     [(1.23456789e-4, 1.235e-4), (0.123456, 0.1235), (0.99954321, 0.9995432), (0.9987654321, 0.998765), (0.00001, 1e-4)],
 )
 def test_numbers_of_a_range_are_tried_at_four_digits_and_near_one_by_their_distance(drawn, tried):
-    assert ParameterSpec(low=1e-4, high=0.9999).tried(drawn) == pytest.approx(tried, rel=1e-6)
+    assert ParameterSpec(low=1e-4, high=0.9999).rounded(drawn) == pytest.approx(tried, rel=1e-6)
 
 
 def test_the_identity_is_of_the_space_and_not_of_the_budget(tmp_path):

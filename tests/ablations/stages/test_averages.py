@@ -14,7 +14,7 @@ from ablations.engine.workers import perform
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.registry import parameters
 from ablations.stages.artifacts import WEIGHTS, snapshot_at
-from ablations.stages.graph import once
+from ablations.stages.graph import unique
 from ablations.stages.restore import load_learner
 from analysis.errors import InputError
 from diffusion_core.averages import Power, Raw
@@ -94,7 +94,7 @@ def test_what_is_evaluated_is_the_average_that_its_cell_asks_for_by_what_its_tra
 def test_a_chain_hands_its_snapshots_on(tmp_path):
     """Those of a training that another cell, whose average is tracked, has scored on its way."""
     cells = cells_of(*over(KEPT, "average=tracked,0.15", "evaluation.rungs=2"))
-    stages = once([stage for cell in cells for stage in stages_in(cell)])
+    stages = unique([stage for cell in cells for stage in stages_in(cell)])
     chained, alone = results_of(stages, tmp_path / "chain"), results_of(stages_of_cell(*KEPT), tmp_path / "alone")
     assert [stage.until for stage in stages if stage.trains] == [10, 20, 40]
     assert all(

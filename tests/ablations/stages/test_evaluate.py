@@ -13,7 +13,7 @@ from ablations.engine.journal import Journal
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import Pieces
 from ablations.stages.restore import load
-from ablations.stages.shares import shared
+from ablations.stages.shares import with_shares
 from ablations.stages.stage import Parts
 from diffusion_core.fitting import with_fitted_variance
 from diffusion_core.iwae import importance_weighted
@@ -210,7 +210,7 @@ def test_shares_give_the_same_numbers_and_compute_every_piece_once(tmp_path, few
         return real(self, number, lambda: made.setdefault(self.folder.name, []).append(number) or make())
 
     monkeypatch.setattr(Pieces, "__call__", counted)
-    *shares, last = shared(stage, 3)
+    *shares, last = with_shares(stage, 3)
     *_, result = (result_of(one, tmp_path / "shared") for one in (*shares, last))
     assert made.keys() == {one.id for one in shares} < set(last.needs)
     assert sorted(number for numbers in made.values() for number in numbers) == list(

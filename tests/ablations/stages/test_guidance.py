@@ -18,7 +18,7 @@ from ablations.engine.workers import perform
 from ablations.metrics.scoring import reference_of
 from ablations.stages import samples as sampling
 from ablations.stages.artifacts import SAMPLES
-from ablations.stages.graph import once
+from ablations.stages.graph import unique
 from ablations.stages.restore import load_learner
 from ablations.stages.samples import GuidanceStage, draw_samples, load_guided
 from ablations.stages.stage import Parts, missing, needed_by
@@ -104,7 +104,7 @@ def test_the_training_of_a_guide_is_that_of_a_cell_which_stands_in_the_grid(root
     assert guide.id == training_of(alone).id != training_of(guided).id
     assert guide.cell.seed == training_of(guided).cell.seed
     for order in ((guided, alone), (alone, guided)):
-        together = once([stage for stages in order for stage in stages])
+        together = unique([stage for stages in order for stage in stages])
         (one,) = [stage for stage in together if stage.id == guide.id]
         assert one.begins == training_of(alone).begins
     samples = guided[-1]
@@ -125,7 +125,7 @@ def test_a_guide_of_latents_has_the_codes_of_what_it_guides_and_a_short_one_its_
     stages = stages_of_cell(*words, "guidance.guide=['training.steps=40']", "evaluation.rungs=1")
     (guide,) = [stage for stage in stages if stage.kind == "guide"]
     assert guide.id in [stage.id for stage in stages if stage.rung == 40]
-    assert [stage.begins for stage in once(stages) if stage.id == guide.id] == [20]
+    assert [stage.begins for stage in unique(stages) if stage.id == guide.id] == [20]
 
 
 def test_a_rung_guides_whatever_else_is_scored(tmp_path):

@@ -15,7 +15,7 @@ from ablations.engine.workers import perform
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
 from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES
 from ablations.stages.autoencoder import collapse
-from ablations.stages.graph import once
+from ablations.stages.graph import unique
 from ablations.stages.restore import autoencoder_of, load
 from analysis.errors import InputError
 from diffusion_core.choices import Choices
@@ -67,7 +67,7 @@ def test_an_autoencoder_is_trained_once_for_all_cells_that_differ_in_nothing_tha
     for change in ("space.f=4", "space.kl_weight=0.1", "space.steps=41", "threads=2", "first_seed=1"):
         assert stages(change)[0].id != first.id, change
         assert stages(change)[-1].id != stages()[-1].id
-    both = once([*stages(), *stages("schedule=cosine")])
+    both = unique([*stages(), *stages("schedule=cosine")])
     assert sum(stage.kind == "autoencoder" for stage in both) == 1
     assert sum(stage.kind == "training" for stage in both) == 2
 
@@ -82,7 +82,7 @@ def trained(tmp_path_factory, few_digits_here):
         "vae": stages("horizon=0", base=VAE),
         "vq": stages("space.regularization=vq"),
     }
-    results = results_of(once([stage for found in places.values() for stage in found]), root)
+    results = results_of(unique([stage for found in places.values() for stage in found]), root)
     return root, {
         (place, stage.kind, stage.held_out): (stage, results[stage.id])
         for place, found in places.items()

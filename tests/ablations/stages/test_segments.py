@@ -16,7 +16,7 @@ from ablations.settings.budget import fork_of, rungs
 from ablations.stages import bound as bounds
 from ablations.stages import samples as sampling
 from ablations.stages import training_loop
-from ablations.stages.graph import once
+from ablations.stages.graph import unique
 from ablations.stages.stage import missing, needed_by
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
@@ -185,7 +185,7 @@ def test_a_training_that_is_cut_at_two_checkpoints_ends_as_a_whole_one(words, tm
 def test_cells_that_share_a_training_and_ask_for_other_rungs_train_it_once(tmp_path, taken):
     """Of two cells that differ in σ², one asks for step 10, the other for 20: the chain has both."""
     cells = cells_of(*over(ON_POINTS, "variance=beta,beta_tilde"))
-    stages = once([stage for cell, rung in zip(cells, (20, 10), strict=True) for stage in stages_in(cell, [rung])])
+    stages = unique([stage for cell, rung in zip(cells, (20, 10), strict=True) for stage in stages_in(cell, [rung])])
     chain = segments_in(stages)
     assert [(stage.until, stage.begins) for stage in chain] == [(10, 0), (20, 10), (40, 20)]
     assert [stage.before for stage in chain] == [None, chain[0].id, chain[1].id]
@@ -275,7 +275,7 @@ def test_what_has_no_bound_on_its_way_has_no_rungs(words):
 @pytest.fixture(scope="module")
 def trunk(tmp_path_factory):
     """A training at a rate with a trunk, and those of its rungs."""
-    root, stages = tmp_path_factory.mktemp("trunk"), once(stages_of_cell(*WSD))
+    root, stages = tmp_path_factory.mktemp("trunk"), unique(stages_of_cell(*WSD))
     return root, stages, results_of(stages, root)
 
 
@@ -295,14 +295,14 @@ def test_at_a_rate_with_a_trunk_a_rung_is_the_training_of_so_many_steps(trunk, t
 
 
 def test_its_trunk_is_trained_once_for_trainings_of_all_lengths(tmp_path, taken):
-    segments = segments_in(once(stages_of_cell(*WSD)))
+    segments = segments_in(unique(stages_of_cell(*WSD)))
     assert [(stage.until, stage.begins) for stage in segments] == [(5, 0), (10, 5), (10, 5), (20, 10), (40, 10)]
     results_of(segments, tmp_path)
     # To the forks at 5 and 10, the cooldowns to 10 and 20, and the rest to 40.
     assert Counter(taken) == Counter([*range(40), *range(5, 10), *range(10, 20)])
     taken.clear()
     longer = stages_of_cell(*over(WSD, "training.steps=80", "evaluation.rungs=3"))
-    results_of(once([*segments, *segments_in(longer)]), tmp_path)
+    results_of(unique([*segments, *segments_in(longer)]), tmp_path)
     assert Counter(taken) == Counter([*range(10, 80)])
 
 

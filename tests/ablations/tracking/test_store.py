@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from ablations import publish
-from ablations.tracking.store import TrackingError, default_uri, make_whole, opened, rescue
+from ablations.tracking.store import TrackingError, default_uri, delivery_command, make_whole, open_store
 from analysis import pages
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.analysis.folders import make_folder
@@ -25,7 +25,7 @@ from tests.analysis.folders import make_folder
     ],
 )
 def test_what_delivers_later_names_the_folder_and_the_store(folder, uri, expected):
-    assert rescue(Path(folder), uri) == f"python -m ablations.publish {expected}"
+    assert delivery_command(Path(folder), uri) == f"python -m ablations.publish {expected}"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_what_delivers_later_names_the_folder_and_the_store(folder, uri, expecte
 def test_a_store_that_is_damaged_or_that_nothing_here_speaks_to_is_a_line_without_the_password(uri, tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"no database at all, " * 99)
     with pytest.raises(TrackingError, match=r"^the tracking store .* does not answer: ") as error:
-        opened(uri.format(folder=tmp_path), "grid", tmp_path / ".artifacts")
+        open_store(uri.format(folder=tmp_path), "grid", tmp_path / ".artifacts")
     assert "secret" not in str(error.value)
 
 

@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from analysis.answers import read
 from analysis.report.__main__ import main
-from analysis.report.beside import effects_of, metrics_of, shared
+from analysis.report.beside import effects_of, metrics_of, shared_cells
 from tests.analysis.folders import FID, METRICS, NLL, axis_of, make_folder
 from tests.analysis.report.pages import Page
 
@@ -85,7 +85,7 @@ def test_cells_are_shared_by_the_axes_that_vary_in_both(tmp_path):
     cells = {(x, y): [2.0, 2.1] for x in ("p", "q", "r") for y in ("s", "t")}
     a = read(make_folder(tmp_path / "g", cells, baseline={"a": "p", "b": "t"}))
     b = read(make_folder(tmp_path / "h", {"q": [2.0, 2.1], "p": [2.2, 2.3], "z": [2.2, 2.3]}))
-    assert shared(a, b) == {"p-t": "p", "q-t": "q"}
+    assert shared_cells(a, b) == {"p-t": "p", "q-t": "q"}
     assert effects_of(a, b, (a.deciding[0], b.deciding[0])) == [], "one compares with p, the other with q"
 
 
