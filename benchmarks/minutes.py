@@ -54,11 +54,9 @@ def row_of(name: str, workers: int) -> tuple[str, int, int, int, int]:
     launcher, devices = Local(workers=workers), ["cpu"] * workers
     grid = plan_of_grid(make(parse_run([f"grid={name}"])), launcher, devices)
     with TemporaryDirectory() as empty:
-        minutes = math.ceil(
-            estimated_seconds(grid.runs, grid.missing(Journal(Path(empty))), devices, launcher.together) / 60
-        )
+        seconds = estimated_seconds(grid.runs, grid.missing(Journal(Path(empty))), devices, launcher.together)
     trainings = sum(stage.kind == "training" and not stage.rung for stage in grid.stages())
-    return name, len({item.cell_id for item in grid.runs}), len(grid.grid.seeds), trainings, minutes
+    return name, len({item.cell_id for item in grid.runs}), len(grid.grid.seeds), trainings, math.ceil(seconds / 60)
 
 
 def rewrite(path: Path, pattern: re.Pattern[str], by: str) -> None:
